@@ -1,0 +1,64 @@
+# Everything runs in .venv, made on first use and kept. Choose the interpreter with PYTHON=...
+
+PYTHON ?= python3
+# Added to the demo's command line; for example DEMO_FLAGS=--config.seed=1
+DEMO_FLAGS ?=
+
+INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format clean
+.NOTPARALLEL:
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes, 2 CPU cores)
+	@# An interrupted run is resumed. A finished one is kept under another name.
+	@if [ -e runs/demo/report.json ]; then \
+	  kept=runs/demo-$$(date +%Y%m%d-%H%M%S); mv runs/demo $$kept; \
+	  echo "Kept the earlier run as $$kept"; \
+	fi
+	.venv/bin/tinygan distill --config=experiments/fashion_mnist/config.py \
+	  --workdir=runs/demo $(DEMO_FLAGS)
+
+test: .venv/installed-dev  ## Run the tests
+	.venv/bin/python -m pytest -q --durations=10
+
+lint: .venv/installed-dev  ## Check style and formatting
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+format: .venv/installed-dev  ## Mend what lint can mend by itself
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+clean:  ## Remove the environment, caches and builds; runs/ stays
+	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The demo needs no linter and no notebook, so it has a stamp of its own.
+# The larger set includes it.
+.venv/installed: requirements.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing into .venv (TensorFlow is large: a minute or two)"
+	@$(INSTALL) -e .
+	@touch $@
+
+.venv/installed-dev: requirements.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing into .venv (TensorFlow is large: a minute or two)"
+	@$(INSTALL) -e '.[dev]'
+	@touch .venv/installed $@
+
+# TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;
+# virtualenv will do too.
+.venv/bin/pip:
+	@version=$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null); \
+	case "$$version" in 3.11|3.12|3.13) ;; *) \
+	  echo "Got $(PYTHON) = Python $${version:-(not found)}. Expected Python 3.11, 3.12 or 3.13." >&2; \
+	  echo "Name another interpreter: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1;; \
+	esac
+	@$(PYTHON) -m venv --clear .venv >/dev/null 2>&1 \
+	  || $(PYTHON) -m virtualenv --quiet --clear .venv 2>/dev/null \
+	  || { rm -rf .venv; \
+	       echo "$(PYTHON) can't make a virtual environment: its venv module or pip is missing." >&2; \
+	       echo "Install it (Debian, Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }

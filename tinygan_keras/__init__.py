@@ -1,0 +1,51 @@
+"""TinyGAN in Keras 3: distil a BigGAN teacher into a student a sixteenth of its size.
+
+    import tinygan_keras as tg
+
+    teacher = tg.HubTeacher("https://tfhub.dev/deepmind/biggan-deep-128/1", truncation=0.5)
+    student = tg.StudentGenerator.from_preset("tinygan_128")
+    discriminator = tg.Discriminator.from_preset("tinygan_128")
+    model = tg.TinyGAN(student, discriminator, teacher=teacher)
+    model.compile()
+    model.fit(dataset, epochs=30)
+
+Names are imported at first use, so that `import tinygan_keras` is quick and a student can be used where
+TensorFlow Hub, TF-GAN and plotting aren't installed.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "TinyGAN": ".tinygan",
+    "StudentGenerator": ".networks.student",
+    "Discriminator": ".networks.discriminator",
+    "BigGANGenerator": ".networks.biggan",
+    "BigGANDiscriminator": ".networks.biggan",
+    "HubTeacher": ".teachers.hub",
+    "sample_latents": ".teachers.latents",
+    "sample_teacher": ".data.teacher_samples",
+    "distillation_batches": ".data.pipeline",
+    "distill": ".training.run",
+    "export_saved_model": ".serving.export",
+    "load_fashion_mnist": ".data.fashion_mnist",
+    "load_fashion_mnist_subset": ".data.fashion_mnist",
+    "FeatureExtractor": ".evaluation.features",
+    "class_grid": ".evaluation.pictures",
+}
+_ROOMS = ("data", "evaluation", "losses", "networks", "serving", "teachers", "training")
+
+__all__ = ["__version__", *_HOME_OF, *_ROOMS]
+
+
+def __getattr__(name):
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(_HOME_OF[name], __name__), name)
+    if name in _ROOMS:
+        return importlib.import_module(f".{name}", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
