@@ -1,0 +1,113 @@
+"""Fashion-MNIST from wherever it is: Keras' folder, Debian's package, a committed subset, or a download.
+
+The four files are read in their own format (IDX, gzip). Images are padded from 28x28 to 32x32, as GAN
+papers do, and repeated over three channels, so that every network sees the format of ImageNet.
+
+Source: Xiao, Rasul, Vollgraf, arXiv:1708.07747; MIT licence.
+"""
+
+import gzip
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+CLASS_NAMES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_PREFIX = {"train": "train", "test": "t10k"}
+
+
+class LabelledImages(NamedTuple):
+    """Images uint8 `[N, H, W, 3]`, labels int32 `[N]`, where they come from, a name per class."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    source: str
+    class_names: tuple = CLASS_NAMES
+
+
+def load_fashion_mnist(split="train", download=True) -> LabelledImages:
+    """Loads all of Fashion-MNIST, 60,000 (train) or 10,000 (test) images of 32x32x3.
+
+    Args:
+        split: "train" or "test".
+        download: Let Keras download the four files when no copy is found.
+
+    Raises:
+        FileNotFoundError: no copy was found and `download` is False.
+    """
+    for folder in (_keras_folder(), DEBIAN_FOLDER):
+        if all((folder / name).is_file() for name in _file_names(split)):
+            images, labels = (_read_idx(folder / name) for name in _file_names(split))
+            return LabelledImages(_as_rgb32(images), labels.astype("int32"), "full set on disk")
+    if not download:
+        raise FileNotFoundError(
+            f"Fashion-MNIST ({split}) was found neither in {_keras_folder()} nor in {DEBIAN_FOLDER}. "
+            "Put the four *-ubyte.gz files into one of them (Debian: apt install "
+            "dataset-fashion-mnist), or allow the download."
+        )
+    import keras
+
+    train, test = keras.datasets.fashion_mnist.load_data()
+    images, labels = train if split == "train" else test
+    return LabelledImages(
+        _as_rgb32(images), labels.astype("int32"), "full set, downloaded by Keras"
+    )
+
+
+def load_fashion_mnist_subset(path) -> LabelledImages:
+    """Loads the committed subset: 10,000 training images, 1,000 of each class, of 32x32x3."""
+    with np.load(path) as archive:
+        images, labels = archive["images"], archive["labels"]
+    return LabelledImages(_as_rgb32(images), labels.astype("int32"), f"subset of {len(images)}")
+
+
+def write_fashion_mnist_subset(path, per_class=1000):
+    """Writes the first `per_class` training images of every class, in the order of the full set."""
+    images, labels = (_read_idx(_folder_with_train_files() / n) for n in _file_names("train"))
+    chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
+    chosen = np.sort(np.concatenate(chosen))
+    np.savez_compressed(path, images=images[chosen], labels=labels[chosen])
+
+
+def _folder_with_train_files() -> Path:
+    for folder in (_keras_folder(), DEBIAN_FOLDER):
+        if all((folder / name).is_file() for name in _file_names("train")):
+            return folder
+    raise FileNotFoundError(f"no Fashion-MNIST in {_keras_folder()} or {DEBIAN_FOLDER}")
+
+
+def _keras_folder() -> Path:
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    return Path(home) / "datasets" / "fashion-mnist"
+
+
+def _file_names(split):
+    if split not in _PREFIX:
+        raise ValueError(f"split={split!r} is unknown. Expected 'train' or 'test'.")
+    prefix = _PREFIX[split]
+    return f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
+
+
+def _read_idx(path) -> np.ndarray:
+    data = gzip.decompress(Path(path).read_bytes())
+    dimensions = data[3]
+    shape = np.frombuffer(data, ">i4", dimensions, offset=4)
+    return np.frombuffer(data, "uint8", offset=4 + 4 * dimensions).reshape(shape)
+
+
+def _as_rgb32(images) -> np.ndarray:
+    padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
+    return np.repeat(padded[..., None], 3, axis=-1)
