@@ -1,0 +1,96 @@
+"""Spectral normalisation and conditional batch normalisation against NumPy, and attention at rest."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinygan_keras.networks.layers import (
+    ConditionalBatchNormalization,
+    SelfAttention,
+    SpectralConv2D,
+    SpectralDense,
+    SpectralEmbedding,
+    upsample,
+)
+
+
+def test_power_iteration_converges_to_the_largest_singular_value():
+    layer = SpectralDense(5, use_bias=False)
+    inputs = np.eye(7, dtype="float32")
+    for _ in range(200):
+        outputs = layer(inputs, training=True)
+    kernel = layer.kernel.numpy()
+    expected = kernel / np.linalg.svd(kernel, compute_uv=False)[0]
+    np.testing.assert_allclose(np.array(outputs), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [
+        (SpectralDense(3), np.ones((2, 4), "float32")),
+        (SpectralConv2D(3, 4, 2, padding="same"), np.ones((2, 8, 8, 2), "float32")),
+        (SpectralEmbedding(4, 3), np.array([0, 3], "int32")),
+    ],
+)
+def test_only_training_calls_move_the_vector_and_none_the_kernel(layer, inputs):
+    layer(inputs)
+    kernel, vector = layer.trainable_variables[0].numpy(), layer.u.numpy()
+    layer(inputs, training=False)
+    np.testing.assert_array_equal(layer.u.numpy(), vector)
+    layer(inputs, training=True)
+    assert not np.array_equal(layer.u.numpy(), vector)
+    np.testing.assert_array_equal(layer.trainable_variables[0].numpy(), kernel)
+
+
+def test_gradient_goes_through_sigma():
+    """W / sigma(W) doesn't change when W is scaled, so its gradient is orthogonal to W."""
+    layer = SpectralDense(5, use_bias=False)
+    inputs = np.random.default_rng(0).normal(size=(3, 7)).astype("float32")
+    for _ in range(100):
+        layer(inputs, training=True)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(inputs) ** 2)
+    gradient = tape.gradient(loss, layer.kernel.value).numpy()
+    inner = np.sum(gradient * layer.kernel.numpy())
+    size = np.linalg.norm(gradient) * np.linalg.norm(layer.kernel.numpy())
+    assert abs(inner) < 1e-4 * size
+
+
+def test_conditional_batch_norm_matches_numpy_and_starts_at_scale_one():
+    layer = ConditionalBatchNormalization(momentum=0.9, epsilon=1e-5)
+    rng = np.random.default_rng(0)
+    features = rng.normal(2.0, 3.0, (4, 5, 5, 3)).astype("float32")
+    condition = np.zeros((4, 2), "float32")
+    outputs = np.array(layer([features, condition], training=True))
+    mean, variance = features.mean((0, 1, 2)), features.var((0, 1, 2))
+    expected = (features - mean) / np.sqrt(variance + 1e-5)
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.1 * mean, rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * variance, rtol=1e-4)
+
+    kernel = rng.normal(size=(2, 6)).astype("float32")
+    layer.affine.kernel.assign(kernel)
+    condition = rng.normal(size=(4, 2)).astype("float32")
+    scale, shift = np.split(condition @ kernel + np.repeat([1.0, 0.0], 3), 2, axis=1)
+    moments = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    normal = (features - moments[0]) / np.sqrt(moments[1] + 1e-5)
+    expected = scale[:, None, None] * normal + shift[:, None, None]
+    outputs = np.array(layer([features, condition], training=False))
+    np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_attention_starts_as_the_identity_and_then_is_not():
+    layer = SelfAttention()
+    features = np.random.default_rng(0).normal(size=(2, 4, 4, 16)).astype("float32")
+    np.testing.assert_array_equal(np.array(layer(features)), features)
+    layer.gamma.assign(1.0)
+    assert not np.allclose(np.array(layer(features)), features)
+
+
+def test_upsampling_uses_half_pixel_centres():
+    row = np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1)
+    bilinear = np.array(upsample(keras.ops.convert_to_tensor(row), "bilinear"))
+    np.testing.assert_allclose(bilinear[0, 0, :, 0], [0.0, 0.25, 0.75, 1.0])
+    nearest = np.array(upsample(keras.ops.convert_to_tensor(row)))
+    np.testing.assert_allclose(nearest[0, 0, :, 0], [0.0, 0.0, 1.0, 1.0])

@@ -1,0 +1,84 @@
+"""The student generator: the paper's size, the family of presets, and what it computes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinygan_keras.evaluation.cost import multiply_adds
+from tinygan_keras.networks.student import StudentGenerator
+
+TINY = {"channels": (8, 6, 4), "latent_dim": 5, "num_classes": 3, "embedding_dim": 4}
+
+
+def count(network):
+    return sum(int(np.prod(v.shape)) for v in network.trainable_variables)
+
+
+def inputs(student, batch=4):
+    rng = np.random.default_rng(0)
+    latents = rng.normal(size=(batch, student.latent_dim)).astype("float32")
+    return latents, rng.integers(0, student.num_classes, batch)
+
+
+def test_the_paper_s_student_has_3_070_659_parameters_and_its_multiply_adds():
+    student = StudentGenerator.from_preset("tinygan_128")
+    assert count(student) == 3_070_659
+    assert student.image_size == 128
+    cost = multiply_adds(student, (tf.TensorSpec((1, 128)), tf.TensorSpec((1,), tf.int32)))
+    # The paper's student convolves the shortcut after the upsampling: four times the positions.
+    widths = zip((512, 512, 256, 128, 64), (512, 256, 128, 64, 32), (4, 8, 16, 32, 64), strict=True)
+    shortcuts = sum(wide * narrow * side**2 for wide, narrow, side in widths)
+    assert cost + 3 * shortcuts == pytest.approx(428e6, rel=0.005)
+    assert cost == pytest.approx(0.74 * 428e6, rel=0.005)
+
+
+@pytest.mark.parametrize("size", [32, 64, 256])
+def test_presets_are_one_family(size):
+    student = StudentGenerator.from_preset(f"tinygan_{size}")
+    assert student.image_size == size
+    assert student.output_shape == (None, size, size, 3)
+    assert (student.latent_dim, student.num_classes) == (128, 1000)
+
+
+def test_images_are_in_range_and_depend_on_latent_and_label():
+    student = StudentGenerator(**TINY)
+    latents, labels = inputs(student)
+    # As trained: at the start the class embedding and the affine maps are nearly silent.
+    for variable in student.trainable_variables:
+        variable.assign(np.random.default_rng(1).normal(size=variable.shape))
+    images = np.array(student((latents, labels)))
+    assert images.shape == (4, 16, 16, 3) and images.dtype == np.float32
+    assert np.abs(images).max() <= 1
+    assert not np.allclose(images, student((latents, (labels + 1) % 3)))
+    assert not np.allclose(images, student((latents + 1, labels)))
+
+
+def test_the_shortcut_may_come_before_the_upsampling():
+    """A 1x1 convolution commutes with bilinear upsampling, which is why ours is the cheaper way."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2, 4, 4, 5)).astype("float32")
+    shortcut = keras.layers.Conv2D(3, 1, bias_initializer="ones")
+    up = keras.layers.UpSampling2D(interpolation="bilinear")
+    np.testing.assert_allclose(shortcut(up(features)), up(shortcut(features)), atol=1e-5)
+
+
+def test_keras_file_and_weights_round_trip(tmp_path):
+    student = StudentGenerator(**TINY)
+    student(inputs(student), training=True)
+    expected = np.array(student(inputs(student)))
+    student.save(tmp_path / "student.keras")
+    loaded = keras.saving.load_model(tmp_path / "student.keras")
+    assert loaded.get_config() == student.get_config()
+    np.testing.assert_array_equal(np.array(loaded(inputs(student))), expected)
+    student.save_weights(tmp_path / "student.weights.h5")
+    other = StudentGenerator(**TINY)
+    other.load_weights(tmp_path / "student.weights.h5")
+    np.testing.assert_array_equal(np.array(other(inputs(student))), expected)
+
+
+def test_preset_arguments_can_be_overridden_and_unknown_presets_are_refused():
+    student = StudentGenerator.from_preset("tinygan_fashion_32", channels=(8, 8, 8, 8))
+    assert student.channels == (8, 8, 8, 8) and student.num_classes == 10
+    with pytest.raises(ValueError, match="tinygan_129.*tinygan_128"):
+        StudentGenerator.from_preset("tinygan_129")

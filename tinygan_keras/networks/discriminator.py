@@ -1,0 +1,62 @@
+"""The student-side discriminator: it tells images apart, and its feature maps carry the distillation."""
+
+import keras
+from keras import ops
+
+from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding
+from .network import ConditionalNetwork
+from .presets import DISCRIMINATORS
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class Discriminator(ConditionalNetwork):
+    """Projection discriminator of spectrally normalised 4x4 stride-2 convolutions.
+
+    Args:
+        channels: Filters of the stages, from the image side up; each stage halves the image.
+        num_classes: Number of classes.
+        image_size: Side of the images.
+
+    Call arguments:
+        inputs: A pair: images float `[B, S, S, 3]` in [-1, 1], labels int `[B]`.
+        training: Take one power-iteration step in every layer. The student's update calls with False:
+            one step per discriminator update is enough, and the student's update then leaves the
+            discriminator exactly as it was. (In the authors' program it moves there too.)
+
+    Returns:
+        A dict: `logits` float32 `[B, 1]`; `features`, the post-activation maps of the stages.
+
+    Reference: Chang & Lu, arXiv:2009.13829; Miyato & Koyama, arXiv:1802.05637.
+    """
+
+    ARGUMENTS = ("channels", "num_classes", "image_size")
+    PRESETS = DISCRIMINATORS
+
+    def __init__(
+        self, channels=(32, 64, 128, 256, 512), num_classes=1000, image_size=128, **kwargs
+    ):
+        if image_size % 2 ** len(channels):
+            raise ValueError(
+                f"image_size={image_size} can't be halved {len(channels)} times, once per entry of "
+                f"channels. Use fewer channels or a multiple of {2 ** len(channels)}."
+            )
+        # === Functional Model ===
+        images = keras.Input((image_size, image_size, 3), name="image")
+        labels = keras.Input((), dtype="int32", name="label")
+        maps = []
+        features = images
+        for index, filters in enumerate(channels):
+            convolution = SpectralConv2D(filters, 4, 2, padding="same", name=f"stage_{index}")
+            features = ops.leaky_relu(convolution(features), 0.01)
+            maps.append(features)
+        pooled = ops.sum(features, axis=(1, 2))
+        projection = SpectralEmbedding(num_classes, channels[-1], name="projection")(labels)
+        matched = ops.sum(pooled * projection, axis=-1, keepdims=True)
+        logits = SpectralDense(1, name="head")(pooled) + matched
+        outputs = {"logits": ops.cast(logits, "float32"), "features": maps}
+        super().__init__(inputs=(images, labels), outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.channels = tuple(channels)
+        self.num_classes = num_classes
+        self.image_size = image_size

@@ -1,0 +1,95 @@
+"""The student generator of TinyGAN: a BigGAN-like generator of depthwise separable convolutions.
+
+Departures from the authors' program, each harmless or an improvement: the 1x1 shortcut comes before the
+bilinear upsampling, with which it commutes (same images, 26 % fewer multiply-adds at 128 px); the scale
+of the conditional batch norm starts at 1.
+"""
+
+import keras
+from keras import layers, ops
+
+from .layers import PACKAGE, ConditionalBatchNormalization, upsample
+from .network import ConditionalNetwork
+from .presets import STUDENTS
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class StudentGenerator(ConditionalNetwork):
+    """Draws class-conditional images from latents with few parameters.
+
+    A dense layer makes a 4x4 map of the latents; every residual block doubles its side with two
+    depthwise 3x3 and pointwise 1x1 convolutions; the class enters through conditional batch
+    normalisation from one shared class embedding.
+
+    Args:
+        channels: Feature maps at 4x4 and after each block; `len(channels) - 1` blocks.
+        latent_dim: Length of z.
+        num_classes: Number of classes.
+        embedding_dim: Length of the class embedding.
+        synchronized: Synchronise batch normalisation over replicas.
+
+    Call arguments:
+        inputs: A pair: latents float `[B, latent_dim]`, labels int `[B]` in [0, num_classes).
+        training: Use and update batch statistics.
+
+    Returns:
+        Images float32 `[B, S, S, 3]` in [-1, 1], `S = 4 * 2 ** (len(channels) - 1)`.
+
+    Example:
+        student = StudentGenerator.from_preset("tinygan_128")
+        images = student((latents, labels))  # [B, 128, 128, 3]
+
+    Reference: Chang & Lu, arXiv:2009.13829.
+    """
+
+    ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
+    PRESETS = STUDENTS
+
+    def __init__(
+        self,
+        channels=(512, 512, 256, 128, 64, 32),
+        latent_dim=128,
+        num_classes=1000,
+        embedding_dim=128,
+        synchronized=False,
+        **kwargs,
+    ):
+        # === Functional Model ===
+        latents = keras.Input((latent_dim,), name="latent")
+        labels = keras.Input((), dtype="int32", name="label")
+        embedding = layers.Embedding(num_classes, embedding_dim, name="class_embedding")(labels)
+        features = layers.Dense(16 * channels[0], name="projection")(latents)
+        features = layers.Reshape((4, 4, channels[0]), name="reshape")(features)
+        for index, filters in enumerate(channels[1:]):
+            block = f"block_{index}"
+            features = _residual_block(features, embedding, filters, synchronized, block)
+        features = layers.BatchNormalization(
+            momentum=0.9, epsilon=1e-5, synchronized=synchronized, name="final_norm"
+        )(features)
+        features = layers.Conv2D(3, 3, padding="same", name="to_rgb")(ops.relu(features))
+        images = layers.Activation("tanh", dtype="float32", name="image")(features)
+        super().__init__(inputs=(latents, labels), outputs=images, **kwargs)
+
+        # === Config ===
+        self.channels = tuple(channels)
+        self.latent_dim = latent_dim
+        self.num_classes = num_classes
+        self.embedding_dim = embedding_dim
+        self.synchronized = synchronized
+        self.image_size = images.shape[1]
+
+
+def _residual_block(features, embedding, filters, synchronized, name):
+    def norm(x, part):
+        layer = ConditionalBatchNormalization(synchronized=synchronized, name=f"{name}_{part}")
+        return ops.relu(layer([x, embedding]))
+
+    def separable(x, part):
+        x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise_{part}")(x)
+        return layers.Conv2D(filters, 1, name=f"{name}_pointwise_{part}")(x)
+
+    residual = upsample(norm(features, "norm_0"), "bilinear")
+    residual = separable(residual, 0)
+    residual = separable(norm(residual, "norm_1"), 1)
+    shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut")(features)
+    return residual + upsample(shortcut, "bilinear")
