@@ -1,0 +1,114 @@
+"""What fits together, checked before any training starts: the networks, and a batch of data.
+
+The keys of a batch are checked whenever a step is traced; the values of the first batch once, at the
+start of `fit`.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+REQUIRED = ("latent", "label")
+
+
+def check_agreement(first_name, first, second_name, second):
+    """Raises ValueError if two parts differ in a size that both have."""
+    for attribute, meaning in (
+        ("image_size", "image size"),
+        ("latent_dim", "latent length"),
+        ("num_classes", "number of classes"),
+    ):
+        got, expected = (getattr(part, attribute, None) for part in (second, first))
+        if None not in (got, expected) and got != expected:
+            raise ValueError(
+                f"Got {second_name} with {meaning} {got}. Expected {expected}, as {first_name} has. "
+                f"Build both with the same {attribute}."
+            )
+
+
+def check_keys(batch, live_teacher: bool):
+    """Raises ValueError if the dict `batch` lacks a key that training needs."""
+    if not hasattr(batch, "keys"):
+        raise ValueError(
+            f"Got a batch of type {type(batch).__name__}. Expected a dict with the keys latent, label "
+            "and so on (see TinyGAN). Map your data set to dicts."
+        )
+    required = REQUIRED if live_teacher else (*REQUIRED, "teacher_image")
+    missing = [key for key in required if key not in batch]
+    if missing == ["teacher_image"]:
+        raise ValueError(
+            f"Got a batch with the keys {sorted(batch.keys())} and no live teacher. Expected "
+            "'teacher_image' in the batch, or a teacher in the model: TinyGAN(..., teacher=teacher)."
+        )
+    if ("image" in batch) != ("image_label" in batch):
+        missing.append("image_label" if "image" in batch else "image")
+    if missing:
+        raise ValueError(
+            f"Got a batch with the keys {sorted(batch.keys())}. Expected {', '.join(missing)} too. "
+            "Add them to the data set; leave out both image and image_label for data-free training."
+        )
+
+
+def check_dataset(dataset, student, live_teacher: bool):
+    """Checks the first batch of a `tf.data.Dataset` or dict of arrays against the student.
+
+    Args:
+        dataset: What `fit` got; other kinds of data pass unchecked, they can't be read twice.
+        student: Gives `latent_dim`, `num_classes`, `image_size` where it has them.
+        live_teacher: Whether the model computes the teacher's images itself.
+
+    Raises:
+        ValueError: no batch at all, a key is missing, or a value has the wrong shape or range.
+    """
+    if isinstance(dataset, tf.data.Dataset):
+        element = next(iter(dataset.take(1)), None)
+        if element is None:
+            raise ValueError(
+                "Got an empty data set. Expected at least one batch; with drop_remainder=True the "
+                "batch size must not exceed the number of examples."
+            )
+        batch = element[0] if isinstance(element, tuple) else element
+    elif isinstance(dataset, dict):
+        batch = dataset
+    else:
+        return
+    check_keys(batch, live_teacher)
+    batch = {key: np.asarray(value) for key, value in batch.items()}
+    if not len(batch["latent"]):
+        raise ValueError("Got an empty data set. Expected at least one example.")
+    for key in ("latent", "fresh_latent"):
+        _check_shape(batch, key, (getattr(student, "latent_dim", None),))
+    size = getattr(student, "image_size", None)
+    for key in ("teacher_image", "image"):
+        _check_shape(batch, key, (size, size, 3))
+        _check_range(batch, key, -1.0, 1.0, "Scale them with data.images.to_float.")
+    top = getattr(student, "num_classes", None)
+    for key in ("label", "image_label"):
+        _check_shape(batch, key, ())
+        if top is not None:
+            _check_range(batch, key, 0, top - 1, f"The student has {top} classes.")
+
+
+def _check_shape(batch, key, expected):
+    if key not in batch:
+        return
+    got = batch[key].shape[1:]
+    fits = len(got) == len(expected)
+    fits = fits and all(e is None or g == e for g, e in zip(got, expected, strict=True))
+    if not fits:
+        raise ValueError(
+            f"Got {key!r} of shape {['B', *got]}. Expected {['B', *expected]}, as the student's. "
+            "Use a data set, teacher and student of the same sizes."
+        )
+
+
+def _check_range(batch, key, low, high, mend):
+    if key not in batch:
+        return
+    values = batch[key].astype("float64")
+    if not np.isfinite(values).all():
+        raise ValueError(f"Got {key!r} with NaN or infinite values. Expected [{low}, {high}].")
+    if values.min() < low - 1e-3 or values.max() > high + 1e-3:
+        raise ValueError(
+            f"Got {key!r} with values in [{values.min():g}, {values.max():g}]. "
+            f"Expected [{low:g}, {high:g}]. {mend}"
+        )

@@ -1,0 +1,302 @@
+"""TinyGAN: a student generator learns from a frozen teacher, with a discriminator between them.
+
+Scope: the training step of Chang & Lu (arXiv:2009.13829), its settings and its state. It takes any
+callable teacher, or batches that already hold the teacher's images; files, hubs, data sets and plots
+live elsewhere.
+
+Decisions:
+- `S(z, y)` and `S(z', y)` are computed once, in one batch, and serve both updates. The student's gradient
+  is taken through the discriminator that has just been updated, as in the paper's alternation.
+- The discriminator sees everything it is updated on as one batch, so power iteration runs once a step.
+- The teacher is kept out of Keras' and TensorFlow's tracking: a checkpoint never contains it.
+- Everything that changes during training (weights, EMA, step, pixel weight, both optimisers) is saved.
+
+Rejected: subclassing `keras.distillation.Distiller`, which knows one optimiser and no discriminator.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from .checks import check_agreement, check_dataset, check_keys
+from .objectives import METRICS, Objectives, join_labels
+
+PACKAGE = "tinygan_keras"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class TinyGAN(keras.Model):
+    """Distils a teacher generator into a student with `model.fit()`.
+
+    Args:
+        student: Generator to train: `((latents, labels), training) -> images`.
+        discriminator: `((images, labels), training) -> {"logits": [B, 1], "features": [...]}`.
+        teacher: Callable `(latents, labels) -> images` float `[B, S, S, 3]` in [-1, 1], for example a
+            `HubTeacher`; None when batches carry "teacher_image". It isn't saved: after loading, set
+            `model.teacher`.
+        ema_decay: Decay of the exponential moving average of the student. It warms up with the step t
+            as `min(ema_decay, (1 + t) / (10 + t))`, so short runs don't average over the start.
+        truncation: Scale of the fresh latents z'; None takes the teacher's truncation, or 1.
+        seed: Seed of the fresh latents, when batches don't carry "fresh_latent".
+
+    Batches are dicts:
+        latent: Float `[B, Z]`.
+        label: Int `[B]`, the teacher's class.
+        teacher_image: Float `[B, S, S, 3]` in [-1, 1]; absent with a live teacher.
+        image, image_label: Real images float `[B, S, S, 3]` in [-1, 1] and their labels int `[B]`; absent
+            in data-free training, which leaves out both GAN terms.
+        fresh_latent: Float `[B, Z]`, the z' of the GAN terms; drawn here when absent.
+
+    Raises:
+        ValueError: image size, latent length or number of classes differ between the parts.
+
+    Example:
+        model = TinyGAN(student, discriminator, teacher=teacher)
+        model.compile()
+        model.fit(dataset, epochs=30, steps_per_epoch=1000)
+        images = model.ema_student((latents, labels))
+    """
+
+    def __init__(
+        self,
+        student,
+        discriminator,
+        teacher=None,
+        ema_decay=0.999,
+        truncation=None,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        check_agreement("the student", student, "the discriminator", discriminator)
+        self.student = student
+        self.discriminator = discriminator
+        self.ema_decay = ema_decay
+        self.truncation = truncation
+        self.seed = seed
+        self.ema_student = keras.models.clone_model(student)
+        self.ema_student.set_weights(student.get_weights())
+        self.ema_student.trainable = False
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", trainable=False)
+        self.pixel_weight = self.add_weight(name="pixel_weight", shape=(), trainable=False)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in METRICS}
+        self.teacher = teacher
+        self.built = True
+
+    @property
+    def teacher(self):
+        """The frozen teacher, or None."""
+        return self._teacher
+
+    @teacher.setter
+    def teacher(self, teacher):
+        if teacher is not None:
+            check_agreement("the student", self.student, "the teacher", teacher)
+        object.__setattr__(self, "_teacher", teacher)  # past the tracking of Keras and TensorFlow
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def compile(
+        self,
+        g_optimizer=None,
+        d_optimizer=None,
+        feature_weights=None,
+        pixel_weight=0.2,
+        pixel_weight_decay=0.01,
+        adversarial_distillation_weight=0.01,
+        adversarial_gan_weight=0.002,
+        discriminator_gan_weight=0.2,
+        adversarial_interval=5,
+        jit_compile="auto",
+        **kwargs,
+    ):
+        """Sets the optimisers and the weights of the objectives; the defaults are the paper's.
+
+        Args:
+            g_optimizer: Optimiser of the student; default Adam(2e-4, beta_1=0, beta_2=0.9).
+            d_optimizer: Optimiser of the discriminator; default the same.
+            feature_weights: alpha_i, one per discriminator stage from the image side up; default
+                1 / 2 ** n, ..., 1/8, 1/4, 1: the paper's for five stages, its tail for fewer.
+            pixel_weight: lambda_1 at the start.
+            pixel_weight_decay: Subtracted from lambda_1 after every epoch of `fit`, never below 0.
+            adversarial_distillation_weight: lambda_2.
+            adversarial_gan_weight: lambda_3.
+            discriminator_gan_weight: lambda_4.
+            adversarial_interval: The student's adversarial terms count at every n-th step only.
+            jit_compile: XLA. "auto" uses it on a single GPU and nowhere else: on CPUs depthwise
+                convolutions are an order of magnitude slower under XLA.
+            **kwargs: Of `keras.Model.compile`, such as `run_eagerly` and `steps_per_execution`.
+
+        Raises:
+            ValueError: a weight is out of range, or `feature_weights` has the wrong length.
+        """
+        objectives = Objectives(
+            feature_weights,
+            pixel_weight,
+            pixel_weight_decay,
+            adversarial_distillation_weight,
+            adversarial_gan_weight,
+            discriminator_gan_weight,
+            adversarial_interval,
+        )
+        self.objectives = objectives.for_stages(len(self.discriminator.output["features"]))
+        if jit_compile == "auto":
+            one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
+            jit_compile = one_device and bool(tf.config.list_physical_devices("GPU"))
+        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        self.pixel_weight.assign(pixel_weight)
+        self.g_optimizer = _optimizer(g_optimizer)
+        self.d_optimizer = _optimizer(d_optimizer)
+        # Built now: the state of an unbuilt optimiser is silently left out of a restored checkpoint.
+        self.g_optimizer.build(self.student.trainable_variables)
+        self.d_optimizer.build(self.discriminator.trainable_variables)
+
+    def fit(self, x=None, *args, callbacks=None, **kwargs):
+        """`keras.Model.fit`; checks the first batch, and lowers the pixel weight after every epoch."""
+        check_dataset(x, self.student, live_teacher=self.teacher is not None)
+        # First in the list: a backup at the end of the epoch must already hold the lowered weight.
+        callbacks = [_PixelWeightDecay(), *(callbacks or [])]
+        return super().fit(x, *args, callbacks=callbacks, **kwargs)
+
+    def call(self, inputs, training=False):
+        """Draws images with the averaged student."""
+        return self.ema_student(inputs, training=training)
+
+    def train_step(self, data):
+        batch = self._complete(data)
+        with tf.GradientTape() as student_tape:
+            student_images, fresh_images = self._student_images(batch, training=True)
+
+        with tf.GradientTape() as tape:
+            d_terms = self._d_terms(batch, student_images, fresh_images, training=True)
+            d_loss = self._scaled(d_terms["d_loss"], self.d_optimizer)
+        variables = self.discriminator.trainable_variables
+        self.d_optimizer.apply(tape.gradient(d_loss, variables), variables)
+
+        images = [x for x in (student_images, fresh_images) if x is not None]
+        with tf.GradientTape(watch_accessed_variables=False) as image_tape:
+            image_tape.watch(images)
+            g_terms = self._g_terms(batch, student_images, fresh_images)
+            g_loss = self._scaled(g_terms["g_loss"], self.g_optimizer)
+        image_gradients = image_tape.gradient(g_loss, images)
+        variables = self.student.trainable_variables
+        gradients = student_tape.gradient(images, variables, output_gradients=image_gradients)
+        self.g_optimizer.apply(gradients, variables)
+
+        self._update_average()
+        self.step.assign_add(1)
+        return self._track({**g_terms, **d_terms})
+
+    def test_step(self, data):
+        batch = self._complete(data)
+        student_images, fresh_images = self._student_images(batch, training=False)
+        g_terms = self._g_terms(batch, student_images, fresh_images)
+        d_terms = self._d_terms(batch, student_images, fresh_images, training=False)
+        return self._track({**g_terms, **d_terms})
+
+    def _complete(self, data):
+        """The batch as a dict, with the teacher's images and the fresh latents it may lack."""
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        check_keys(batch, live_teacher=self.teacher is not None)
+        batch = dict(batch)
+        if "teacher_image" not in batch:
+            batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
+        batch["teacher_image"] = ops.stop_gradient(ops.cast(batch["teacher_image"], "float32"))
+        if "image" in batch and "fresh_latent" not in batch:
+            batch["fresh_latent"] = self._fresh_latents(ops.shape(batch["latent"]))
+        return batch
+
+    def _fresh_latents(self, shape):
+        """z' of the GAN terms: the teacher's law, a pure function of seed, step and replica."""
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        stream = tf.cast(self.step.value, tf.int32) * 1009 + tf.cast(replica, tf.int32)
+        truncation = self.truncation or getattr(self.teacher, "truncation", 1.0)
+        return truncation * tf.random.stateless_truncated_normal(shape, (self.seed, stream))
+
+    def _student_images(self, batch, training):
+        """`S(z, y)` and, when there are real images, `S(z', y)` with their labels, in one batch."""
+        if "image" not in batch:
+            return self.student((batch["latent"], batch["label"]), training=training), None
+        latents = ops.concatenate([batch["latent"], batch["fresh_latent"]], axis=0)
+        labels = join_labels(batch["label"], batch["image_label"])
+        images = self.student((latents, labels), training=training)
+        return tf.split(images, 2)
+
+    def _d_terms(self, batch, student_images, fresh_images, training):
+        return self.objectives.discriminator_terms(
+            self.discriminator, batch, student_images, fresh_images, training
+        )
+
+    def _g_terms(self, batch, student_images, fresh_images):
+        return self.objectives.student_terms(
+            self.discriminator,
+            batch,
+            student_images,
+            fresh_images,
+            pixel_weight=self.pixel_weight,
+            step=self.step,
+        )
+
+    def _scaled(self, loss, optimizer):
+        """The loss an optimiser gets: it sums over replicas, and may scale for half precision."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return optimizer.scale_loss(loss / replicas)
+
+    def _update_average(self):
+        step = ops.cast(self.step, "float32")
+        decay = ops.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
+        pairs = zip(self.ema_student.variables, self.student.variables, strict=True)
+        for average, current in pairs:
+            average.assign(decay * average + (1.0 - decay) * current)
+
+    def _track(self, terms):
+        for name, value in terms.items():
+            self.trackers[name].update_state(value)
+        return {name: self.trackers[name].result() for name in METRICS if name in terms}
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "student": keras.saving.serialize_keras_object(self.student),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "ema_decay": self.ema_decay,
+            "truncation": self.truncation,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        parts = {
+            name: keras.saving.deserialize_keras_object(config[name], custom_objects)
+            for name in ("student", "discriminator")
+        }
+        return cls(**{**config, **parts})
+
+    def get_compile_config(self):
+        return {
+            **self.objectives.settings(),
+            "jit_compile": self.jit_compile,
+            "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
+            "d_optimizer": keras.saving.serialize_keras_object(self.d_optimizer),
+        }
+
+    def compile_from_config(self, config):
+        optimizers = {
+            name: keras.saving.deserialize_keras_object(config[name])
+            for name in ("g_optimizer", "d_optimizer")
+        }
+        self.compile(**{**config, **optimizers})
+
+
+class _PixelWeightDecay(keras.callbacks.Callback):
+    def on_epoch_end(self, epoch, logs=None):
+        lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
+        self.model.pixel_weight.assign(max(0.0, lowered))
+
+
+def _optimizer(optimizer):
+    if optimizer is None:
+        return keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
+    return keras.optimizers.get(optimizer)
