@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinygan_keras.evaluation.pictures import class_grid, progress_strip, save_gif, save_png
+
+NAMES = ("T-shirt/top", "Trouser", "Bag")
+# Texts and gaps are grey, so a coloured pixel belongs to an image.
+RED, GREEN, BLUE, YELLOW = (200, 0, 0), (0, 200, 0), (0, 0, 200), (200, 200, 0)
+
+
+def images(*colours, size=32):
+    """uint8 images of one colour each."""
+    return (
+        np.ones((len(colours), size, size, 3), "uint8") * np.array(colours, "uint8")[:, None, None]
+    )
+
+
+def box(canvas, colour):
+    """Top, left, height and width of the only thing of this colour."""
+    found = (canvas == colour).all(-1)
+    rows, columns = np.flatnonzero(found.any(1)), np.flatnonzero(found.any(0))
+    assert found.sum() == len(rows) * len(columns), "not one rectangle"
+    return rows[0], columns[0], len(rows), len(columns)
+
+
+def is_grey(canvas):
+    return (canvas == canvas[..., :1]).all(-1)
+
+
+def test_student_stands_right_below_its_teacher_enlarged_twice():
+    canvas = class_grid(images(RED, GREEN), images(BLUE, YELLOW), [0, 1], NAMES)
+    assert canvas.dtype == np.uint8
+    for teacher, student in ((RED, BLUE), (GREEN, YELLOW)):
+        top, left, height, width = box(canvas, teacher)
+        assert (height, width) == (64, 64)
+        assert box(canvas, student) == (top + height + 2, left, 64, 64)
+
+
+def test_classes_go_down_the_blocks_in_order_of_their_labels():
+    colours = images(RED, GREEN, BLUE)
+    canvas = class_grid(colours, np.zeros_like(colours), [2, 0, 1], NAMES, blocks=2)
+    first, second, third = (box(canvas, colour) for colour in (GREEN, BLUE, RED))
+    assert first[1] == second[1]
+    assert first[0] < second[0]
+    assert third[0] == first[0]
+    assert third[1] > first[1]
+
+
+def test_images_of_a_class_stand_in_one_row_in_their_order():
+    canvas = class_grid(images(RED, GREEN, BLUE), images(YELLOW, YELLOW, YELLOW), [0, 1, 0], NAMES)
+    red, blue = box(canvas, RED), box(canvas, BLUE)
+    assert red[0] == blue[0]
+    assert blue[1] == red[1] + 64 + 2
+
+
+def test_name_and_marks_are_written_into_the_margin():
+    canvas = class_grid(images(RED), images(GREEN), [0], NAMES)
+    top, left, height, _ = box(canvas, RED)
+    beside_teacher = canvas[top : top + height, :left]
+    beside_student = canvas[top + height + 2 : top + 2 * height + 2, :left]
+    for margin in (beside_teacher, beside_student):
+        assert is_grey(margin).all()
+        assert margin.min() < 150
+    other_name = class_grid(images(RED), images(GREEN), [1], NAMES)
+    assert canvas.shape != other_name.shape or (canvas != other_name).any()
+
+
+def test_long_names_are_cut_so_that_the_margin_stays_narrow():
+    names = ["great white shark, white shark, man-eater", "x" * 200]
+    canvas = class_grid(images(RED, GREEN), images(BLUE, YELLOW), [0, 1], names, blocks=1)
+    assert box(canvas, RED)[1] < 200
+
+
+def test_large_images_keep_their_size():
+    canvas = class_grid(images(RED, size=128), images(GREEN, size=128), [0], NAMES)
+    assert box(canvas, RED)[2:] == (128, 128)
+
+
+def test_float_images_are_drawn_like_uint8():
+    red, green = images(RED), images(GREEN)
+    from_float = class_grid(red / 127.5 - 1.0, green / 127.5 - 1.0, [0], NAMES)
+    assert np.array_equal(from_float, class_grid(red, green, [0], NAMES))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "student", "labels", "message"),
+    [
+        (images(RED, RED), images(RED), [0, 0], "one pair of equal shape per label"),
+        (images(RED), images(RED), [0, 1], "one pair of equal shape per label"),
+        (images(RED), images(RED), [3], "a name for every label"),
+        (images(RED), images(RED), [-1], "a name for every label"),
+        (images(RED)[0], images(RED)[0], [0], r"Expected \(N, S, S, 3\)"),
+        (images(RED)[:0], images(RED)[:0], [], "no images"),
+    ],
+)
+def test_grid_rejects_what_does_not_fit(teacher, student, labels, message):
+    with pytest.raises(ValueError, match=message):
+        class_grid(teacher, student, labels, NAMES)
+
+
+def test_strip_stacks_rows_with_their_captions():
+    canvas = progress_strip([images(RED, GREEN), images(BLUE, YELLOW)], ["step 0", "step 400"])
+    red, green, blue = (box(canvas, colour) for colour in (RED, GREEN, BLUE))
+    assert green == (red[0], red[1] + 66, 64, 64)
+    assert blue == (red[0] + 66, red[1], 64, 64)
+    captions = [canvas[top : top + 64, : red[1]] for top in (red[0], blue[0])]
+    assert all(caption.min() < 150 for caption in captions)
+    assert (captions[0] != captions[1]).any()
+
+
+def test_frames_have_one_size_whatever_the_step():
+    rows = [images(RED)]
+    shapes = {progress_strip(rows, [f"step {step:,}"]).shape for step in (0, 1_000, 999_999)}
+    assert len(shapes) == 1
+
+
+@pytest.mark.parametrize("captions", [[], ["one"], ["one", "two", "three"]])
+def test_strip_rejects_captions_that_do_not_fit(captions):
+    with pytest.raises(ValueError, match="a caption for each"):
+        progress_strip([images(RED), images(GREEN)], captions)
+
+
+def test_strip_rejects_rows_of_different_shape():
+    with pytest.raises(ValueError, match="rows of one shape"):
+        progress_strip([images(RED), images(GREEN, BLUE)], ["one", "two"])
+
+
+def test_png_is_read_back_unchanged(tmp_path):
+    canvas = class_grid(images(RED), images(GREEN), [0], NAMES)
+    path = save_png(canvas, tmp_path / "pictures" / "samples.png")
+    assert path == tmp_path / "pictures" / "samples.png"
+    with Image.open(path) as picture:
+        assert np.array_equal(np.asarray(picture), canvas)
+    assert [file.name for file in path.parent.iterdir()] == ["samples.png"]
+
+
+def test_gif_plays_all_frames_for_ever_and_rests_on_the_last(tmp_path):
+    colours = (RED, GREEN, BLUE)
+    frames = [progress_strip([images(colour)], ["step"]) for colour in colours]
+    path = save_gif(frames, tmp_path / "training.gif", milliseconds=200)
+    with Image.open(path) as animation:
+        assert animation.format == "GIF"
+        assert animation.n_frames == 3
+        assert animation.info["loop"] == 0
+        durations = []
+        for index, colour in enumerate(colours):
+            animation.seek(index)
+            durations.append(animation.info["duration"])
+            centre = np.asarray(animation.convert("RGB"))[40, -40]
+            assert np.abs(centre.astype(int) - colour).max() <= 4
+        assert durations == [200, 200, 1000]
+
+
+@pytest.mark.parametrize("frames", [[], [images(RED)[0], images(RED, size=16)[0]]])
+def test_gif_rejects_frames_that_do_not_fit(tmp_path, frames):
+    with pytest.raises(ValueError, match="all of one shape"):
+        save_gif(frames, tmp_path / "training.gif")
+    assert not list(tmp_path.iterdir())

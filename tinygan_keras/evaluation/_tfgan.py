@@ -1,0 +1,50 @@
+"""The only file that touches TF-GAN.
+
+`import tensorflow_gan` fails on today's TensorFlow: its package imports `tf.estimator`, which is gone
+(tensorflow/gan issue 55). The parts we use (losses, eval, features) don't need it. So the two parent
+packages are registered bare, with the right search path and without running their `__init__`, and the
+parts are imported below them. Where `tf.estimator` still exists the package is imported as it is.
+
+Everything is imported at first use; it takes about a second.
+"""
+
+import functools
+import importlib
+import importlib.machinery
+import importlib.util
+import sys
+
+
+def losses():
+    """The module `tensorflow_gan.python.losses.losses_wargs`: losses that take tensors."""
+    return _part("losses").wargs
+
+
+def evaluation():
+    """The module `tensorflow_gan.python.eval`: Frechet and kernel distances, scores, image grids."""
+    return _part("eval")
+
+
+@functools.cache
+def _part(name):
+    _register_bare_parents()
+    return importlib.import_module(f"tensorflow_gan.python.{name}")
+
+
+def _register_bare_parents():
+    import tensorflow as tf
+
+    if "tensorflow_gan" in sys.modules or hasattr(tf, "estimator"):
+        return
+    found = importlib.util.find_spec("tensorflow_gan")
+    if found is None:
+        raise ImportError(
+            "TF-GAN is not installed. It is one of this package's requirements: "
+            "pip install tensorflow-gan==2.1.0"
+        )
+    root = found.submodule_search_locations[0]
+    for name, folder in (("tensorflow_gan", root), ("tensorflow_gan.python", f"{root}/python")):
+        spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
+        spec.submodule_search_locations = [folder]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+    sys.modules["tensorflow_gan"].python = sys.modules["tensorflow_gan.python"]

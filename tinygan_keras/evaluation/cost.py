@@ -1,0 +1,219 @@
+"""What a generator costs: parameters, multiply-adds per image, images per second.
+
+Multiply-adds are counted in the graph that runs, so that they mean the same for a Keras model and for a
+frozen TF-Hub module. Rejected: `tf.compat.v1.profiler`, whose figures agree for convolutions and matrix
+products but which leaves out `Einsum` and skips, without a word, what it has no rule or shape for.
+"""
+
+import math
+import time
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.grappler import tf_optimizer
+
+# Attributes that keep a call from being inlined, and one that turns loops into a tangle of TF1 nodes.
+_OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")
+
+
+def parameters(source) -> int:
+    """Number of parameters.
+
+    Args:
+        source: A teacher with an integer attribute `parameters`; a Keras model, whose trainable
+            variables are counted (moving statistics are not, as in the papers' tables); or an
+            iterable of variables.
+
+    Raises:
+        ValueError: there is nothing to count.
+    """
+    if isinstance(getattr(source, "parameters", None), int):
+        return source.parameters
+    variables = list(getattr(source, "trainable_variables", source))
+    if not variables:
+        raise ValueError(
+            f"Got {source!r} without trainable variables. Expected a built, unfrozen model; call it "
+            "once, set trainable = True, or give the list of variables."
+        )
+    return sum(math.prod(variable.shape) for variable in variables)
+
+
+def multiply_adds(function, *specs) -> int:
+    """Counts the multiply-adds of one call, from the static shapes of the traced graph.
+
+    Counted: convolutions, depthwise convolutions, matrix products and two-operand einsums, inside
+    called functions too, as far as they depend on the arguments. Not counted: biases, normalisation,
+    activations, resizing, pooling; and products of weights alone (the power iteration of spectral
+    normalisation), which don't belong to an image.
+
+    Args:
+        function: A Keras model, teacher, `tf.function` or any other TensorFlow callable.
+        *specs: `tf.TensorSpec`s of its arguments, nested as it takes them; batch size 1 for a figure
+            per image.
+
+    Returns:
+        The number of multiply-adds.
+
+    Raises:
+        ValueError: a shape that the count needs is not static, or a loop hides how often.
+
+    Example:
+        latents, labels = tf.TensorSpec((1, 128)), tf.TensorSpec((1,), tf.int32)
+        multiply_adds(student, (latents, labels))
+        multiply_adds(teacher, latents, labels)
+    """
+    traced = tf.function(lambda *arguments: function(*arguments), autograph=False)
+    operations = _inlined_operations(traced.get_concrete_function(*specs))
+    return sum(_COUNTERS[o.type](o) for o in operations if o.type in _COUNTERS)
+
+
+def _inlined_operations(concrete) -> list:
+    """The operations that depend on the arguments, called functions put in place of their calls.
+
+    The inlined graph is traced anew, so that shapes follow from the arguments right into functions
+    that were once traced for any batch size, as those of a SavedModel are. Variables stay handles:
+    frozen into constants, a BigGAN would put 300 MB into the graph.
+    """
+    inlined = _inline(concrete)
+    names = [tensor.op.name for tensor in concrete.inputs]
+    captured = concrete.captured_inputs
+    specs = [tf.TensorSpec(t.shape, t.dtype) for t in concrete.inputs[: len(names) - len(captured)]]
+
+    def body(*arguments):
+        feeds = [tf.convert_to_tensor(tensor) for tensor in (*arguments, *captured)]
+        input_map = dict(zip(names, feeds, strict=True))
+        tf.graph_util.import_graph_def(inlined, input_map=input_map, name="")
+
+    # Unlike `tf.function` it adds no control dependencies, which trips over the branches of TF1.
+    graph = tf.compat.v1.wrap_function(body, specs).graph
+    reached = {tensor.ref() for tensor in graph.inputs[: len(specs)]}
+    operations = []
+    for operation in graph.get_operations():  # in topological order
+        if any(tensor.ref() in reached for tensor in operation.inputs):
+            reached.update(tensor.ref() for tensor in operation.outputs)
+            operations.append(operation)
+    _reject_hidden_products(operations, inlined.library.function)
+    return operations
+
+
+def _reject_hidden_products(operations, functions):
+    """Raises where a loop or branch, which can't be inlined, holds something that would be counted."""
+    bodies = {function.signature.name: function.node_def for function in functions}
+
+    def holds_products(node):
+        called = [f.name for value in node.attr.values() for f in (value.func, *value.list.func)]
+        inside = [part for name in called for part in bodies.get(name, ())]
+        return node.op in _COUNTERS or any(map(holds_products, inside))
+
+    for operation in operations:
+        if operation.type not in _COUNTERS and holds_products(operation.node_def):
+            raise ValueError(
+                f"{operation.name} ({operation.type}) is a loop or branch around matrix products or "
+                "convolutions, so their number is not in the graph. Expected a graph without; write "
+                "the loop as a batch, or count the function inside it."
+            )
+
+
+def _inline(concrete):
+    """The function's GraphDef after one pass of Grappler that does nothing but inline calls."""
+    graph_def = concrete.graph.as_graph_def()
+    functions = graph_def.library.function
+    for part in (*graph_def.node, *functions, *(node for f in functions for node in f.node_def)):
+        for name in _OBSTACLES:
+            part.attr.pop(name, None)
+    meta_graph = tf.compat.v1.train.export_meta_graph(graph_def=graph_def, graph=concrete.graph)
+    kept = [tensor.name for tensor in (*concrete.inputs, *concrete.outputs)]
+    meta_graph.collection_def["train_op"].node_list.value.extend(kept)
+    config = tf.compat.v1.ConfigProto()
+    options = config.graph_options.rewrite_options
+    options.min_graph_nodes = -1  # small graphs too
+    options.function_optimization = options.AGGRESSIVE  # the result is looked at, never run
+    options.optimizers.append("function")
+    return tf_optimizer.OptimizeGraph(config, meta_graph)
+
+
+def _shape(tensor) -> tuple:
+    if not tensor.shape.is_fully_defined():
+        raise ValueError(
+            f"{tensor.name} ({tensor.op.type}) has the shape {tensor.shape} in the traced graph. "
+            "Expected a static shape; give specs with a batch size of 1 and fixed image sizes."
+        )
+    return tuple(tensor.shape)
+
+
+def _convolution(operation) -> int:
+    height, width, channels, _ = _shape(operation.inputs[1])  # channels of one group
+    return math.prod(_shape(operation.outputs[0])) * height * width * channels
+
+
+def _depthwise_convolution(operation) -> int:
+    height, width, _, _ = _shape(operation.inputs[1])
+    return math.prod(_shape(operation.outputs[0])) * height * width
+
+
+def _transposed_convolution(operation) -> int:
+    height, width, channels, _ = _shape(operation.inputs[1])  # channels of the output
+    return math.prod(_shape(operation.inputs[2])) * height * width * channels
+
+
+def _matrix_product(transposed: str):
+    def count(operation):
+        inner = _shape(operation.inputs[0])[-2 if operation.get_attr(transposed) else -1]
+        return math.prod(_shape(operation.outputs[0])) * inner
+
+    return count
+
+
+def _einsum(operation) -> int:
+    equation = operation.get_attr("equation").decode()
+    terms = equation.split("->")[0].split(",")
+    if len(terms) != 2 or "." in equation:
+        raise ValueError(
+            f"{operation.name} computes einsum {equation!r}. Expected two operands and no ellipsis; "
+            "write it as matrix products to have it counted."
+        )
+    sizes = {}
+    for term, tensor in zip(terms, operation.inputs, strict=True):
+        sizes.update(zip(term.strip(), _shape(tensor), strict=True))
+    return math.prod(sizes.values())
+
+
+_COUNTERS = {
+    "Conv2D": _convolution,
+    "DepthwiseConv2dNative": _depthwise_convolution,
+    "Conv2DBackpropInput": _transposed_convolution,
+    "MatMul": _matrix_product("transpose_a"),
+    "BatchMatMul": _matrix_product("adj_x"),
+    "BatchMatMulV2": _matrix_product("adj_x"),
+    "BatchMatMulV3": _matrix_product("adj_x"),
+    "Einsum": _einsum,
+}
+
+
+def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> float:
+    """Measures throughput: batch size over the median time of a call.
+
+    Args:
+        generate: Callable without arguments that draws `batch_size` images.
+        batch_size: Images per call.
+        seconds: How long to measure, after two calls that warm up; at least three calls are timed.
+
+    Returns:
+        Images per second.
+
+    Raises:
+        ValueError: `generate` returns another number of images.
+    """
+    for _ in range(2):
+        drawn = len(np.asarray(generate()))
+        if drawn != batch_size:
+            raise ValueError(
+                f"Got {drawn} images from one call. Expected batch_size={batch_size}; give the batch "
+                "size that the callable draws."
+            )
+    durations = []
+    while len(durations) < 3 or sum(durations) < seconds:
+        start = time.perf_counter()
+        np.asarray(generate())  # as an array: the clock stops when the images are there
+        durations.append(time.perf_counter() - start)
+    return batch_size / float(np.median(durations))
