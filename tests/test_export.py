@@ -1,0 +1,128 @@
+"""What is exported gives the images of the model in memory, and stores its weights once."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.serving.export import export_saved_model
+
+LATENT_DIM, NUM_CLASSES, IMAGE_SIZE = 6, 3, 8
+
+
+def make_generator():
+    return StudentGenerator(
+        channels=(8, 4), latent_dim=LATENT_DIM, num_classes=NUM_CLASSES, embedding_dim=4
+    )
+
+
+@pytest.fixture(scope="module")
+def generator():
+    return make_generator()
+
+
+@pytest.fixture(scope="module")
+def exported(generator, tmp_path_factory):
+    return export_saved_model(generator, tmp_path_factory.mktemp("saved_model") / "1")
+
+
+@pytest.fixture
+def inputs():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(5, LATENT_DIM)).astype("float32"), np.array([0, 1, 2, 1, 0], "int64")
+
+
+def test_reloaded_signature_equals_the_model(generator, exported, inputs):
+    latents, labels = inputs
+    served = tf.saved_model.load(exported).signatures["serving_default"]
+
+    images = served(z=tf.constant(latents), label=tf.constant(labels))["image"]
+
+    expected = generator((latents, labels.astype("int32")), training=False)
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+    assert images.dtype == tf.float32
+
+
+def test_version_1_loader_reads_the_same_images(generator, exported, inputs):
+    """This loader takes names and tensors from the signature alone, as serving programs do."""
+    latents, labels = inputs
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(exported))
+        signature = graph.signature_def["serving_default"]
+        feed = {signature.inputs["z"].name: latents, signature.inputs["label"].name: labels}
+        images = session.run(signature.outputs["image"].name, feed)
+
+    expected = generator((latents, labels.astype("int32")), training=False)
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+
+
+def test_signature_names_types_and_shapes(exported):
+    served = tf.saved_model.load(exported).signatures["serving_default"]
+
+    _, inputs = served.structured_input_signature
+    assert inputs["z"].dtype == tf.float32
+    assert inputs["z"].shape.as_list() == [None, LATENT_DIM]
+    assert inputs["label"].dtype == tf.int64
+    assert inputs["label"].shape.as_list() == [None]
+    assert list(served.structured_outputs) == ["image"]
+    assert served.structured_outputs["image"].shape.as_list() == [None, IMAGE_SIZE, IMAGE_SIZE, 3]
+
+
+def test_weights_are_stored_once(generator, exported):
+    checkpoint = tf.train.load_checkpoint(str(exported / "variables" / "variables"))
+    types = checkpoint.get_variable_to_dtype_map()
+    shapes = checkpoint.get_variable_to_shape_map()
+
+    floats = sum(int(np.prod(shapes[name])) for name in types if types[name].is_floating)
+
+    assert floats == generator.count_params()
+
+
+@pytest.mark.parametrize("label", [-1, NUM_CLASSES])
+def test_label_out_of_range_is_answered_with_the_range(exported, label):
+    served = tf.saved_model.load(exported).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="from 0 to 2"):
+        served(z=tf.zeros((1, LATENT_DIM)), label=tf.constant([label], tf.int64))
+
+
+def test_half_precision_generator_still_serves_float32(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    path = export_saved_model(make_generator(), tmp_path / "1")
+
+    served = tf.saved_model.load(path).signatures["serving_default"]
+
+    assert served.structured_outputs["image"].dtype == tf.float32
+
+
+def test_existing_version_is_refused_and_left_alone(generator, tmp_path):
+    version = tmp_path / "1"
+    version.mkdir()
+    (version / "kept.txt").write_text("published")
+
+    with pytest.raises(FileExistsError, match="new version number"):
+        export_saved_model(generator, version)
+
+    assert (version / "kept.txt").read_text() == "published"
+
+
+def test_failed_export_leaves_nothing_behind(generator, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(OSError, match="no space"):
+        export_saved_model(generator, tmp_path / "1")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_as_readable_as_any_new_folder(exported):
+    other = exported.parent / "other"
+    other.mkdir()
+    assert exported.stat().st_mode == other.stat().st_mode
+
+
+def test_object_that_is_no_generator_is_refused(tmp_path):
+    with pytest.raises(TypeError, match=r"latent_dim, num_classes, image_size.*ema_student"):
+        export_saved_model(keras.Sequential([keras.layers.Dense(1)]), tmp_path / "1")
