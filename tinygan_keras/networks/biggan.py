@@ -89,10 +89,11 @@ class _GeneratorBlock(layers.Layer):
         self.convolutions = [_conv(filters, 3, name=f"conv_{i}", **policy) for i in (0, 1)]
         self.shortcut = _conv(filters, 1, name="shortcut", **policy)
 
-    def call(self, features, condition, training=False, **statistics):
+    def call(self, features, condition, training=False, truncation=1.0, accumulate=None):
+        statistics = {"training": training, "truncation": truncation, "accumulate": accumulate}
         residual = features
         for step, (norm, convolution) in enumerate(zip(self.norms, self.convolutions, strict=True)):
-            residual = norm([residual, condition], training=training, **statistics)
+            residual = norm([residual, condition], **statistics)
             residual = ops.relu(residual)
             if step == 0:
                 residual = upsample(residual)
@@ -174,18 +175,18 @@ class BigGANGenerator(keras.Model):
 
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
         latents, labels = inputs
-        statistics = {"truncation": truncation, "accumulate": accumulate}
+        statistics = {"training": training, "truncation": truncation, "accumulate": accumulate}
         embedded = self._embedded(labels)
         pieces = ops.split(ops.cast(latents, self.compute_dtype), len(self.channels), axis=-1)
         features = self.projection(pieces[0], training=training)
         features = ops.reshape(features, (-1, 4, 4, self.channels[0]))
         for piece, block in zip(pieces[1:], self.blocks, strict=True):
             condition = ops.concatenate([embedded, piece], axis=-1)
-            features = block(features, condition, training=training, **statistics)
+            features = block(features, condition, **statistics)
             if self.attention is not None and features.shape[1] == self.attention_size:
                 features = self.attention(features, training=training)
         unconditional = ops.zeros_like(pieces[0])[:, :1]
-        features = self.final_norm([features, unconditional], training=training, **statistics)
+        features = self.final_norm([features, unconditional], **statistics)
         images = self.to_rgb(ops.relu(features), training=training)
         return ops.tanh(ops.cast(images, "float32"))
 

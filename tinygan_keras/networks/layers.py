@@ -27,6 +27,13 @@ class _SpectralNorm:
             aggregation="none",  # replicas see the same kernel, so their vectors stay equal
         )
 
+    # Keras' own layers save just the variables that they know; `u` would silently be left out.
+    def save_own_variables(self, store):
+        layers.Layer.save_own_variables(self, store)
+
+    def load_own_variables(self, store):
+        layers.Layer.load_own_variables(self, store)
+
     def _normalized(self, kernel, training: bool):
         kernel = ops.cast(kernel, "float32")
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))

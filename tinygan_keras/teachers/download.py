@@ -1,0 +1,157 @@
+"""From a handle to a folder: a path as it is, a URL through TensorFlow Hub's cache or a download.
+
+Scope: files and hosts. What is in the files is `hub.py`'s matter. TensorFlow Hub is imported here and
+only when needed.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import socket
+import tarfile
+import tempfile
+import warnings
+import zlib
+from pathlib import Path
+
+import tensorflow as tf
+
+from .catalog import DEEPMIND, nearest_handles
+
+STALL_SECONDS = 60.0
+"""A connection that is silent for so long counts as failed; TensorFlow Hub itself waits forever."""
+
+_DOWNLOAD_ERRORS = (
+    OSError,  # urllib's HTTPError and URLError among them
+    EOFError,
+    http.client.HTTPException,
+    tarfile.TarError,
+    tf.errors.OpError,
+    zlib.error,
+)
+
+
+def locate(handle: str) -> str:
+    """Returns the folder that holds the module's `saved_model.pb`, after a download if need be.
+
+    Args:
+        handle: A folder, or a URL that TensorFlow Hub resolves.
+
+    Raises:
+        FileNotFoundError: a folder that doesn't exist.
+        ValueError: a mistyped handle of DeepMind's, or a folder without a SavedModel.
+        OSError: the download failed; the message says how to place a copy by hand.
+    """
+    if "://" in handle:
+        return _checked(_resolve(handle), handle)
+    folder = Path(handle).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"Got the teacher {handle!r}, which is neither a folder nor a URL. Expected a folder that "
+            "holds saved_model.pb, or a TensorFlow Hub handle that starts with https://."
+            + _did_you_mean(handle)
+        )
+    return _checked(str(folder), handle)
+
+
+def load(folder: str, handle: str):
+    """Loads the SavedModel or TF1 Hub module in `folder`; see `hub.load`."""
+    try:
+        return _tensorflow_hub().load(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"Got the teacher {handle}, but TensorFlow can't read the SavedModel in {folder}: {error}\n"
+            "Expected saved_model.pb and an intact folder variables/ beside it. "
+            "The copy is probably incomplete: delete it and fetch it again."
+        ) from error
+
+
+def content_hash(folder: str) -> str:
+    """SHA-256 (hex) over the files that define the function: the graph, the variables, the assets.
+
+    A model card or a Hub descriptor beside them may change without changing the hash.
+    """
+    names = [name for name in tf.io.gfile.listdir(folder) if name.startswith("saved_model.")]
+    for part in ("assets", "variables"):
+        if tf.io.gfile.isdir(f"{folder}/{part}"):
+            names += [f"{part}/{name}" for name in tf.io.gfile.listdir(f"{folder}/{part}")]
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:
+            digest.update(f"{name} {file.size()}\n".encode())
+            while piece := file.read(1 << 24):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def _resolve(handle):
+    if "//tfhub.dev/" in handle and handle not in DEEPMIND and nearest_handles(handle):
+        raise ValueError(
+            f"Got the handle {handle!r}, which is none of DeepMind's BigGAN modules. Expected one of: "
+            f"{', '.join(DEEPMIND)}.{_did_you_mean(handle)}"
+        )
+    hub = _tensorflow_hub()
+    try:
+        with _stalled_connections_fail():
+            return hub.resolve(handle)
+    except _DOWNLOAD_ERRORS as error:
+        raise OSError(_how_to_place_a_copy(handle, error)) from error
+
+
+def _checked(folder, handle):
+    names = sorted(tf.io.gfile.listdir(folder))
+    if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
+        raise ValueError(
+            f"Got the teacher {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
+            "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel: pass the "
+            "folder in which saved_model.pb lies."
+        )
+    return folder
+
+
+def _did_you_mean(handle):
+    handles = nearest_handles(handle)
+    return f" Did you mean {' or '.join(handles)}?" if handles else ""
+
+
+def _how_to_place_a_copy(handle, error):
+    cache = os.environ.get("TFHUB_CACHE_DIR")
+    setting = f"is {cache}" if cache else "is not set, so a temporary folder is used"
+    cache = Path(cache or Path(tempfile.gettempdir(), "tfhub_modules"))
+    folder = cache / hashlib.sha1(handle.encode("utf8")).hexdigest()
+    return (
+        f"Got no copy of {handle}: {type(error).__name__}: {error}\n"
+        "Expected an answer from tfhub.dev, which redirects to kaggle.com; a proxy or firewall has to "
+        f"let both through. TFHUB_CACHE_DIR {setting}.\n"
+        "To place a copy by hand, on any machine that can reach them:\n"
+        f"  1. download {handle}?tf-hub-format=compressed (a .tar.gz), or the same model from "
+        "https://www.kaggle.com/models;\n"
+        f"  2. unpack it so that saved_model.pb lies directly in {folder} (the folder's name is the "
+        "SHA-1 of the handle), and set TFHUB_CACHE_DIR to its parent;\n"
+        "  3. or unpack it anywhere and pass that folder instead of the handle."
+    )
+
+
+@contextlib.contextmanager
+def _stalled_connections_fail():
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(before or STALL_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _tensorflow_hub():
+    try:
+        with warnings.catch_warnings():
+            # tensorflow-hub 0.16.1 imports it, and every import of it warns about its coming removal.
+            warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+            import tensorflow_hub
+    except ImportError as error:
+        raise ImportError(
+            f"tensorflow_hub can't be imported: {error}. Expected tensorflow-hub 0.16.1 and, because it "
+            'needs pkg_resources, setuptools below 81: pip install tensorflow-hub "setuptools<81"'
+        ) from error
+    return tensorflow_hub

@@ -1,0 +1,223 @@
+"""A frozen, class-conditional teacher from TensorFlow Hub or from a folder.
+
+Scope: loading, checking at the door, and calling. Teachers that are trained here are `training.py`; they
+are saved in the same format and come back through this file.
+
+Rejected: `hub.KerasLayer`, a tf_keras layer that Keras 3 refuses or tracks nothing of. Being a Keras
+layer or a `tf.Module` at all: every checkpoint of a student would carry the teacher.
+"""
+
+import functools
+import os
+import re
+
+import tensorflow as tf
+from absl import logging
+
+from . import download
+from .catalog import check_truncation
+from .latents import sample_latents
+from .purify import OutputGraph, outside
+from .signature import check_catalog, check_images, checked_signature
+
+_STATE_NAMES = re.compile(
+    r"(^|/)(u0?|prev_truncation|accumulat\w+|moving_\w+|(mean|variance)_table)(:\d+)?$"
+)
+_WARM_UP_BATCH = 2
+_TOLERANCE = 1e-3
+
+
+class HubTeacher:
+    """A frozen generator that draws images for latents and labels.
+
+    The module's signature is checked, compared with the catalogue if the handle is DeepMind's, and
+    called twice with the truncation: modules such as `biggan-128/1` keep batch-norm statistics of the
+    truncation before, and draw the first batch with the wrong ones.
+
+    Calls are pure where the module allows it: only the graph that the output depends on enters the
+    function being traced, so they work in eager code, in `tf.function`, with `jit_compile=True`, and
+    inside a strategy's replicas, each with variables on its own device. No gradient flows through a
+    call. A teacher may be made inside or outside a strategy's scope.
+
+    This is a plain Python object. Neither Keras nor TensorFlow tracks it, so no checkpoint and no saved
+    model ever holds it.
+
+    Args:
+        handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), or a TensorFlow
+            Hub handle such as `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
+        truncation: Scalar in (0, 1] (DeepMind's modules: see the catalogue). It selects the batch-norm
+            statistics. It doesn't scale the latents: draw them from the same truncation, for example
+            with `tinygan_keras.teachers.latents.sample_latents`. Fixed for the teacher's life.
+        pure: `"auto"` reduces the module to a pure graph if that is possible and draws the same images,
+            and else calls it as it is; True insists on it; False never does it.
+
+    Attributes:
+        image_size, latent_dim, num_classes: int, read from the module's signature.
+        is_pure: bool, whether the calls are pure. If not, keep them out of XLA-compiled functions.
+        parameters: int, the size of the generator: floats in the variables that the output reads.
+            Batch-norm statistics and the vectors of spectral normalisation are state and don't
+            count, nor do raw weights stored beside the moving averages that the module draws with.
+        folder: str, where the module's files are.
+        content_hash: str, SHA-256 of the module's files; it names the teacher in caches and reports.
+
+    Call arguments:
+        latents: Float `[B, latent_dim]`.
+        labels: Int `[B]` in [0, num_classes). Values are checked when they are known without waiting
+            for a device, that is in eager code; inside a graph only shapes and types are.
+
+    Returns of a call:
+        Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
+
+    Raises:
+        ValueError: a mistyped handle, a truncation out of range, a module with another signature, or a
+            call with the wrong shape, type or label.
+        FileNotFoundError: neither a folder nor a URL.
+        OSError: the download failed; the message says how to place a copy by hand.
+
+    Example:
+        >>> teacher = HubTeacher("saved_models/biggan_fashion_32", truncation=0.5)
+        >>> images = teacher(sample_latents(4, teacher.latent_dim, 0.5), [0, 1, 2, 3])
+        >>> images.shape
+        TensorShape([4, 32, 32, 3])
+    """
+
+    def __init__(self, handle, truncation=0.5, pure="auto"):
+        if pure not in ("auto", True, False):
+            raise ValueError(f'Got pure={pure!r}; expected "auto", True or False.')
+        self.handle = os.fspath(handle)
+        self._truncation = check_truncation(truncation, self.handle)
+        self.folder = download.locate(self.handle)
+        # A module loaded inside a strategy's scope gets variables that its functions can't find.
+        outside(self._load, pure)
+
+    def _load(self, pure):
+        module = download.load(self.folder, self.handle)
+        signature = checked_signature(module, self.handle)
+        specs = signature.structured_input_signature[1]
+        self.latent_dim, self.num_classes = specs["z"].shape[1], specs["y"].shape[1]
+
+        latents = sample_latents(_WARM_UP_BATCH, self.latent_dim, self.truncation)
+        labels = tf.constant([0, self.num_classes - 1])
+        inputs = self._signature_inputs(tf.constant(latents), labels)
+        signature(**inputs)  # leaves the statistics of our truncation behind, in a stateful module
+        expected_images = signature(**inputs)["default"]
+        check_images(expected_images, self.handle)
+        self.image_size = expected_images.shape[1]
+        check_catalog(self, self.handle, self.folder)
+
+        graph = OutputGraph(signature)
+        self.parameters = _count_parameters(graph.variables, has_flags=not _is_tf1(module))
+        reason = self._use_graph(graph, latents, labels, expected_images) if pure else "pure=False"
+        self.is_pure = not reason
+        if reason and pure is True:
+            raise ValueError(
+                f"Got pure=True, but {self.handle} can't be reduced to a pure graph: {reason}. "
+                'Use pure="auto" and keep the teacher out of XLA-compiled functions.'
+            )
+        if not self.is_pure:
+            logging.info("%s is called as it is: %s", self.handle, reason)
+            self._module = module  # its variables live as long as it does
+            self._generate = lambda **inputs: signature(**inputs)["default"]
+            self._trace()
+
+    def _use_graph(self, graph, latents, labels, expected_images):
+        """Draws with the reduced graph from now on; returns why not, or None."""
+        if graph.obstacles:
+            return f"the output depends on {', '.join(graph.obstacles)}"
+        self._generate = graph
+        self._trace()
+        images = self._eager(tf.constant(latents), labels)
+        difference = float(tf.reduce_max(tf.abs(images - expected_images)))
+        if not difference <= _TOLERANCE:
+            return f"its images then differ by {difference:.2g}"
+        return None
+
+    def _trace(self):
+        # One graph for every batch size; also what runs when tf.functions are set to run eagerly.
+        self._eager = tf.function(self._draw, autograph=False).get_concrete_function(
+            tf.TensorSpec([None, self.latent_dim], tf.float32), tf.TensorSpec([None], tf.int32)
+        )
+
+    @property
+    def truncation(self) -> float:
+        return self._truncation
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        return download.content_hash(self.folder)
+
+    def __call__(self, latents, labels):
+        latents, labels = self._checked_latents(latents), self._checked_labels(labels)
+        if not latents.shape[:1].is_compatible_with(labels.shape[:1]):
+            raise ValueError(
+                f"Got {latents.shape[0]} latents and {labels.shape[0]} labels; expected one label per "
+                "latent."
+            )
+        if tf.executing_eagerly():
+            return self._eager(latents, labels)
+        return self._draw(latents, labels)
+
+    def _draw(self, latents, labels):
+        images = self._generate(**self._signature_inputs(latents, labels))
+        images.set_shape([latents.shape[0], self.image_size, self.image_size, 3])
+        return tf.stop_gradient(images)
+
+    def _signature_inputs(self, latents, labels):
+        return {
+            "z": latents,
+            "y": tf.one_hot(labels, self.num_classes),
+            "truncation": tf.constant(self.truncation),
+        }
+
+    def _checked_latents(self, latents):
+        latents = tf.convert_to_tensor(latents)
+        expected = tf.TensorShape([None, self.latent_dim])
+        if not latents.dtype.is_floating or not latents.shape.is_compatible_with(expected):
+            raise ValueError(
+                f"Got latents {latents.dtype.name} {latents.shape}; {self.handle} expects float "
+                f"[batch, {self.latent_dim}]. Draw them with sample_latents(count, "
+                f"{self.latent_dim}, truncation={self.truncation:g})."
+            )
+        return tf.cast(latents, tf.float32)
+
+    def _checked_labels(self, labels):
+        labels = tf.convert_to_tensor(labels)
+        if not labels.dtype.is_integer or not labels.shape.is_compatible_with([None]):
+            raise ValueError(
+                f"Got labels {labels.dtype.name} {labels.shape}; expected int [batch], one class number "
+                "per image. One-hot labels become class numbers with tf.argmax(labels, axis=-1)."
+            )
+        values = tf.get_static_value(labels)  # None for a label that only a running graph knows
+        wrong = [] if values is None else values[(values < 0) | (values >= self.num_classes)]
+        if len(wrong):
+            raise ValueError(
+                f"Got the label {wrong[0]}; {self.handle} has {self.num_classes} classes and expects "
+                f"labels in [0, {self.num_classes - 1}]. Check the class numbers of the data set."
+            )
+        return tf.cast(labels, tf.int32)
+
+    def __repr__(self):
+        return (
+            f"HubTeacher({self.handle!r}, truncation={self.truncation:g}): {self.num_classes} classes, "
+            f"latents of length {self.latent_dim}, images {self.image_size}x{self.image_size}x3, "
+            f"{self.parameters:,} parameters, {'pure' if self.is_pure else 'not pure'}"
+        )
+
+
+def _count_parameters(variables, has_flags):
+    """Floats in the variables that the output reads, state left out.
+
+    State is what training doesn't learn by gradient: batch-norm statistics, the vectors of spectral
+    normalisation, a remembered truncation. A TF2 SavedModel says which variables are trainable. In a TF1
+    module that flag is useless, since the graph reads moving averages of the trained weights; there, and
+    if nothing is trainable, state is told by its names. Raw weights beside the averages aren't counted,
+    as the output doesn't read them.
+    """
+    floats = [variable for variable in variables if variable.dtype.is_floating]
+    counted = [variable for variable in floats if variable.trainable] if has_flags else []
+    counted = counted or [v for v in floats if not _STATE_NAMES.search(v.name)]
+    return sum(variable.shape.num_elements() for variable in counted)
+
+
+def _is_tf1(module):
+    return hasattr(module, "graph")  # the loader of TF1 modules puts their one graph here

@@ -1,0 +1,193 @@
+"""Reduces the signature of a loaded module to the graph that its output is computed from.
+
+What remains after dropping control edges, assignments and everything else the output doesn't depend on
+is a function of its inputs and of variables that nobody writes. Such a graph compiles with XLA, and each
+replica of a `tf.distribute` strategy can read its own copy of the variables.
+
+Works on both formats: a TF1 Hub module is a flat graph; in a TF2 SavedModel the output is a call of a
+library function that receives the variables' handles, and the functions it calls come along.
+
+Rejected: freezing the variables into constants. It puts 400 MB into every graph and breaks the 2 GB
+limit of a GraphDef. Mirrored variables: they can't be made where the strategy first shows, in the middle
+of a trace.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import tensorflow as tf
+
+# Prefixes of operations whose result isn't a function of their inputs, or that XLA has no kernel for:
+# writes, stateful randomness, Python, variables made in place, and the branches and loops of TF1.
+_OBSTACLES = (
+    "Assign",
+    "ResourceApply",
+    "ResourceScatter",
+    "Random",
+    "Multinomial",
+    "StatefulRandom",
+    "StatefulUniform",
+    "StatefulStandardNormal",
+    "StatefulTruncatedNormal",
+    "PyFunc",
+    "EagerPyFunc",
+    "Placeholder",
+    "Variable",
+    "VarHandleOp",
+    "TemporaryVariable",
+    "Switch",
+    "Merge",
+    "RefSwitch",
+    "RefMerge",
+    "Enter",
+    "RefEnter",
+    "Exit",
+    "NextIteration",
+    "LoopCond",
+)
+
+
+class OutputGraph:
+    """The data-flow graph of one output of a signature, to be imported into the graph being traced.
+
+    Args:
+        signature: `ConcreteFunction` of a loaded module, called with one tensor per keyword.
+        output: Name of the output to keep.
+
+    Attributes:
+        variables: The module's variables that the output depends on.
+        obstacles: Sorted names of what keeps the graph from being pure; empty if it is.
+    """
+
+    def __init__(self, signature, output="default"):
+        graph_def = signature.graph.as_graph_def()
+        result = signature.outputs[sorted(signature.structured_outputs).index(output)]
+        kept = _data_flow(graph_def, result.op.name)
+        placeholders = [tensor.op.name for tensor in signature.inputs]
+        names = signature.function_type.parameters
+        self._output = result.name
+        self._inputs = dict(zip(names, placeholders[: len(names)], strict=True))
+
+        fed = placeholders[len(names) :]
+        captures = {
+            name: tensor
+            for name, tensor in zip(fed, signature.captured_inputs, strict=True)
+            if name in kept
+        }
+        by_handle = {id(variable.handle): variable for variable in signature.variables}
+        owners = {name: by_handle.get(id(tensor)) for name, tensor in captures.items()}
+        self._variable_nodes = [name for name, owner in owners.items() if owner is not None]
+        self._constants = {name: captures[name] for name in captures if owners[name] is None}
+        self.variables = [owners[name] for name in self._variable_nodes]
+        self._copies = {}
+
+        kept.difference_update(placeholders)
+        nodes = [node for node in graph_def.node if node.name in kept]
+        functions = _called_functions(nodes, graph_def.library)
+        self.obstacles = _obstacles(nodes, functions, self._constants.values())
+        # TensorFlow forgets the library functions of a module that nobody holds any more.
+        self._owner = signature if functions else None
+        self._graph_def = _bare_graph_def(graph_def.versions, nodes, functions)
+        self._referenced = {_node_of(edge) for node in self._graph_def.node for edge in node.input}
+
+    def __call__(self, **inputs):
+        """Adds the graph to the one being traced and returns the output tensor."""
+        feeds = {self._inputs[name]: tensor for name, tensor in inputs.items()}
+        feeds.update(self._constants)
+        for name, variable in zip(self._variable_nodes, self._local_variables(), strict=True):
+            feeds[name] = variable.handle
+            # Tools that freeze or count a traced function ask its graph for the variables.
+            tf.compat.v1.get_default_graph().watch_variable(variable)
+        feeds = {name: feeds[name] for name in feeds if name in self._referenced}
+        (result,) = tf.graph_util.import_graph_def(
+            self._graph_def,
+            # Converting a handle here makes it an input of the traced function, not a constant in it.
+            input_map={name: tf.convert_to_tensor(tensor) for name, tensor in feeds.items()},
+            return_elements=[self._output],
+            name="teacher",
+        )
+        return result
+
+    def _local_variables(self):
+        """The variables, or under a strategy with several replicas their copies on this device."""
+        replica = tf.distribute.get_replica_context()
+        if replica is None or replica.num_replicas_in_sync == 1:
+            return self.variables
+        (device,) = tf.nest.flatten(replica.devices)
+        if self.variables and device == self.variables[0].device:
+            return self.variables
+        if device not in self._copies:
+            self._copies[device] = outside(_copy_to, device, self.variables)
+        return self._copies[device]
+
+
+def outside(function, *args):
+    """Calls `function` eagerly, outside every trace, strategy scope and device scope of the caller.
+
+    All of these are kept per thread, so a fresh thread is free of them. `tf.init_scope` is not enough:
+    it keeps the strategy and the variable creators of the function being traced.
+    """
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(function, *args).result()
+
+
+def _copy_to(device, variables):
+    with tf.device(device):
+        return [
+            tf.Variable(variable.read_value(), trainable=False, dtype=variable.dtype)
+            for variable in variables
+        ]
+
+
+def _data_flow(graph_def, output):
+    """Names of the nodes that `output` depends on, control edges left aside."""
+    nodes = {node.name: node for node in graph_def.node}
+    found, pending = set(), [output]
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += [_node_of(edge) for edge in _data_edges(nodes[name])]
+    return found
+
+
+def _data_edges(node):
+    return [edge for edge in node.input if not edge.startswith("^")]
+
+
+def _node_of(edge):
+    return edge.split(":")[0]
+
+
+def _called_functions(nodes, library):
+    """The library functions that the nodes call, directly or through each other."""
+    functions = {function.signature.name: function for function in library.function}
+    found, pending = {}, list(nodes)
+    while pending:
+        for value in pending.pop().attr.values():
+            for called in (value.func, *value.list.func):
+                if called.name in functions and called.name not in found:
+                    found[called.name] = functions[called.name]
+                    pending.extend(functions[called.name].node_def)
+    return list(found.values())
+
+
+def _obstacles(nodes, functions, constants):
+    every_node = [*nodes, *(node for function in functions for node in function.node_def)]
+    found = {node.op for node in every_node if node.op.startswith(_OBSTACLES)}
+    if any(tensor.dtype in (tf.resource, tf.variant) for tensor in constants):
+        found.add("captured resource that is no variable")
+    return sorted(found)
+
+
+def _bare_graph_def(versions, nodes, functions):
+    """A GraphDef of these nodes without control edges, devices and colocation."""
+    bare = tf.compat.v1.GraphDef(versions=versions)
+    bare.node.extend(nodes)
+    bare.library.function.extend(functions)
+    for node in bare.node:
+        edges = _data_edges(node)
+        del node.input[:]
+        node.input.extend(edges)
+        node.device = ""
+        node.attr.pop("_class", None)
+    return bare
