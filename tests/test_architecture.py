@@ -14,12 +14,13 @@ PACKAGE = "tinygan_keras"
 # Imports point one way:
 # cli -> training, evaluation, serving, data -> tinygan, teachers -> networks, losses.
 # A room may import itself and what its entry lists: a room, or one module of it.
-FOUNDATION = {"networks", "losses", "checks"}
+FOUNDATION = {"networks", "losses", "objectives", "checks"}
 MODELS = FOUNDATION | {"tinygan", "teachers"}
 MAY_IMPORT = {
     "networks": set(),
     # The one exception to "losses import nothing of ours": the adapter to TF-GAN has the hinge.
     "losses": {"evaluation._tfgan"},
+    "objectives": {"losses"},
     "checks": set(),
     # The model knows no hub, only the law of the latents.
     "tinygan": FOUNDATION | {"teachers.latents"},

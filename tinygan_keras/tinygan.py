@@ -11,7 +11,7 @@ Decisions:
 - The teacher is kept out of Keras' and TensorFlow's tracking: a checkpoint never contains it.
 - Everything that changes during training (weights, EMA, step, pixel weight, both optimisers) is saved.
 
-Rejected: subclassing `keras.distillation.Distiller`, which knows one optimiser and no discriminator.
+Rejected: `keras.distillation.Distiller`, which knows one optimiser and no discriminator.
 """
 
 import keras
@@ -20,6 +20,7 @@ from keras import ops
 
 from .checks import check_agreement, check_dataset, check_keys
 from .objectives import METRICS, Objectives, join_labels
+from .teachers.latents import truncated_normal
 
 PACKAGE = "tinygan_keras"
 
@@ -74,7 +75,7 @@ class TinyGAN(keras.Model):
         self.ema_decay = ema_decay
         self.truncation = truncation
         self.seed = seed
-        self.ema_student = keras.models.clone_model(student)
+        self.ema_student = type(student).from_config(student.get_config())
         self.ema_student.set_weights(student.get_weights())
         self.ema_student.trainable = False
         self.step = self.add_weight(name="step", shape=(), dtype="int64", trainable=False)
@@ -212,8 +213,10 @@ class TinyGAN(keras.Model):
         """z' of the GAN terms: the teacher's law, a pure function of seed, step and replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream = tf.cast(self.step.value, tf.int32) * 1009 + tf.cast(replica, tf.int32)
-        truncation = self.truncation or getattr(self.teacher, "truncation", 1.0)
-        return truncation * tf.random.stateless_truncated_normal(shape, (self.seed, stream))
+        truncation = self.truncation
+        if truncation is None:
+            truncation = getattr(self.teacher, "truncation", 1.0)
+        return truncated_normal(shape, (self.seed, stream), truncation)
 
     def _student_images(self, batch, training):
         """`S(z, y)` and, when there are real images, `S(z', y)` with their labels, in one batch."""

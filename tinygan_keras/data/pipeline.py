@@ -82,8 +82,11 @@ def _shuffled_indices(step, batch_size, count, seed):
     """Indices of batch `step` when `count` examples are passed over again and again, reshuffled."""
     position = tf.cast(step, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
     passes = position // count
-    keys = tf.stack([tf.fill([batch_size], tf.constant(seed, tf.int64)), passes], axis=1)
-    return tf.random.experimental.index_shuffle(position % count, keys, count - 1)
+    keys = tf.stack([tf.fill([batch_size], tf.cast(seed, tf.int64)), passes, 0 * passes], axis=1)
+    # The raw op: tf.random.experimental.index_shuffle refuses one key per index in TensorFlow 2.21.
+    return tf.raw_ops.RandomIndexShuffle(
+        index=position % count, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4
+    )
 
 
 def _to_float(images):

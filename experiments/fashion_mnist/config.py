@@ -1,0 +1,40 @@
+"""The demo: a student of the embedded Fashion-MNIST teacher, in ten minutes on two CPU cores.
+
+Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, at 32x32 and ten classes.
+Command: tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 10 minutes.
+Expected: the student's garments are those of the teacher's row above; its Frechet distance to real
+images is at most 3 times the teacher's, with less than 1/16 of the parameters. Figures: README.md.
+
+Departures from the paper, all for so short a run: higher learning rates, larger batches, a shorter
+average, and a pixel weight that fades within the run. Paths are relative to the top of the checkout.
+"""
+
+from tinygan_keras.training.config import default_config
+
+
+def get_config():
+    config = default_config()
+    config.name = "tinygan_fashion_32"
+
+    config.teacher = "saved_models/biggan_fashion_32"
+    config.truncation = 1.0
+    config.student = "tinygan_fashion_32"
+    config.discriminator = "tinygan_fashion_32"
+
+    config.data = "fashion_mnist"
+    config.data_subset = "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
+    config.teacher_samples = 20_000
+
+    config.batch_size = 64
+    config.steps = 1500
+    config.steps_per_epoch = 150
+    config.g_learning_rate = 5e-4
+    config.d_learning_rate = 5e-4
+    config.learning_rate_decay_start = 0.5
+    config.ema_decay = 0.99
+    config.pixel_weight_decay = 0.02
+
+    config.extractor = "saved_models/fashion_classifier"
+    config.reference_student = "saved_models/tinygan_fashion_32"
+    return config

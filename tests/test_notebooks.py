@@ -1,0 +1,38 @@
+"""The notebooks are what their sources say, and run from the first cell to the last."""
+
+import os
+
+import jupytext
+import nbclient
+import pytest
+
+NOTEBOOKS = ["01_quickstart"]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_notebook_is_generated_from_its_source(repository, name):
+    folder = repository / "experiments" / "notebooks"
+    source, notebook = (jupytext.read(folder / f"{name}{end}") for end in (".py", ".ipynb"))
+
+    def cells(document):
+        return [(cell.cell_type, cell.source) for cell in document.cells]
+
+    assert cells(notebook) == cells(source), f"run: jupytext --to ipynb {name}.py"
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_the_notebook_runs_at_debug_size(repository, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("TINYGAN_DEBUG", "1")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    # What it writes goes beside a view of the checkout, not into it.
+    for folder in ("saved_models", "experiments"):
+        (tmp_path / folder).symlink_to(repository / folder)
+    paths = [str(repository), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    notebook = jupytext.read(repository / "experiments" / "notebooks" / f"{name}.py")
+    resources = {"metadata": {"path": str(tmp_path)}}
+    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    last = notebook.cells[-1].outputs[-1]["text"]
+    assert "tinygan.keras" in last and "saved_model" in last
+    assert (tmp_path / "runs/quickstart/saved_model/1/saved_model.pb").is_file()

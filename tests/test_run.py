@@ -1,0 +1,212 @@
+"""One whole run at the smallest size: what it leaves, how it resumes, and what it refuses."""
+
+import functools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from run_fixtures import LATENT_DIM, tiny_config
+
+from tinygan_keras.data import fashion_mnist
+from tinygan_keras.training import run, summary
+from tinygan_keras.training.generators import load_student
+from tinygan_keras.training.run import distill
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_machine(tmp_path_factory):
+    """Makes every run of this module read its own few images, and measure speed only briefly."""
+    with pytest.MonkeyPatch.context() as patch:
+        brief = functools.partial(summary.images_per_second, seconds=0.0)
+        patch.setattr(summary, "images_per_second", brief)
+        empty = tmp_path_factory.mktemp("no_data")
+        patch.setenv("KERAS_HOME", str(empty))
+        patch.setattr(fashion_mnist, "DEBIAN_FOLDER", empty)
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return tmp_path_factory.mktemp("source")
+
+
+@pytest.fixture(scope="module")
+def base_config(source):
+    return tiny_config(source)
+
+
+@pytest.fixture
+def config(base_config):
+    return base_config.copy_and_resolve_references()
+
+
+@pytest.fixture(scope="module")
+def finished(base_config, tmp_path_factory):
+    """The folder of a run that nothing interrupted, and its report."""
+    workdir = tmp_path_factory.mktemp("runs") / "new" / "finished"
+    return workdir, distill(base_config, workdir)
+
+
+def interrupted(monkeypatch, config, workdir):
+    """Runs until Ctrl-C right after the first epoch's checkpoint."""
+
+    class Interrupting(run.Checkpoints):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "Checkpoints", Interrupting)
+        distill(config, workdir)
+
+
+def weights_of(workdir):
+    return load_student(workdir).get_weights()
+
+
+def files_of(workdir):
+    return {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+
+
+def test_run_leaves_everything_a_user_is_promised(finished):
+    workdir, _ = finished
+    for name in ("report.md", "student.keras", "class_names.txt", "saved_model/1/saved_model.pb"):
+        assert (workdir / name).is_file()
+    assert list(workdir.glob("checkpoints/*.weights.h5"))
+    assert list(workdir.glob("tensorboard/train/events*"))
+    assert Image.open(workdir / "samples.png").width > 32
+    assert Image.open(workdir / "training.gif").n_frames == 3  # untrained, and after two epochs
+    assert len((workdir / "history.csv").read_text().splitlines()) == 3
+    assert "pixel_distillation" in (workdir / "history.csv").read_text()
+
+
+def test_report_holds_the_promised_figures(finished):
+    workdir, report = finished
+    figures = {"parameters", "frechet_to_real", "label_accuracy", "images_per_second"}
+    figures |= {"multiply_adds"}
+    assert figures <= set(report["teacher"])
+    assert figures | {"frechet_to_teacher"} <= set(report["student"])
+    for key in ("seconds", "protocol", "seed", "git_commit", "versions", "config"):
+        assert key in report
+    assert report["protocol"]["generated_images"] == 20
+    assert report["protocol"]["real_images"] == 20
+    assert report["config"]["steps"] == report["steps"] == 4
+    assert report["seconds"] == pytest.approx(sum(report["seconds_by_phase"].values()), abs=0.1)
+    assert report == json.loads((workdir / "report.json").read_text())
+
+
+def test_figures_are_those_of_teacher_and_student(finished):
+    _, report = finished
+    assert report["teacher"]["parameters"] == 1
+    assert report["student"]["parameters"] == load_student(finished[0]).count_params() - sum(
+        int(np.prod(w.shape)) for w in load_student(finished[0]).non_trainable_weights
+    )
+    assert report["teacher"]["label_accuracy"] == 1.0  # a stripe per class, by construction
+    assert report["student"]["frechet_to_teacher"] > 0
+
+
+def test_exported_student_is_the_averaged_one(finished):
+    workdir, _ = finished
+    latents, labels = np.ones((2, LATENT_DIM), "float32"), np.array([3, 7])
+    served = tf.saved_model.load(str(workdir / "saved_model" / "1")).signatures["serving_default"]
+
+    images = served(z=tf.constant(latents), label=tf.constant(labels, tf.int64))["image"]
+
+    expected = load_student(workdir)((latents, labels), training=False)
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path, monkeypatch):
+    interrupted(monkeypatch, config, tmp_path / "resumed")
+    assert (tmp_path / "resumed" / "student.keras").is_file()
+    assert not (tmp_path / "resumed" / "report.json").exists()
+
+    report = distill(config, tmp_path / "resumed")
+
+    assert report["steps"] == 4
+    assert len((tmp_path / "resumed" / "history.csv").read_text().splitlines()) == 3
+    for resumed, expected in zip(
+        weights_of(tmp_path / "resumed"), weights_of(finished[0]), strict=True
+    ):
+        np.testing.assert_allclose(resumed, expected, atol=1e-5)
+
+
+def test_finished_run_is_left_as_it_is(finished, config, capsys):
+    workdir, report = finished
+    before = files_of(workdir)
+
+    again = distill(config, workdir)
+
+    assert again == report
+    assert files_of(workdir) == before
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_folder_of_another_config_is_refused_and_kept(finished, config):
+    workdir, _ = finished
+    before = files_of(workdir)
+    config.steps = 2
+    with pytest.raises(ValueError, match=r"steps: 2, was 4"):
+        distill(config, workdir)
+    assert files_of(workdir) == before
+
+
+def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp_path):
+    """The new run has a live teacher, no real images and no extractor, to see that run as well."""
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "notes.txt").write_text("mine")
+    config.update({"steps": 2, "teacher_samples": 0, "data": "none", "extractor": ""})
+
+    report = distill(config, workdir, overwrite=True)
+
+    assert (workdir / "notes.txt").read_text() == "mine"
+    assert report["steps"] == 2
+    assert len((workdir / "history.csv").read_text().splitlines()) == 2
+    assert "adversarial_gan" not in (workdir / "history.csv").read_text()
+    assert Image.open(workdir / "training.gif").n_frames == 2
+    assert report["student"]["multiply_adds"] > 0
+    assert "frechet_to_real" not in report["student"]
+
+
+def test_unwritable_workdir_is_refused_first(config, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    config.teacher = "not/looked/at"
+    with pytest.raises(PermissionError, match=r"Got workdir .*Choose another"):
+        distill(config, tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"student_overrides": {"channels": (4, 4, 4)}}, "image size"),
+        ({"student_overrides": {"latent_dim": 7}}, "latent lengths.* 4 .*7 .*student"),
+        ({"student_overrides": {"num_classes": 3}}, "number of classes"),
+        ({"image_size": 64}, "image sizes.*64 .the setting image_size"),
+        ({"student_overrides": {"chanels": (4,)}}, "student_overrides.*chanels"),
+        ({"teacher": "no/such/folder"}, "no/such/folder"),
+        ({"extractor": "no/such/folder"}, "no/such/folder"),
+        ({"data_subset": "no/such/file.npz"}, "no/such/file.npz"),
+        ({"reference_student": "no/such/folder"}, "no/such/folder"),
+        ({"steps": 0}, "steps=0"),
+    ],
+)
+def test_mistakes_are_told_before_training_and_leave_nothing(
+    config, tmp_path, monkeypatch, changes, message
+):
+    def never(*args, **kwargs):
+        raise AssertionError("the run started")
+
+    monkeypatch.setattr(run, "sample_teacher", never)
+    for name, value in changes.items():
+        if name == "student_overrides":
+            config.student_overrides.update(value)
+        else:
+            config[name] = value
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        distill(config, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []

@@ -1,0 +1,101 @@
+"""`tinygan <command>`: reads the command line and makes one call.
+
+A command is a module with `define_flags(flag_values, arguments)` and `run(flag_values)`; its docstring is
+its help. TensorFlow is imported inside `run` only, so that help and mistakes are answered at once.
+"""
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+from absl import flags
+
+COMMANDS = {
+    "distill": "distil a teacher into a student, from a config to a report",
+    "sample": "draw pictures with a trained student",
+    "export": "write a student as a SavedModel for TensorFlow Serving",
+}
+INTERRUPTED, MISTAKE = 130, 2
+_HELP = ("help", "-h", "-help", "--help", "--helpfull")
+
+
+def main(arguments=None) -> int:
+    """Runs `tinygan` with these arguments (default: those of the process); returns the exit code.
+
+    0 is success, 2 a mistake of the user's, told in one message, 130 an interruption by Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in _HELP:
+        print(_usage())
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
+        mend = f"Did you mean {nearest[0]!r}?" if nearest else "See tinygan --help."
+        return _mistake(f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {mend}")
+    # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    command = importlib.import_module(f".{name}", __name__)
+    try:
+        flag_values = flags.FlagValues()
+        command.define_flags(flag_values, rest)
+        if any(argument in _HELP[1:] for argument in rest):
+            print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(flag_values)}")
+            return 0
+        _parse(flag_values, name, rest)
+        command.run(flag_values)
+    except flags.Error as error:
+        return _mistake(error)
+    except (ValueError, OSError) as error:
+        if not _is_ours(error):
+            raise
+        return _mistake(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return 0
+
+
+def _parse(flag_values, name, arguments):
+    # The first argument is the program's name to absl.
+    left_over = flag_values([f"tinygan {name}", *arguments])[1:]
+    if left_over:
+        raise flags.Error(
+            f"Got {' '.join(left_over)!r}. Expected flags only, as --name=value. "
+            f"See tinygan {name} --help."
+        )
+
+
+def _usage() -> str:
+    lines = [f"  tinygan {name:<10}{meaning}" for name, meaning in COMMANDS.items()]
+    return "\n".join(
+        [
+            "Distils BigGAN teachers into tiny generators.",
+            "",
+            *lines,
+            "",
+            "tinygan <command> --help",
+        ]
+    )
+
+
+def _flag_lines(flag_values) -> str:
+    lines = []
+    for name in sorted(flag_values):
+        flag = flag_values[name]
+        default = f" (default: {flag.default})" if flag.default not in (None, "") else ""
+        lines.append(f"  --{name}: {flag.help}{default}")
+    return "\n".join(lines)
+
+
+def _is_ours(error) -> bool:
+    """Whether this package raised it: then it says all there is to say, and no traceback is needed."""
+    *_, last = traceback.walk_tb(error.__traceback__)
+    return Path(__file__).parents[1] in Path(last[0].f_code.co_filename).parents
+
+
+def _mistake(message) -> int:
+    print(message, file=sys.stderr)
+    return MISTAKE

@@ -1,0 +1,79 @@
+"""What happens at the end of every epoch: a checkpoint and a picture of the progress.
+
+Rejected: `keras.callbacks.BackupAndRestore`. It keeps the weights and the epoch in two files, so that
+a kill between the two resumes at the wrong step, and it tells the epoch only inside `fit`, too late
+to start the data at that step. Here the epoch is the file's name, and a rename makes it whole.
+"""
+
+import re
+from pathlib import Path
+
+import keras
+
+from ..evaluation.pictures import save_png
+
+
+def latest_checkpoint(folder):
+    """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
+    found = {}
+    for path in Path(folder).glob("epoch_*.weights.h5"):
+        found[int(re.search(r"epoch_(\d+)", path.name).group(1))] = path
+    return max(found.items(), default=(0, None))
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves all state of the model after every epoch, and then forgets the one before.
+
+    Weights, averaged weights, both optimisers, step and pixel weight are in one `.weights.h5`. It is
+    written aside and renamed, so that an interruption at any moment leaves the former one whole.
+
+    Args:
+        folder: Where the checkpoints are; created when needed.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"epoch_{epoch + 1:05d}.weights.h5"
+        unfinished = self.folder / "unfinished.weights.h5"
+        self.model.save_weights(unfinished)
+        unfinished.replace(path)
+        for former in self.folder.glob("epoch_*.weights.h5"):
+            if former != path:
+                former.unlink()
+
+
+class ProgressPictures(keras.callbacks.Callback):
+    """Draws the same latents after every epoch, for a moving picture of the training.
+
+    The pictures are files, so an interrupted and resumed run keeps its first ones.
+
+    Args:
+        folder: Where the pictures `epoch_00000.png` and so on go; created when needed.
+        draw: Function from the averaged student and the step to a picture uint8 `[H, W, 3]`.
+        every: Draw after every this many epochs.
+    """
+
+    def __init__(self, folder, draw, every=1):
+        super().__init__()
+        self.folder = Path(folder)
+        self.draw = draw
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not any(self.folder.glob("epoch_*.png")):
+            self._save(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self._save(epoch + 1)
+
+    def _save(self, epoch):
+        picture = self.draw(
+            self.model.ema_student, int(keras.ops.convert_to_numpy(self.model.step))
+        )
+        save_png(picture, self.folder / f"epoch_{epoch:05d}.png")

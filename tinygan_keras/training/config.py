@@ -1,0 +1,195 @@
+"""Every setting of a distillation run, with the paper's value as its default.
+
+Scope: plain data, no TensorFlow. A config file is a Python file whose `get_config()` starts from
+`default_config()` and changes what it wants; the command line changes single settings on top of
+that (`--config.steps=200`).
+
+Rejected: groups of settings. Nearly every name says where it belongs, and is shorter to override.
+"""
+
+import difflib
+
+from ml_collections import ConfigDict, config_dict
+
+from ..networks.presets import DISCRIMINATORS, STUDENTS
+
+DATA_SETS = ("fashion_mnist", "none")
+LOSS_SETTINGS = (
+    "feature_weights",
+    "pixel_weight",
+    "pixel_weight_decay",
+    "adversarial_distillation_weight",
+    "adversarial_gan_weight",
+    "discriminator_gan_weight",
+    "adversarial_interval",
+)
+"""The settings that are keywords of `TinyGAN.compile`."""
+
+
+def default_config() -> ConfigDict:
+    """Returns every setting, at the value of Chang & Lu, arXiv:2009.13829, where they have one."""
+    config = ConfigDict()
+    config.name = "tinygan"
+    config.seed = 0  # weights, order of the data, latents of the training
+    config.sample_seed = 20_000  # latents of the pictures and of the evaluation
+
+    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
+    config.truncation = 0.5
+    config.image_size = config_dict.placeholder(int)  # None: the teacher's
+
+    config.student = "tinygan_128"  # a preset; see StudentGenerator.presets()
+    config.student_overrides = ConfigDict()  # constructor arguments that differ from the preset
+    config.discriminator = "tinygan_128"
+    config.discriminator_overrides = ConfigDict()
+
+    config.data = "none"  # "fashion_mnist", or "none": no real images, no GAN terms
+    config.data_subset = ""  # the file to read when the full set is not on this machine
+    config.teacher_samples = 0  # drawn once, before training; 0: a live teacher in every step
+
+    config.batch_size = 32
+    config.steps = 741_600  # 30 epochs of 791 thousand teacher images
+    config.steps_per_epoch = 24_720  # a checkpoint, a picture and a step of the pixel weight
+    config.g_learning_rate = 2e-4
+    config.d_learning_rate = 2e-4
+    config.beta_1 = 0.0
+    config.beta_2 = 0.9
+    # Fraction of the run after which both rates fall linearly to 0. The original starts at step
+    # 300,000 however long the run, so that shorter runs never decay.
+    config.learning_rate_decay_start = 0.4
+    config.ema_decay = 0.999  # not in the paper; 0: the EMA student is the student
+
+    config.feature_weights = config_dict.placeholder(tuple)  # None: 1 / 2 ** n, ..., 1/8, 1/4, 1
+    config.pixel_weight = 0.2
+    config.pixel_weight_decay = 0.01
+    config.adversarial_distillation_weight = 0.01
+    config.adversarial_gan_weight = 0.002
+    config.discriminator_gan_weight = 0.2
+    config.adversarial_interval = 5
+
+    config.extractor = ""  # folder of the feature extractor; "": no Frechet distances
+    config.evaluation_images = 10_000
+    config.reference_student = ""  # folder of a finished student, reported beside this one
+
+    config.devices = "auto"  # "one", "mirrored", or "auto": mirrored when there are several GPUs
+    config.jit_compile = "auto"  # XLA "on", "off", or "auto": on a single GPU only
+    config.dtype_policy = "float32"  # or "mixed_bfloat16"
+    config.debug = False  # the same run, ended in a minute: few steps, few images
+    return config
+
+
+def validate(config) -> ConfigDict:
+    """Checks a config and completes it with the defaults.
+
+    Args:
+        config: `ConfigDict` or dict; settings that are left out take their default.
+
+    Returns:
+        A new, complete `ConfigDict`, at debug size if `debug` is set.
+
+    Raises:
+        ValueError: a setting is unknown, of the wrong type, or out of range.
+    """
+    given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    complete = default_config()
+    for name, value in given.items():
+        if name not in complete:
+            raise ValueError(unknown_setting(name, complete))
+        try:
+            complete[name] = value
+        except TypeError as error:
+            raise ValueError(
+                f"Got {name}={value!r}. Expected a value like {default_config()[name]!r}."
+            ) from error
+    _check_values(complete)
+    return _debug_size(complete) if complete.debug else complete
+
+
+def unknown_setting(name: str, known) -> str:
+    """The message for a setting that doesn't exist, with the nearest name that does."""
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    mend = f"Did you mean {nearest[0]!r}?" if nearest else "default_config() lists them all."
+    return f"Got the setting {name!r}. Expected one that exists. {mend}"
+
+
+def differences(config: dict, other: dict) -> list:
+    """Returns one line for every setting that differs between two plain configs."""
+    names = sorted({*config, *other})
+    return [
+        f"{name}: {config.get(name)!r}, was {other.get(name)!r}"
+        for name in names
+        if config.get(name) != other.get(name)
+    ]
+
+
+def epochs(config) -> int:
+    """Number of epochs; a run shorter than one epoch is one short epoch."""
+    return max(1, config.steps // config.steps_per_epoch)
+
+
+_POSITIVE = ("more than 0", lambda value: value > 0)
+_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
+_AT_LEAST_ONE = ("1 or more", lambda value: value >= 1)
+_FRACTION = ("a number in [0, 1]", lambda value: 0 <= value <= 1)
+_DECAY = ("a number in [0, 1)", lambda value: 0 <= value < 1)
+_EXPECTED = {
+    "teacher": ("a TF-Hub handle or a folder", bool),
+    "truncation": ("a number in (0, 1]", lambda value: 0 < value <= 1),
+    **dict.fromkeys(("image_size", "batch_size", "adversarial_interval"), _AT_LEAST_ONE),
+    **dict.fromkeys(("steps", "steps_per_epoch"), _AT_LEAST_ONE),
+    **dict.fromkeys(("g_learning_rate", "d_learning_rate"), _POSITIVE),
+    **dict.fromkeys(("beta_1", "beta_2", "ema_decay"), _DECAY),
+    "learning_rate_decay_start": _FRACTION,
+    **dict.fromkeys((name for name in LOSS_SETTINGS if "_weight" in name), _NOT_NEGATIVE),
+    **dict.fromkeys(("seed", "sample_seed", "teacher_samples"), _NOT_NEGATIVE),
+    # The covariance of features needs more than one image.
+    "evaluation_images": ("2 or more", lambda value: value >= 2),
+}
+_CHOICES = {
+    "student": tuple(STUDENTS),
+    "discriminator": tuple(DISCRIMINATORS),
+    "data": DATA_SETS,
+    "devices": ("auto", "one", "mirrored"),
+    "jit_compile": ("auto", "on", "off"),
+    "dtype_policy": ("float32", "mixed_bfloat16"),
+}
+
+
+def _check_values(config):
+    for name, (expected, fits) in _EXPECTED.items():
+        values = config[name] if isinstance(config[name], tuple) else (config[name],)
+        if not all(value is None or fits(value) for value in values):
+            raise ValueError(
+                f"Got {name}={config[name]!r}. Expected {expected}. Change it in the config file or "
+                f"with --config.{name}=..."
+            )
+    for name, choices in _CHOICES.items():
+        if config[name] not in choices:
+            raise ValueError(
+                f"Got {name}={config[name]!r}. Expected one of {', '.join(choices)}. Choose one with "
+                f"--config.{name}=..."
+            )
+    if config.seed == config.sample_seed:
+        raise ValueError(
+            f"Got seed={config.seed} and sample_seed={config.sample_seed}. Expected two different "
+            "seeds, or the student is judged on the latents it was trained on. Change sample_seed."
+        )
+    if 0 < config.teacher_samples < config.batch_size:
+        raise ValueError(
+            f"Got teacher_samples={config.teacher_samples}. Expected at least one batch "
+            f"({config.batch_size}), or 0 for a live teacher."
+        )
+    if config.steps > config.steps_per_epoch and config.steps % config.steps_per_epoch:
+        whole = config.steps - config.steps % config.steps_per_epoch
+        raise ValueError(
+            f"Got steps={config.steps} with steps_per_epoch={config.steps_per_epoch}. Expected "
+            f"whole epochs. Set steps={whole} or {whole + config.steps_per_epoch}, or change "
+            "steps_per_epoch."
+        )
+
+
+def _debug_size(config):
+    config.steps, config.steps_per_epoch = 20, 10
+    config.batch_size = min(config.batch_size, 8)
+    config.teacher_samples = min(config.teacher_samples, 64)
+    config.evaluation_images = min(config.evaluation_images, 64)
+    return config

@@ -1,0 +1,162 @@
+"""One distillation from config to report: `distill(config, workdir)`.
+
+Scope: the order of the steps. What a setting means is in `config.py`, where files go in
+`run_folder.py`, what is measured in `summary.py`.
+
+Everything that can be wrong is checked before the first teacher sample is drawn. The same call again
+resumes an interrupted run: teacher samples, order of the data and all state come out the same.
+"""
+
+import keras
+import numpy as np
+from PIL import Image
+
+from ..data.pipeline import distillation_batches
+from ..data.teacher_samples import sample_teacher
+from ..evaluation.pictures import save_gif, save_png
+from ..evaluation.report import write_report
+from ..serving.export import export_saved_model
+from .build import dtype_policy
+from .callbacks import Checkpoints, ProgressPictures, latest_checkpoint
+from .config import epochs, validate
+from .gallery import Gallery
+from .parts import prepare
+from .run_folder import RunFolder, Stopwatch, discard
+from .summary import summarize
+
+FRAMES = 40  # of the moving picture, at most
+
+
+def distill(config, workdir, overwrite=False) -> dict:
+    """Distils a teacher into a student, and leaves everything about it in one folder.
+
+    Args:
+        config: Settings, see `config.default_config`.
+        workdir: The run folder. If it holds an interrupted run of the same config, that run goes on.
+        overwrite: Start anew where the folder holds a run; its files are removed.
+
+    Returns:
+        The report, as in `report.json`.
+
+    Raises:
+        ValueError: a setting is wrong, sizes or classes differ between the parts, or the folder
+            holds a run with another config.
+        FileNotFoundError: a file or folder of the config doesn't exist.
+        PermissionError: the folder can't be written.
+        KeyboardInterrupt: after Ctrl-C, when the student so far has been saved.
+
+    Example:
+        config = default_config()
+        config.teacher = "saved_models/biggan_fashion_32"
+        report = distill(config, "runs/mine")
+    """
+    folder = RunFolder(workdir)
+    folder.check_writable()
+    config = validate(config)
+    folder.check_config(config.to_dict(), overwrite)
+    if folder.is_finished and not overwrite:
+        print("This run is finished already and is left as it is; --overwrite redoes it.")
+        announce(folder)
+        return folder.read_report()
+
+    watch = Stopwatch()
+    with dtype_policy(config.dtype_policy):
+        with watch.phase("preparation"):
+            parts = prepare(config)
+            gallery = Gallery(
+                parts.teacher, parts.class_names, config.truncation, config.sample_seed
+            )
+        folder.begin(config.to_dict(), overwrite)
+        watch.keep_in(folder.seconds)
+        train(parts, config, folder, gallery, watch)
+        with watch.phase("evaluation"):
+            report = summarize(parts, config)
+        with watch.phase("export"):
+            save_results(parts, folder, gallery)
+    report["seconds"] = round(watch.total, 1)
+    report["seconds_by_phase"] = watch.seconds
+    write_report(report, folder.path)
+    announce(folder)
+    return folder.read_report()
+
+
+def train(parts, config, folder, gallery, watch):
+    """Trains from the last checkpoint, if there is one, to the last epoch."""
+    done, checkpoint = latest_checkpoint(folder.checkpoints)
+    if checkpoint:
+        print(f"Resuming after epoch {done} of {epochs(config)} from {checkpoint}")
+        parts.model.load_weights(checkpoint)
+    if done == epochs(config):
+        return
+    source = parts.teacher
+    if config.teacher_samples:
+        with watch.phase("teacher_samples"):
+            source = sample_teacher(parts.teacher, config.teacher_samples, config.seed)
+    steps_per_epoch = min(config.steps, config.steps_per_epoch)
+    batches = distillation_batches(
+        source,
+        parts.real,
+        config.batch_size,
+        seed=config.seed,
+        truncation=config.truncation,
+        start_step=done * steps_per_epoch,
+    )
+    every = -(-epochs(config) // FRAMES)
+    callbacks = [
+        keras.callbacks.CSVLogger(folder.history, append=done > 0),
+        keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
+        ProgressPictures(folder.progress, gallery.frame, every),
+        Checkpoints(folder.checkpoints),
+    ]
+    try:
+        with watch.phase("training"):
+            parts.model.fit(
+                batches,
+                initial_epoch=done,
+                epochs=epochs(config),
+                steps_per_epoch=steps_per_epoch,
+                callbacks=callbacks,
+                shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
+            )
+    except KeyboardInterrupt:
+        save_student(parts, folder)
+        done, _ = latest_checkpoint(folder.checkpoints)
+        print(f"\nInterrupted. The student so far: {folder.student}")
+        print(f"The same command goes on after epoch {done} of {epochs(config)}.")
+        raise
+
+
+def save_student(parts, folder):
+    """Saves the averaged student and the names of its classes."""
+    unfinished = folder.path / "unfinished.keras"
+    parts.model.ema_student.save(unfinished)
+    unfinished.replace(folder.student)
+    folder.class_names.write_text("\n".join(parts.class_names) + "\n")
+
+
+def save_results(parts, folder, gallery):
+    """Saves the student in its two forms, its picture, and the moving picture of the training."""
+    save_student(parts, folder)
+    discard(folder.saved_model)  # of a run that was stopped right here
+    export_saved_model(parts.model.ema_student, folder.saved_model)
+    save_png(gallery.grid(parts.model.ema_student), folder.samples)
+    frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
+    save_gif(frames, folder.moving_picture)
+
+
+def announce(folder):
+    """Prints where everything is, and what to do next."""
+    for meaning, path in (
+        ("Teacher above student, class by class", folder.samples),
+        ("The same latents during training", folder.moving_picture),
+        ("Figures", folder.readable_report),
+        ("The same for programs", folder.report),
+        ("Student for Keras", folder.student),
+        ("Student for TensorFlow Serving", folder.saved_model),
+        ("All training state", folder.checkpoints),
+        ("Training curves", folder.tensorboard),
+    ):
+        print(f"{meaning + ':':<40}{path}")
+    print(f"Next: tinygan sample --model={folder.path} --out=samples.png")
+    print(f"      tinygan export --model={folder.path} --out=serving/1")
+    print(f"      tensorboard --logdir={folder.tensorboard}")

@@ -1,0 +1,123 @@
+"""Where a run keeps its files, what may be written there, and how long its phases took."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from .config import differences
+
+
+class RunFolder:
+    """The names of a run's files, and the rules that protect them.
+
+    Args:
+        workdir: The folder of one run.
+    """
+
+    def __init__(self, workdir):
+        self.path = Path(workdir)
+        self.config = self.path / "config.json"
+        self.seconds = self.path / "seconds.json"
+        self.class_names = self.path / "class_names.txt"
+        self.history = self.path / "history.csv"
+        self.tensorboard = self.path / "tensorboard"
+        self.checkpoints = self.path / "checkpoints"
+        self.progress = self.path / "progress"
+        self.student = self.path / "student.keras"
+        self.saved_model = self.path / "saved_model" / "1"
+        self.samples = self.path / "samples.png"
+        self.moving_picture = self.path / "training.gif"
+        self.report = self.path / "report.json"
+        self.readable_report = self.path / "report.md"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has come to its end: the report is its last file."""
+        return self.report.is_file()
+
+    def check_config(self, config: dict, overwrite=False):
+        """Raises ValueError if the folder holds a run with another config than this plain one."""
+        if overwrite or not self.config.is_file():
+            return
+        differing = differences(_as_json(config), json.loads(self.config.read_text()))
+        if differing:
+            raise ValueError(
+                f"{self.path} holds a run with another config. Got\n  "
+                + "\n  ".join(differing)
+                + "\nExpected the same config, which resumes that run. Choose another workdir, or "
+                "overwrite it (--overwrite)."
+            )
+
+    def read_report(self) -> dict:
+        """Returns the report of a finished run."""
+        return json.loads(self.report.read_text())
+
+    def begin(self, config: dict, overwrite=False):
+        """Records the config, after removing the files of the run before if `overwrite` is set."""
+        if overwrite:
+            self._remove_run()
+        self.config.write_text(json.dumps(config, indent=2) + "\n")
+
+    def check_writable(self):
+        """Makes the folder; raises PermissionError if that or writing in it fails."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.path):
+                pass
+        except OSError as error:
+            raise PermissionError(
+                f"Got workdir {str(self.path)!r}, where nothing can be written ({error.strerror}). "
+                "Expected a folder of yours, or one that can be made. Choose another workdir."
+            ) from error
+
+    def _remove_run(self):
+        """Removes what a run writes and nothing else that may lie in the folder."""
+        for path in vars(self).values():
+            if path != self.path:
+                discard(path)
+
+
+def discard(path: Path):
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class Stopwatch:
+    """Seconds of each phase of a run; kept in a file, they add up over interruptions."""
+
+    def __init__(self):
+        self.seconds = {}
+        self.path = None
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+    def keep_in(self, path):
+        """Adds the seconds that the file `path` holds, and keeps it up to date from now on."""
+        self.path = Path(path)
+        if self.path.is_file():
+            for phase, seconds in json.loads(self.path.read_text()).items():
+                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+
+    @contextlib.contextmanager
+    def phase(self, name: str):
+        """Measures what runs inside as a part of the phase `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            if self.path:
+                self.path.write_text(json.dumps(self.seconds, indent=2) + "\n")
+
+
+def _as_json(config):
+    """The config as it comes back from a JSON file, where tuples are lists."""
+    return json.loads(json.dumps(config))
