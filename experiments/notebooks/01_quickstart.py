@@ -1,0 +1,119 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Distil a GAN with `model.fit()`
+#
+# A **teacher** (a BigGAN of 1.25 million parameters that draws Fashion-MNIST) is a black box to us: latents
+# and labels go in, images come out. A **student** a sixteenth of its size learns to draw the same image
+# for the same input, with a **discriminator** that watches over details. The objectives are those of
+# TinyGAN ([Chang & Lu, 2020](https://arxiv.org/abs/2009.13829)).
+#
+# Install with `pip install -e '.[notebook]'` in a clone of the repository. This notebook is generated from
+# `01_quickstart.py`; edit that.
+
+# %%
+import os
+from pathlib import Path
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+
+import tinygan_keras as tg
+
+DEBUG = "TINYGAN_DEBUG" in os.environ  # a minute instead of ten
+STEPS_PER_EPOCH, EPOCHS, SAMPLES = (5, 2, 256) if DEBUG else (100, 10, 20_000)
+
+root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "saved_models").is_dir())
+
+# %% [markdown]
+# ## The teacher
+#
+# `HubTeacher` loads a TF-Hub handle or a folder of the same format. With a GPU and a network you would
+# write `tg.HubTeacher("https://tfhub.dev/deepmind/biggan-deep-128/1", truncation=0.5)` here and choose the
+# presets `tinygan_128` below; nothing else changes.
+
+# %%
+teacher = tg.HubTeacher(root / "saved_models/biggan_fashion_32", truncation=1.0)
+teacher
+
+# %% [markdown]
+# A forward pass of the teacher costs more than a step of the student, so we draw its images once. The real
+# images are optional: without them the two GAN terms are left out.
+
+# %%
+samples = tg.sample_teacher(teacher, SAMPLES)
+real = tg.load_fashion_mnist_subset(root / "experiments/fashion_mnist/data/fashion_mnist_10k.npz")
+batches = tg.distillation_batches(samples, real, batch_size=64)
+
+# %% [markdown]
+# ## Student, discriminator, model
+
+# %%
+student = tg.StudentGenerator.from_preset("tinygan_fashion_32")
+discriminator = tg.Discriminator.from_preset("tinygan_fashion_32")
+print(f"{teacher.parameters:,} -> {student.count_params():,} parameters")
+
+model = tg.TinyGAN(student, discriminator, ema_decay=0.99)
+model.compile(
+    g_optimizer=keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.9),
+    d_optimizer=keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.9),
+)
+history = model.fit(
+    batches, epochs=EPOCHS, steps_per_epoch=STEPS_PER_EPOCH, verbose=2, shuffle=False
+)
+
+# %% [markdown]
+# ## The losses
+#
+# The pixel term tells how close the student's image is to the teacher's; the feature term how close the
+# discriminator finds them. It learns too, so the feature term need not fall.
+
+# %%
+terms = ("pixel_distillation", "feature_distillation", "adversarial_distillation", "d_loss")
+figure, axes = plt.subplots(1, len(terms), figsize=(14, 2.5))
+for axis, term in zip(axes, terms, strict=True):
+    axis.plot(history.history[term])
+    axis.set_title(term)
+    axis.set_xlabel("epoch")
+plt.show()
+
+# %% [markdown]
+# ## Teacher above student, same latents
+#
+# `model.ema_student` is the running average of the student; it draws better than the student itself.
+
+# %%
+labels = np.repeat(np.arange(10), 8)
+latents = tg.sample_latents(len(labels), teacher.latent_dim, seed=1)
+grid = tg.class_grid(
+    teacher(latents, labels), model.ema_student((latents, labels)), labels, real.class_names
+)
+plt.figure(figsize=(14, 9))
+plt.imshow(grid)
+plt.axis("off")
+plt.show()
+
+# %% [markdown]
+# ## Keep it
+#
+# The whole training state goes into one `.keras` file, without the teacher. The SavedModel is what
+# TensorFlow Serving loads.
+
+# %%
+runs = root / "runs" / "quickstart"
+runs.mkdir(parents=True, exist_ok=True)
+model.save(runs / "tinygan.keras")
+version = 1 + sum(1 for _ in (runs / "saved_model").glob("[0-9]*"))
+tg.export_saved_model(model.ema_student, runs / "saved_model" / str(version))
+print("Written:", *sorted(p.relative_to(root) for p in runs.iterdir()), sep="\n")
