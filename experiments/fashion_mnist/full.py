@@ -16,8 +16,10 @@ def get_config():
     config.reference_student = ""  # this run makes it
 
     config.teacher_samples = 60_000
-    config.steps = 40_000
-    config.steps_per_epoch = 1000
+    config.steps = 13_000
+    config.steps_per_epoch = 500
     config.ema_decay = 0.999
-    config.pixel_weight_decay = 0.01
+    config.pixel_weight_decay = 0.018
+    config.adversarial_gan_weight = 0.02
+    config.discriminator_gan_weight = 0.5
     return config

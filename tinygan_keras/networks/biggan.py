@@ -54,16 +54,16 @@ class StandingBatchNormalization(ConditionalBatchNormalization):
 
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
         features, condition = inputs
-        if training or accumulate is not None:
-            mean, variance = self._batch_statistics(features)
-        else:
-            mean, variance = self._standing_statistics(truncation)
+        if not training and accumulate is None:
+            statistics = self._standing_statistics(truncation)
+            return self._normalize(features, condition, *statistics)
+        outputs, mean, variance = self._normalize_by_batch(features, condition)
         if accumulate is not None:
             row, count = accumulate
             chosen = ops.cast(ops.arange(self.rows) == row, "float32")[:, None]
             for table, batch in ((self.mean_table, mean), (self.variance_table, variance)):
                 table.assign_add(chosen * (batch[None] - table) / (ops.cast(count, "float32") + 1))
-        return self._normalize(features, condition, mean, variance)
+        return outputs
 
     def _standing_statistics(self, truncation):
         position = ops.clip(ops.cast(truncation, "float32"), 0.0, 1.0) * (self.rows - 1)

@@ -4,11 +4,12 @@ Scope: building blocks without any knowledge of losses, teachers or data.
 
 Rejected: `keras.layers.SpectralNormalization` overwrites its kernel at every training call and its
 gradient ignores sigma; ours divides by sigma(W) inside the call and leaves the kernel alone
-(Miyato et al., arXiv:1802.05957). `keras.layers.BatchNormalization` followed by a scale and a shift
-reads the feature map four times; here the affine map is folded into one multiply and one add.
+(Miyato et al., arXiv:1802.05957). Batch normalisation from `keras.ops` takes several passes over the feature
+map in training; TensorFlow's fused kernel takes about a third of their time on a CPU.
 """
 
 import keras
+import tensorflow as tf
 from keras import layers, ops
 
 PACKAGE = "tinygan_keras"
@@ -157,24 +158,37 @@ class ConditionalBatchNormalization(layers.Layer):
 
     def call(self, inputs, training=False):
         features, condition = inputs
-        if training:
-            mean, variance = self._batch_statistics(features)
-            for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-                moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        else:
+        if not training:
             mean, variance = self.moving_mean, self.moving_variance
-        return self._normalize(features, condition, mean, variance)
+            return self._normalize(features, condition, mean, variance)
+        outputs, mean, variance = self._normalize_by_batch(features, condition)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
 
-    def _batch_statistics(self, features):
-        features = ops.cast(features, "float32")
-        return ops.moments(features, axes=(0, 1, 2), synchronized=self.synchronized)
+    def _normalize_by_batch(self, features, condition):
+        """Returns the outputs, and the batch's mean and variance (both `[C]`)."""
+        if self.synchronized:
+            wide = ops.cast(features, "float32")
+            mean, variance = ops.moments(wide, axes=(0, 1, 2), synchronized=True)
+            return self._normalize(features, condition, mean, variance), mean, variance
+        ones = ops.ones(features.shape[-1])
+        outputs, mean, variance = batch_norm(features, ones, 0.0 * ones, self.epsilon)
+        scale, shift = self._scale_and_shift(condition)
+        return outputs * self._spread(scale) + self._spread(shift), mean, variance
 
     def _normalize(self, features, condition, mean, variance):
-        scale, shift = ops.split(ops.cast(self.affine(condition), "float32"), 2, axis=-1)
+        """Normalisation and affine map in one multiply and one add."""
+        scale, shift = self._scale_and_shift(condition)
         scale = scale * ops.rsqrt(variance + self.epsilon)
-        shift = shift - mean * scale
-        scale, shift = (ops.cast(x[:, None, None, :], self.compute_dtype) for x in (scale, shift))
-        return features * scale + shift
+        return features * self._spread(scale) + self._spread(shift - mean * scale)
+
+    def _scale_and_shift(self, condition):
+        return ops.split(ops.cast(self.affine(condition), "float32"), 2, axis=-1)
+
+    def _spread(self, vectors):
+        """`[B, C]` as `[B, 1, 1, C]`, in the type of the feature maps."""
+        return ops.cast(vectors[:, None, None, :], self.compute_dtype)
 
     def get_config(self):
         return {
@@ -183,6 +197,35 @@ class ConditionalBatchNormalization(layers.Layer):
             "epsilon": self.epsilon,
             "synchronized": self.synchronized,
         }
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BatchNormalization(layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` over channels, by the fused kernel where replicas don't share it."""
+
+    def call(self, inputs, training=False):
+        if not training or self.synchronized:
+            return super().call(inputs, training=training)
+        outputs, mean, variance = batch_norm(inputs, self.gamma, self.beta, self.epsilon)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+
+def batch_norm(features, scale, shift, epsilon):
+    """Normalises by the batch's own statistics.
+
+    Args:
+        features: Float `[B, H, W, C]`.
+        scale, shift: Float `[C]`.
+        epsilon: Added to the variance.
+
+    Returns:
+        Outputs `[B, H, W, C]`; mean and variance float32 `[C]`. The outputs use the biased variance, the
+        returned one is unbiased, as in PyTorch's running statistics.
+    """
+    scale, shift = (ops.cast(x, "float32") for x in (scale, shift))
+    return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=epsilon)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

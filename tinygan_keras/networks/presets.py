@@ -18,7 +18,7 @@ STUDENTS = {
         "num_classes": 1000,
     },
     "tinygan_fashion_32": {
-        "channels": (64, 64, 48, 32),
+        "channels": (72, 72, 40, 16),
         "latent_dim": 32,
         "num_classes": 10,
         "embedding_dim": 16,
@@ -34,7 +34,7 @@ DISCRIMINATORS = {
         "image_size": 256,
         "num_classes": 1000,
     },
-    "tinygan_fashion_32": {"channels": (64, 128, 256), "image_size": 32, "num_classes": 10},
+    "tinygan_fashion_32": {"channels": (32, 64, 128, 256), "image_size": 32, "num_classes": 10},
 }
 
 

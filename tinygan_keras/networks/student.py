@@ -8,7 +8,12 @@ of the conditional batch norm starts at 1.
 import keras
 from keras import layers, ops
 
-from .layers import PACKAGE, ConditionalBatchNormalization, upsample
+from .layers import (
+    PACKAGE,
+    BatchNormalization,
+    ConditionalBatchNormalization,
+    upsample,
+)
 from .network import ConditionalNetwork
 from .presets import STUDENTS
 
@@ -63,7 +68,7 @@ class StudentGenerator(ConditionalNetwork):
         for index, filters in enumerate(channels[1:]):
             block = f"block_{index}"
             features = _residual_block(features, embedding, filters, synchronized, block)
-        features = layers.BatchNormalization(
+        features = BatchNormalization(
             momentum=0.9, epsilon=1e-5, synchronized=synchronized, name="final_norm"
         )(features)
         features = layers.Conv2D(3, 3, padding="same", name="to_rgb")(ops.relu(features))
