@@ -123,6 +123,13 @@ def test_multiply_adds_are_those_of_the_raw_module(folders, teachers):
     assert {cost.multiply_adds(teachers[name], *specs) for name in PURE_MODULES} == {raw}
 
 
+@pytest.mark.parametrize("name", ALL_MODULES)
+def test_class_embedding_is_the_table_that_the_labels_meet(teachers, name):
+    expected = (hub_fixtures.NUM_CLASSES, hub_fixtures.EMBEDDING_DIM)
+    assert teachers[name].class_embedding.shape == expected
+    np.testing.assert_array_equal(teachers[name].class_embedding, teachers["tf2"].class_embedding)
+
+
 def test_truncation_is_fixed(teachers):
     with pytest.raises(AttributeError):
         teachers["tf2"].truncation = 1.0

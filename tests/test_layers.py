@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.networks.layers import (
+    BatchNormalization,
     ConditionalBatchNormalization,
     SelfAttention,
     SpectralConv2D,
@@ -67,7 +68,8 @@ def test_conditional_batch_norm_matches_numpy_and_starts_at_scale_one():
     expected = (features - mean) / np.sqrt(variance + 1e-5)
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
     np.testing.assert_allclose(layer.moving_mean.numpy(), 0.1 * mean, rtol=1e-4)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * variance, rtol=1e-4)
+    unbiased = features.var((0, 1, 2), ddof=1)
+    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * unbiased, rtol=1e-4)
 
     kernel = rng.normal(size=(2, 6)).astype("float32")
     layer.affine.kernel.assign(kernel)
@@ -78,6 +80,19 @@ def test_conditional_batch_norm_matches_numpy_and_starts_at_scale_one():
     expected = scale[:, None, None] * normal + shift[:, None, None]
     outputs = np.array(layer([features, condition], training=False))
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
+
+
+def test_batch_norm_equals_keras_own_but_for_the_unbiased_moving_variance():
+    features = np.random.default_rng(0).normal(2.0, 3.0, (4, 5, 5, 3)).astype("float32")
+    ours = BatchNormalization(momentum=0.9, epsilon=1e-5)
+    keras_own = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    expected = np.array(keras_own(features, training=True))
+    np.testing.assert_allclose(np.array(ours(features, training=True)), expected, atol=1e-4)
+    np.testing.assert_allclose(ours.moving_mean.numpy(), keras_own.moving_mean.numpy(), rtol=1e-4)
+    # 100 values per channel: the unbiased variance is 1 % larger, and a tenth of it moves in.
+    grown = ours.moving_variance.numpy() - 0.9
+    expected = (keras_own.moving_variance.numpy() - 0.9) * 100 / 99
+    np.testing.assert_allclose(grown, expected, rtol=1e-3)
 
 
 def test_attention_starts_as_the_identity_and_then_is_not():

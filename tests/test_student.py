@@ -82,3 +82,12 @@ def test_preset_arguments_can_be_overridden_and_unknown_presets_are_refused():
     assert student.channels == (8, 8, 8, 8) and student.num_classes == 10
     with pytest.raises(ValueError, match="tinygan_129.*tinygan_128"):
         StudentGenerator.from_preset("tinygan_129")
+
+
+def test_class_embedding_can_start_from_the_teacher_s():
+    student = StudentGenerator(**TINY)
+    table = np.arange(12, dtype="float32").reshape(3, 4)
+    student.set_class_embedding(table)
+    np.testing.assert_array_equal(student.get_layer("class_embedding")(np.array([2]))[0], table[2])
+    with pytest.raises(ValueError, match=r"shape \(3, 5\). Expected \(3, 4\)"):
+        student.set_class_embedding(np.zeros((3, 5)))

@@ -222,7 +222,7 @@ def test_average_warms_up_and_follows_the_student():
     model.train_on_batch(make_batch())
     after = values(model.student.variables)
     for old, new, average in zip(before, after, model.ema_student.variables, strict=True):
-        np.testing.assert_allclose(np.array(average), 0.1 * old + 0.9 * new, atol=1e-6)
+        np.testing.assert_allclose(average.numpy(), 0.1 * old + 0.9 * new, atol=1e-6)
 
 
 def test_fresh_latents_repeat_with_the_step_and_follow_the_truncation():
@@ -248,12 +248,18 @@ def test_other_modes_equal_graph_mode(mode):
 
 
 def test_two_replicas_give_the_losses_of_one_device():
-    """With SGD and frozen batch statistics' source equal: every replica sees the same half batch."""
+    """Both replicas see the same half batch, so batch statistics are those of the whole batch.
+
+    With SGD, because Adam would hide gradients that are twice too large.
+    """
     half = make_batch()
     whole = {key: np.concatenate([value, value]) for key, value in half.items()}
     one = make_model(run_eagerly=False)
     weights = one.get_weights()
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    # Collectives of a second strategy in one process collide on CPUs, and other tests have theirs.
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
     with strategy.scope():
         two = make_model(run_eagerly=False)
     two.set_weights(weights)
@@ -266,7 +272,7 @@ def test_two_replicas_give_the_losses_of_one_device():
     for name in METRICS:
         assert got[name] == pytest.approx(expected[name], rel=1e-4), name
     for a, b in zip(one.student.trainable_variables, two.student.trainable_variables, strict=True):
-        np.testing.assert_allclose(np.array(a), np.array(b), atol=1e-5)
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
 
 
 def test_keras_file_round_trip_continues_exactly(tmp_path):
@@ -277,7 +283,7 @@ def test_keras_file_round_trip_continues_exactly(tmp_path):
     loaded.teacher = model.teacher
     assert float(loaded.pixel_weight) == pytest.approx(0.19)
     assert int(loaded.step) == 3
-    assert loaded.adversarial_interval == model.adversarial_interval
+    assert loaded.objectives == model.objectives
     batch = make_batch(9)
     expected = model.train_on_batch(batch, return_dict=True)
     got = loaded.train_on_batch(batch, return_dict=True)
@@ -305,7 +311,7 @@ def test_discriminator_learns_to_tell_noise_from_the_teacher():
     model.g_optimizer.learning_rate = 0.0
     batch = make_batch(real=False)
     first = model.train_on_batch(batch, return_dict=True)["d_loss"]
-    for _ in range(30):
+    for _ in range(15):
         model.reset_metrics()
         last = model.train_on_batch(batch, return_dict=True)["d_loss"]
     assert last < first

@@ -227,20 +227,12 @@ class TinyGAN(keras.Model):
         images = self.student((latents, labels), training=training)
         return tf.split(images, 2)
 
-    def _d_terms(self, batch, student_images, fresh_images, training):
-        return self.objectives.discriminator_terms(
-            self.discriminator, batch, student_images, fresh_images, training
-        )
+    def _d_terms(self, *images, training):
+        return self.objectives.discriminator_terms(self.discriminator, *images, training)
 
-    def _g_terms(self, batch, student_images, fresh_images):
-        return self.objectives.student_terms(
-            self.discriminator,
-            batch,
-            student_images,
-            fresh_images,
-            pixel_weight=self.pixel_weight,
-            step=self.step,
-        )
+    def _g_terms(self, *images):
+        state = {"pixel_weight": self.pixel_weight, "step": self.step}
+        return self.objectives.student_terms(self.discriminator, *images, **state)
 
     def _scaled(self, loss, optimizer):
         """The loss an optimiser gets: it sums over replicas, and may scale for half precision."""

@@ -6,6 +6,7 @@ of the conditional batch norm starts at 1.
 """
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from .layers import (
@@ -82,6 +83,23 @@ class StudentGenerator(ConditionalNetwork):
         self.embedding_dim = embedding_dim
         self.synchronized = synchronized
         self.image_size = images.shape[1]
+
+    def set_class_embedding(self, table):
+        """Starts the class embedding from another one, as the paper does from the teacher's.
+
+        Args:
+            table: Float `[num_classes, embedding_dim]`, for example `teacher.class_embedding`.
+
+        Raises:
+            ValueError: the shape is another one.
+        """
+        embeddings = self.get_layer("class_embedding").embeddings
+        if tuple(np.shape(table)) != tuple(embeddings.shape):
+            raise ValueError(
+                f"Got a class embedding of shape {np.shape(table)}. Expected {embeddings.shape}. Build "
+                "the student with the same num_classes and embedding_dim."
+            )
+        embeddings.assign(table)
 
 
 def _residual_block(features, embedding, filters, synchronized, name):

@@ -58,6 +58,8 @@ class HubTeacher:
             Batch-norm statistics and the vectors of spectral normalisation are state and don't
             count, nor do raw weights stored beside the moving averages that the module draws with.
         folder: str, where the module's files are.
+        class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
+            paper starts the student's; None where it can't be told which variable that is.
         content_hash: str, SHA-256 of the module's files; it names the teacher in caches and reports.
 
     Call arguments:
@@ -107,6 +109,7 @@ class HubTeacher:
 
         graph = OutputGraph(signature)
         self.parameters = _count_parameters(graph.variables, has_flags=not _is_tf1(module))
+        self.class_embedding = _class_embedding(graph.variables, self.num_classes)
         reason = self._use_graph(graph, latents, labels, expected_images) if pure else "pure=False"
         self.is_pure = not reason
         if reason and pure is True:
@@ -217,6 +220,11 @@ def _count_parameters(variables, has_flags):
     counted = [variable for variable in floats if variable.trainable] if has_flags else []
     counted = counted or [v for v in floats if not _STATE_NAMES.search(v.name)]
     return sum(variable.shape.num_elements() for variable in counted)
+
+
+def _class_embedding(variables, num_classes):
+    tables = [v for v in variables if v.shape.rank == 2 and v.shape[0] == num_classes]
+    return tables[0].numpy() if len(tables) == 1 else None
 
 
 def _is_tf1(module):

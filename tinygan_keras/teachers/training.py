@@ -51,7 +51,8 @@ class ClassConditionalGAN(keras.Model):
     def call(self, inputs, training=False):
         return self.ema_generator(inputs, training=training)
 
-    def train_step(self, batch):
+    def train_step(self, data):
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         images, labels, latents = batch["image"], batch["label"], batch["latent"]
         with tf.GradientTape() as generator_tape:
             generated = self.generator((latents, labels), training=True)

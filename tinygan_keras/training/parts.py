@@ -43,11 +43,21 @@ def prepare(config) -> Parts:
         model = build_model(config, synchronized=strategy.num_replicas_in_sync > 1)
     if not config.teacher_samples:
         model.teacher = teacher
+    _share_class_embedding(teacher, model)
     names = fashion_mnist.CLASS_NAMES if config.data == "fashion_mnist" else None
     names = names or tuple(str(label) for label in range(teacher.num_classes))
     parts = Parts(teacher, real, judged_against, extractor, reference, model, names)
     check_agreement(parts, config)
     return parts
+
+
+def _share_class_embedding(teacher, model):
+    """Starts the student's class embedding from the teacher's, as the paper does, if it has that shape."""
+    table = teacher.class_embedding
+    if table is None or table.shape != (model.student.num_classes, model.student.embedding_dim):
+        return
+    for student in (model.student, model.ema_student):
+        student.set_class_embedding(table)
 
 
 def load_real_images(config) -> fashion_mnist.LabelledImages | None:
