@@ -35,7 +35,7 @@ class Gallery:
     def frame(self, student, step: int) -> np.ndarray:
         """One image of each class, the teacher's above the student's after `step` steps."""
         rows = (self.teacher_images[::_PER_CLASS], self._images(student)[::_PER_CLASS])
-        return progress_strip(rows, ("teacher", f"step {step:,}"))
+        return progress_strip(rows, ("teacher", f"step {step}"))
 
     def _images(self, student):
         return to_uint8(student((self.latents, self.labels), training=False))
