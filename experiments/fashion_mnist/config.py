@@ -25,18 +25,18 @@ def get_config():
 
     config.data = "fashion_mnist"
     config.data_subset = "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
-    config.teacher_samples = 20_000
+    config.teacher_samples = 16_000
 
     config.batch_size = 32
-    config.steps = 2000
+    config.steps = 1600
     config.steps_per_epoch = 200
     config.g_learning_rate = 1e-3
     config.d_learning_rate = 5e-4
     config.learning_rate_decay_start = 0.5
-    config.ema_decay = 0.99
+    config.ema_decay = 0.995
 
     config.pixel_weight = 0.5
-    config.pixel_weight_decay = 0.04
+    config.pixel_weight_decay = 0.06
     config.adversarial_distillation_weight = 0.02
     config.adversarial_gan_weight = 0.01
     config.adversarial_interval = 1
