@@ -96,10 +96,10 @@ def test_markdown_shows_teacher_beside_student(report, tmp_path):
     assert cells["Frechet distance to the teacher"][-1] == "0.3"
 
 
-def test_markdown_shows_the_student_of_the_full_run_beside_both(report):
+def test_markdown_shows_the_reference_student_beside_both(report):
     reference = {"parameters": 74_227, "frechet_to_real": 0.55}
     markdown = as_markdown({**report, "config": {}, "reference_student": reference})
-    assert "| teacher | student | student of the full run |" in markdown
+    assert "| teacher | student | reference student |" in markdown
     assert table(markdown)["Frechet distance to real images"][-1] == "0.55 (1.1)"
 
 

@@ -117,7 +117,7 @@ def test_paper_feature_weights():
     assert default_feature_weights(5) == (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
 
 
-def test_discriminator_update_never_moves_the_student(monkeypatch):
+def test_discriminator_update_never_moves_the_student():
     model = make_model(LinearTeacher())
     model.g_optimizer.learning_rate = 0.0
     student = values(model.student.trainable_variables)
@@ -138,8 +138,7 @@ def test_student_update_never_moves_the_discriminator():
     assert sum(moved(student, model.student.trainable_variables)) > 20
 
 
-def test_feature_loss_has_no_gradient_for_the_discriminator_step():
-    """With zero hinge weight on everything the discriminator is trained on, D stays where it is."""
+def test_discriminator_loss_has_no_gradient_for_the_student():
     model, batch = make_model(), make_batch(real=False)
     with tf.GradientTape() as tape:
         images = model.student((batch["latent"], batch["label"]))
@@ -327,6 +326,7 @@ def test_discriminator_learns_to_tell_noise_from_the_teacher():
         (lambda b: b.update(image=b["image"] * np.nan), "NaN"),
         (lambda b: b.update(label=b["label"] + CLASSES), "The student has 3 classes"),
         (lambda b: b.update(latent=b["latent"][:, :4]), "latent"),
+        (lambda b: b.update(image=b["image"][:2]), "same number for every key"),
         (lambda b: b.update(teacher_image=b["teacher_image"][:, :4]), "teacher_image"),
     ],
 )
@@ -358,6 +358,19 @@ def test_bad_settings_are_refused():
         make_model(feature_weights=[1.0])
     with pytest.raises(ValueError, match="adversarial_interval"):
         make_model(adversarial_interval=0)
+    with pytest.raises(ValueError, match="Expected 0 or more"):
+        make_model(feature_weights=[1.0, -1.0])
+    with pytest.raises(ValueError, match="pixel_weight=-1"):
+        make_model(pixel_weight=-1.0)
+
+
+def test_xla_with_a_teacher_that_it_can_t_compile_is_refused():
+    teacher = LinearTeacher()
+    teacher.is_pure = False
+    batch = make_batch()
+    del batch["teacher_image"]
+    with pytest.raises(ValueError, match="is_pure is False"):
+        make_model(teacher, jit_compile=True, run_eagerly=False).train_on_batch(batch)
 
 
 def test_teacher_features_are_constants():

@@ -27,6 +27,7 @@ _HOME_OF = {
     "sample_latents": ".teachers.latents",
     "sample_teacher": ".data.teacher_samples",
     "distillation_batches": ".data.pipeline",
+    "default_config": ".training.config",
     "distill": ".training.run",
     "export_saved_model": ".serving.export",
     "load_fashion_mnist": ".data.fashion_mnist",

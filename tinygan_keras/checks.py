@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 REQUIRED = ("latent", "label")
+KEYS = (*REQUIRED, "teacher_image", "image", "image_label", "fresh_latent")
 
 
 def check_agreement(first_name, first, second_name, second):
@@ -23,6 +24,25 @@ def check_agreement(first_name, first, second_name, second):
                 f"Got {second_name} with {meaning} {got}. Expected {expected}, as {first_name} has. "
                 f"Build both with the same {attribute}."
             )
+
+
+def resolve_jit_compile(requested, teacher) -> bool:
+    """Whether to use XLA: what was asked for, or for "auto" on a single GPU if the teacher allows it.
+
+    Raises:
+        ValueError: XLA was asked for where it can't be used.
+    """
+    one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
+    pure = getattr(teacher, "is_pure", True)
+    if requested == "auto":
+        return one_device and pure and bool(tf.config.list_physical_devices("GPU"))
+    if requested and not (one_device and pure):
+        reason = (
+            "several replicas" if pure else "a teacher that XLA can't compile (is_pure is False)"
+        )
+        mend = "." if pure else ", or batches that hold 'teacher_image'."
+        raise ValueError(f"Got jit_compile=True with {reason}. Expected jit_compile=False{mend}")
+    return bool(requested)
 
 
 def check_keys(batch, live_teacher: bool):
@@ -75,6 +95,12 @@ def check_dataset(dataset, student, live_teacher: bool):
     batch = {key: np.asarray(value) for key, value in batch.items()}
     if not len(batch["latent"]):
         raise ValueError("Got an empty data set. Expected at least one example.")
+    lengths = {key: len(batch[key]) for key in KEYS if key in batch}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(
+            f"Got a batch with {lengths} examples. Expected the same number for every key. Batch real "
+            "and teacher images alike."
+        )
     for key in ("latent", "fresh_latent"):
         _check_shape(batch, key, (getattr(student, "latent_dim", None),))
     size = getattr(student, "image_size", None)

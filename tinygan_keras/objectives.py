@@ -53,6 +53,8 @@ class Objectives:
                 f"Got {len(weights)} feature_weights. Expected {stages}, one for each stage of the "
                 "discriminator, from the image side up."
             )
+        if min(weights) < 0:
+            raise ValueError(f"Got feature_weights={weights}. Expected 0 or more each.")
         return dataclasses.replace(self, feature_weights=tuple(float(w) for w in weights))
 
     def settings(self) -> dict:

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from .checks import check_agreement, check_dataset, check_keys
+from .checks import check_agreement, check_dataset, check_keys, resolve_jit_compile
 from .objectives import METRICS, Objectives, join_labels
 from .teachers.latents import truncated_normal
 
@@ -143,9 +143,8 @@ class TinyGAN(keras.Model):
             adversarial_interval,
         )
         self.objectives = objectives.for_stages(len(self.discriminator.output["features"]))
-        if jit_compile == "auto":
-            one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
-            jit_compile = one_device and bool(tf.config.list_physical_devices("GPU"))
+        self.requested_jit_compile = jit_compile
+        jit_compile = resolve_jit_compile(jit_compile, self.teacher)
         super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
         self.pixel_weight.assign(pixel_weight)
         self.g_optimizer = _optimizer(g_optimizer)
@@ -158,7 +157,7 @@ class TinyGAN(keras.Model):
         """`keras.Model.fit`; checks the first batch, and lowers the pixel weight after every epoch."""
         check_dataset(x, self.student, live_teacher=self.teacher is not None)
         # First in the list: a backup at the end of the epoch must already hold the lowered weight.
-        callbacks = [_PixelWeightDecay(), *(callbacks or [])]
+        callbacks = [_PixelWeightDecay(), *keras.tree.flatten(callbacks or [])]
         return super().fit(x, *args, callbacks=callbacks, **kwargs)
 
     def call(self, inputs, training=False):
@@ -203,6 +202,7 @@ class TinyGAN(keras.Model):
         check_keys(batch, live_teacher=self.teacher is not None)
         batch = dict(batch)
         if "teacher_image" not in batch:
+            resolve_jit_compile(self.jit_compile, self.teacher)  # it may have come after compile
             batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
         batch["teacher_image"] = ops.stop_gradient(ops.cast(batch["teacher_image"], "float32"))
         if "image" in batch and "fresh_latent" not in batch:
@@ -216,7 +216,7 @@ class TinyGAN(keras.Model):
         truncation = self.truncation
         if truncation is None:
             truncation = getattr(self.teacher, "truncation", 1.0)
-        return truncated_normal(shape, (self.seed, stream), truncation)
+        return truncated_normal(shape, (self.seed + 6, stream), truncation)
 
     def _student_images(self, batch, training):
         """`S(z, y)` and, when there are real images, `S(z', y)` with their labels, in one batch."""
@@ -272,7 +272,7 @@ class TinyGAN(keras.Model):
     def get_compile_config(self):
         return {
             **self.objectives.settings(),
-            "jit_compile": self.jit_compile,
+            "jit_compile": self.requested_jit_compile,
             "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
             "d_optimizer": keras.saving.serialize_keras_object(self.d_optimizer),
         }

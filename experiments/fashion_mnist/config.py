@@ -7,7 +7,8 @@ Expected: the student's garments are those of the teacher's row above; its Frech
 images is at most 3 times the teacher's, with less than 1/16 of the parameters. Figures: README.md.
 
 Departures from the paper, all for so short a run: higher learning rates, adversarial terms at every step
-and with more weight, a short average, and a pixel weight that starts higher and fades within the run.
+and with more weight, a short average, and a pixel weight that starts higher and fades within the run. The
+class embedding starts at random, because the student's is half as long as the teacher's.
 Paths are relative to the top of the checkout.
 """
 

@@ -48,16 +48,11 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
     Raises:
         FileNotFoundError: no copy was found and `download` is False.
     """
-    for folder in (_keras_folder(), DEBIAN_FOLDER):
-        if all((folder / name).is_file() for name in _file_names(split)):
-            images, labels = (_read_idx(folder / name) for name in _file_names(split))
-            return LabelledImages(_as_rgb32(images), labels.astype("int32"), "full set on disk")
+    folder = _folder_with(split)
+    if folder is not None:
+        return LabelledImages(*_read(folder, split), "full set on disk")
     if not download:
-        raise FileNotFoundError(
-            f"Fashion-MNIST ({split}) was found neither in {_keras_folder()} nor in {DEBIAN_FOLDER}. "
-            "Put the four *-ubyte.gz files into one of them (Debian: apt install "
-            "dataset-fashion-mnist), or allow the download."
-        )
+        raise FileNotFoundError(_nowhere(split))
     import keras
 
     train, test = keras.datasets.fashion_mnist.load_data()
@@ -68,25 +63,54 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
 
 
 def load_fashion_mnist_subset(path) -> LabelledImages:
-    """Loads the committed subset: 10,000 training images, 1,000 of each class, of 32x32x3."""
+    """Loads the committed subset: 10,000 training images, 1,000 of each class, of 32x32x3.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"Got {str(path)!r}, which is no file. Expected the subset, in a checkout "
+            "experiments/fashion_mnist/data/fashion_mnist_10k.npz. Run from the top of the checkout."
+        )
     with np.load(path) as archive:
         images, labels = archive["images"], archive["labels"]
     return LabelledImages(_as_rgb32(images), labels.astype("int32"), f"subset of {len(images)}")
 
 
 def write_fashion_mnist_subset(path, per_class=1000):
-    """Writes the first `per_class` training images of every class, in the order of the full set."""
-    images, labels = (_read_idx(_folder_with_train_files() / n) for n in _file_names("train"))
+    """Writes the first `per_class` training images of every class, in the order of the full set.
+
+    Raises:
+        FileNotFoundError: the full set is not on disk.
+    """
+    folder = _folder_with("train")
+    if folder is None:
+        raise FileNotFoundError(_nowhere("train"))
+    images, labels = (_read_idx(folder / name) for name in _file_names("train"))
     chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
     chosen = np.sort(np.concatenate(chosen))
     np.savez_compressed(path, images=images[chosen], labels=labels[chosen])
 
 
-def _folder_with_train_files() -> Path:
+def _folder_with(split) -> Path | None:
     for folder in (_keras_folder(), DEBIAN_FOLDER):
-        if all((folder / name).is_file() for name in _file_names("train")):
+        if all((folder / name).is_file() for name in _file_names(split)):
             return folder
-    raise FileNotFoundError(f"no Fashion-MNIST in {_keras_folder()} or {DEBIAN_FOLDER}")
+    return None
+
+
+def _nowhere(split):
+    return (
+        f"Fashion-MNIST ({split}) was found neither in {_keras_folder()} nor in {DEBIAN_FOLDER}. "
+        "Put the four *-ubyte.gz files into one of them (Debian: apt install "
+        "dataset-fashion-mnist), or allow the download."
+    )
+
+
+def _read(folder, split):
+    images, labels = (_read_idx(folder / name) for name in _file_names(split))
+    return _as_rgb32(images), labels.astype("int32")
 
 
 def _keras_folder() -> Path:

@@ -26,7 +26,7 @@ PACKAGES = (
 COLUMNS = {
     "teacher": "teacher",
     "student": "student",
-    "reference_student": "student of the full run",
+    "reference_student": "reference student",
 }
 ROWS = {
     "parameters": "parameters",

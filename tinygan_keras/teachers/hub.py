@@ -60,7 +60,7 @@ class HubTeacher:
         folder: str, where the module's files are.
         class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
             paper starts the student's; None where it can't be told which variable that is.
-        content_hash: str, SHA-256 of the module's files; it names the teacher in caches and reports.
+        content_hash: str, SHA-256 of the module's files; it names the teacher in reports.
 
     Call arguments:
         latents: Float `[B, latent_dim]`.

@@ -1,7 +1,7 @@
 """The law of z: a standard normal cut off at two standard deviations, times the truncation.
 
 This is DeepMind's recipe for BigGAN, `z = truncation * TN[-2, 2]`, and the paper's for fresh latents.
-(The seed project drew the teacher's z from a uniform law by mistake; a test rules that out.)
+(An earlier program drew them from a uniform law by mistake; a test rules that out.)
 """
 
 import numpy as np

@@ -69,7 +69,7 @@ class ClassConditionalGAN(keras.Model):
 
         for average, current in zip(self.ema_generator.trainable_variables, variables, strict=True):
             average.assign(self.ema_decay * average + (1.0 - self.ema_decay) * current)
-        # The power-iteration vectors belong to the averaged kernels; their own average is as good.
+        # Power-iteration vectors are copied: averaged kernels are close to the current ones.
         for average, current in zip(
             self.ema_generator.non_trainable_variables,
             self.generator.non_trainable_variables,

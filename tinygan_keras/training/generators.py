@@ -88,7 +88,7 @@ def _class_names(path):
 
 def _truncation(path):
     file = _beside(path, "config.json")
-    return json.loads(file.read_text())["truncation"] if file else None
+    return json.loads(file.read_text()).get("truncation") if file else None
 
 
 def _beside(path, name):

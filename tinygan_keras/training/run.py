@@ -7,6 +7,8 @@ Everything that can be wrong is checked before the first teacher sample is drawn
 resumes an interrupted run: teacher samples, order of the data and all state come out the same.
 """
 
+import shutil
+
 import keras
 import numpy as np
 from PIL import Image
@@ -47,7 +49,8 @@ def distill(config, workdir, overwrite=False) -> dict:
 
     Example:
         config = default_config()
-        config.teacher = "saved_models/biggan_fashion_32"
+        config.teacher, config.truncation = "saved_models/biggan_fashion_32", 1.0
+        config.student = config.discriminator = "tinygan_fashion_32"
         report = distill(config, "runs/mine")
     """
     folder = RunFolder(workdir)
@@ -107,6 +110,7 @@ def train(parts, config, folder, gallery, watch):
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
         ProgressPictures(folder.progress, gallery.frame, every),
         Checkpoints(folder.checkpoints),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch.save()),
     ]
     try:
         with watch.phase("training"):
@@ -157,6 +161,8 @@ def announce(folder):
         ("Training curves", folder.tensorboard),
     ):
         print(f"{meaning + ':':<40}{path}")
+    if not shutil.which("tinygan"):
+        print("First: . .venv/bin/activate")
     print(f"Next: tinygan sample --model={folder.path} --out=samples.png")
     print(f"      tinygan export --model={folder.path} --out=serving/1")
     print(f"      tensorboard --logdir={folder.tensorboard}")

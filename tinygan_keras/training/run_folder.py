@@ -94,6 +94,7 @@ class Stopwatch:
     def __init__(self):
         self.seconds = {}
         self.path = None
+        self._running = None
 
     @property
     def total(self) -> float:
@@ -109,13 +110,20 @@ class Stopwatch:
     @contextlib.contextmanager
     def phase(self, name: str):
         """Measures what runs inside as a part of the phase `name`."""
-        start = time.perf_counter()
+        self._running = name, self.seconds.get(name, 0.0), time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-            if self.path:
-                self.path.write_text(json.dumps(self.seconds, indent=2) + "\n")
+            self.save()
+            self._running = None
+
+    def save(self):
+        """Brings the file up to date; a phase that still runs counts up to now."""
+        if self._running:
+            name, before, start = self._running
+            self.seconds[name] = before + time.perf_counter() - start
+        if self.path:
+            self.path.write_text(json.dumps(self.seconds, indent=2) + "\n")
 
 
 def _as_json(config):

@@ -38,7 +38,8 @@ def summarize(parts, config) -> dict:
     teacher, teacher_statistics = _measure(
         parts.teacher, parts.teacher, _specs(parts.teacher), judge
     )
-    report = {"name": config.name, "teacher": {"handle": parts.teacher.handle, **teacher}}
+    identity = {"handle": parts.teacher.handle, "content_hash": parts.teacher.content_hash}
+    report = {"name": config.name, "teacher": {**identity, **teacher}}
     students = {"student": (parts.model.ema_student, parts.model.student)}
     if parts.reference is not None:
         students["reference_student"] = (parts.reference, parts.reference)
