@@ -29,7 +29,7 @@ def get_config():
     config.teacher_samples = 16_000
 
     config.batch_size = 32
-    config.steps = 1600
+    config.steps = 2400
     config.steps_per_epoch = 200
     config.g_learning_rate = 1e-3
     config.d_learning_rate = 5e-4
@@ -37,7 +37,7 @@ def get_config():
     config.ema_decay = 0.995
 
     config.pixel_weight = 0.5
-    config.pixel_weight_decay = 0.06
+    config.pixel_weight_decay = 0.04
     config.adversarial_distillation_weight = 0.02
     config.adversarial_gan_weight = 0.01
     config.adversarial_interval = 1
