@@ -1,0 +1,83 @@
+"""The committed models are what their cards say: they load, fit together, and are good enough."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
+from tinygan_keras.evaluation.features import FeatureExtractor
+from tinygan_keras.evaluation.metrics import label_accuracy
+from tinygan_keras.teachers.hub import HubTeacher
+from tinygan_keras.teachers.latents import sample_latents
+from tinygan_keras.training.generators import load_student
+
+COUNT = 300
+
+
+@pytest.fixture(scope="module")
+def folder(repository):
+    return repository / "saved_models"
+
+
+@pytest.fixture(scope="module")
+def extractor(folder):
+    return FeatureExtractor(folder / "fashion_classifier")
+
+
+@pytest.fixture(scope="module")
+def drawn(folder):
+    """Images of teacher and student for the same latents and labels."""
+    teacher = HubTeacher(folder / "biggan_fashion_32", truncation=1.0)
+    student = load_student(folder / "tinygan_fashion_32")
+    latents, labels = sample_latents(COUNT, teacher.latent_dim, seed=3), np.arange(COUNT) % 10
+    images = np.array(teacher(latents, labels)), np.array(student((latents, labels)))
+    return teacher, student, labels, images
+
+
+def test_everything_fits_into_16_megabytes(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 16e6
+
+
+def test_the_extractor_recognises_real_images(repository, extractor):
+    real = load_fashion_mnist_subset(
+        repository / "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
+    )
+    _, logits = extractor(real.images[:COUNT])
+    assert label_accuracy(logits, real.labels[:COUNT]) > 0.9
+
+
+def test_the_teacher_draws_what_it_is_asked_for(extractor, drawn):
+    teacher, _, labels, (images, _) = drawn
+    assert teacher.is_pure and teacher.parameters == 1_252_004
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.82
+
+
+def test_the_student_is_a_sixteenth_and_draws_the_teacher_s_image(extractor, drawn):
+    teacher, student, labels, (expected, images) = drawn
+    size = sum(int(np.prod(v.shape)) for v in student.trainable_variables)
+    assert 16 * size <= teacher.parameters
+    difference = np.abs(images - expected)
+    assert difference.mean() < 0.08
+    shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
+    assert shuffled.mean() > 2 * difference.mean()
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.82
+
+
+@pytest.mark.parametrize(
+    ("report", "limit"),
+    [
+        ("saved_models/tinygan_fashion_32/report.json", 1.5),
+        ("experiments/fashion_mnist/demo/report.json", 3.0),
+    ],
+)
+def test_committed_reports_belong_to_these_models_and_keep_their_promise(
+    repository, extractor, report, limit
+):
+    report = json.loads((repository / report).read_text())
+    assert report["protocol"]["extractor_hash"] == extractor.hash
+    ratio = report["student"]["frechet_to_real"] / report["teacher"]["frechet_to_real"]
+    assert ratio <= limit
+    assert 16 * report["student"]["parameters"] <= report["teacher"]["parameters"]
