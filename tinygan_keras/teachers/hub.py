@@ -23,6 +23,7 @@ from .signature import check_catalog, check_images, checked_signature
 _STATE_NAMES = re.compile(
     r"(^|/)(u0?|prev_truncation|accumulat\w+|moving_\w+|(mean|variance)_table)(:\d+)?$"
 )
+_EMBEDDING_NAMES = re.compile(r"(^|/)(linear/w|\w*embedding\w*)(/|:|$)")  # DeepMind's, and ours
 _WARM_UP_BATCH = 2
 _TOLERANCE = 1e-3
 
@@ -224,6 +225,8 @@ def _count_parameters(variables, has_flags):
 
 def _class_embedding(variables, num_classes):
     tables = [v for v in variables if v.shape.rank == 2 and v.shape[0] == num_classes]
+    if len(tables) > 1:  # another matrix happens to have as many rows
+        tables = [table for table in tables if _EMBEDDING_NAMES.search(table.name)]
     return tables[0].numpy() if len(tables) == 1 else None
 
 
