@@ -5,7 +5,7 @@ Scope: building blocks without any knowledge of losses, teachers or data.
 Rejected: `keras.layers.SpectralNormalization` overwrites its kernel at every training call and its
 gradient ignores sigma; ours divides by sigma(W) inside the call and leaves the kernel alone
 (Miyato et al., arXiv:1802.05957). Batch normalisation from `keras.ops` takes several passes over the feature
-map in training; TensorFlow's fused kernel takes about a third of their time on a CPU.
+map in training; TensorFlow's fused kernel takes about half their time on a CPU.
 """
 
 import keras
