@@ -14,7 +14,7 @@ PACKAGE = "tinygan_keras"
 # Imports point one way:
 # cli -> training, evaluation, serving, data -> tinygan, teachers -> networks, losses.
 # A room may import itself and what its entry lists: a room, or one module of it.
-FOUNDATION = {"networks", "losses", "objectives", "checks"}
+FOUNDATION = {"networks", "losses", "objectives", "checks", "folders"}
 MODELS = FOUNDATION | {"tinygan", "teachers"}
 MAY_IMPORT = {
     "networks": set(),
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "losses": {"evaluation._tfgan"},
     "objectives": {"losses"},
     "checks": set(),
+    "folders": set(),
     # The model knows no hub, only the law of the latents.
     "tinygan": FOUNDATION | {"teachers.latents"},
     "teachers": FOUNDATION,

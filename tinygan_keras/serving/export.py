@@ -8,12 +8,13 @@ to track the generator: what an endpoint uses is saved anyway, and tracking woul
 twice (keras issue 23553).
 """
 
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
+
+from ..folders import write_archive
 
 
 def export_saved_model(generator, path) -> Path:
@@ -49,14 +50,7 @@ def export_saved_model(generator, path) -> Path:
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serving_default", *_serving_default(generator))
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Beside `path`, because a rename needs the same disk. Servers skip a name that is no number.
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-unfinished-") as aside:
-        # A folder inside, because the temporary one is readable by its owner alone.
-        unfinished = Path(aside) / "model"
-        archive.write_out(str(unfinished), verbose=False)
-        unfinished.rename(path)
-    return path
+    return write_archive(archive, path)
 
 
 def _serving_default(generator):

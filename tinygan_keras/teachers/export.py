@@ -5,13 +5,13 @@ returns `default`, images float32 `[B, S, S, 3]` in [-1, 1]. As in DeepMind's mo
 the truncation only selects the batch-norm statistics.
 """
 
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from ..folders import write_archive
 from .latents import truncated_normal
 
 
@@ -72,9 +72,4 @@ def save_teacher(generator, path) -> Path:
             tf.TensorSpec((), tf.float32, "truncation"),
         ],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-unfinished-") as aside:
-        unfinished = Path(aside) / "model"
-        archive.write_out(str(unfinished), verbose=False)
-        unfinished.rename(path)
-    return path
+    return write_archive(archive, path)
