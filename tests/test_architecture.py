@@ -12,27 +12,31 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tinygan_keras"
 
 # Imports point one way:
-# cli -> training, evaluation, serving, data -> tinygan, teachers -> networks, losses.
+# cli -> training -> evaluation, serving -> generators -> pictures, data -> tinygan, teachers
+# -> networks, losses.
 # A room may import itself and what its entry lists: a room, or one module of it.
-FOUNDATION = {"networks", "losses", "objectives", "checks", "folders"}
+FOUNDATION = {"networks", "losses", "objectives", "checks", "files"}
 MODELS = FOUNDATION | {"tinygan", "teachers"}
+TRAINED = MODELS | {"data", "pictures", "generators"}
 MAY_IMPORT = {
     "networks": set(),
     # The one exception to "losses import nothing of ours": the adapter to TF-GAN has the hinge.
     "losses": {"evaluation._tfgan"},
     "objectives": {"losses"},
     "checks": set(),
-    "folders": set(),
+    "files": set(),
     # The model knows no hub, only the law of the latents.
     "tinygan": FOUNDATION | {"teachers.latents"},
     "teachers": FOUNDATION,
     "data": MODELS,
-    "evaluation": MODELS | {"data"},
-    "serving": MODELS | {"data"},
-    "training": MODELS | {"data", "evaluation", "serving"},
-    "cli": MODELS | {"data", "evaluation", "serving", "training"},
+    "pictures": {"data"},
+    "generators": MODELS | {"data", "pictures"},
+    "evaluation": TRAINED,
+    "serving": TRAINED,
+    "training": TRAINED | {"evaluation", "serving"},
+    "cli": TRAINED | {"evaluation", "serving", "training"},
     # The facade, and `python -m tinygan_keras`.
-    "__init__": MODELS | {"data", "evaluation", "serving", "training"},
+    "__init__": TRAINED | {"evaluation", "serving", "training"},
     "__main__": {"cli"},
 }
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
 from tinygan_keras.data.images import to_float
 from tinygan_keras.evaluation.features import FeatureExtractor
-from tinygan_keras.evaluation.metrics import label_accuracy
+from tinygan_keras.evaluation.metrics.labels import label_accuracy
 
 SIZE = 4
 

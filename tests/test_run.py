@@ -11,8 +11,8 @@ from PIL import Image
 from run_fixtures import LATENT_DIM, tiny_config
 
 from tinygan_keras.data import fashion_mnist
+from tinygan_keras.generators.loading import load_student
 from tinygan_keras.training import run, summary
-from tinygan_keras.training.generators import load_student
 from tinygan_keras.training.run import distill
 
 

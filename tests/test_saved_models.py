@@ -7,10 +7,10 @@ import pytest
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
 from tinygan_keras.evaluation.features import FeatureExtractor
-from tinygan_keras.evaluation.metrics import label_accuracy
+from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.generators.loading import load_student
 from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.latents import sample_latents
-from tinygan_keras.training.generators import load_student
 
 COUNT = 300
 

@@ -33,9 +33,19 @@ _HOME_OF = {
     "load_fashion_mnist": ".data.fashion_mnist",
     "load_fashion_mnist_subset": ".data.fashion_mnist",
     "FeatureExtractor": ".evaluation.features",
-    "class_grid": ".evaluation.pictures",
+    "class_grid": ".pictures.grids",
 }
-_ROOMS = ("data", "evaluation", "losses", "networks", "serving", "teachers", "training")
+_ROOMS = (
+    "data",
+    "evaluation",
+    "generators",
+    "losses",
+    "networks",
+    "pictures",
+    "serving",
+    "teachers",
+    "training",
+)
 
 __all__ = ["__version__", *_HOME_OF, *_ROOMS]
 

@@ -24,13 +24,10 @@ from tinygan_keras.data.fashion_mnist import (
 from tinygan_keras.data.images import to_uint8
 from tinygan_keras.data.teacher_samples import sample_teacher
 from tinygan_keras.evaluation.features import FeatureExtractor
-from tinygan_keras.evaluation.metrics import (
-    feature_statistics,
-    frechet_distance,
-    label_accuracy,
-)
-from tinygan_keras.evaluation.pictures import save_png
+from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
+from tinygan_keras.evaluation.metrics.labels import label_accuracy
 from tinygan_keras.networks.biggan import BigGANDiscriminator, BigGANGenerator
+from tinygan_keras.pictures.files import save_png
 from tinygan_keras.teachers.export import measure_standing_statistics, save_teacher
 from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.latents import sample_latents, truncated_normal

@@ -27,8 +27,8 @@ def run(flag_values):
             "Got no --model or no --out. Expected both, such as --model=runs/mine "
             "--out=serving/tinygan/1."
         )
+    from ..generators.loading import load_student
     from ..serving.export import export_saved_model
-    from ..training.generators import load_student
 
     path = export_saved_model(load_student(flag_values.model), flag_values.out)
     print(f"Exported to {path}")

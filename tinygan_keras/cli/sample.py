@@ -23,8 +23,8 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..training.generators import load_generator
-    from ..training.sampling import sample_classes, write_images
+    from ..generators.loading import load_generator
+    from ..generators.sampling import sample_classes, write_images
 
     generator = load_generator(flag_values.model)
     images, labels = sample_classes(

@@ -1,7 +1,7 @@
 """Runs a frozen classifier over images: the features behind Frechet distances, the logits behind accuracy.
 
 Scope: loading one SavedModel folder and calling it in batches. What is computed from the result is
-`metrics.py`.
+`metrics/`.
 
 Every image is rounded to the 256 levels of uint8 before it is looked at. Real images are stored that
 way and generated ones are not; without the rounding a part of the distance would measure storage.

@@ -1,16 +1,17 @@
 """Writes what a run reached: `report.json` for programs, `report.md` for people, and where it was made.
 
-Scope: formatting and provenance. Figures come from `metrics.py` and `cost.py`.
+Scope: formatting and provenance. Figures come from `metrics/` and `cost.py`.
 """
 
 import functools
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import subprocess
 from pathlib import Path
+
+from ..files import plain, replace_file
 
 PACKAGES = (
     "tinygan-keras",
@@ -78,10 +79,10 @@ def write_report(report: dict, folder) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    plain = _plain(report)
-    text = json.dumps(plain, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    _replace_file(folder / "report.md", as_markdown(plain))
-    _replace_file(folder / "report.json", text + "\n")
+    report = plain(report)
+    text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    replace_file(folder / "report.md", as_markdown(report))
+    replace_file(folder / "report.json", text + "\n")
     return folder / "report.json"
 
 
@@ -143,34 +144,6 @@ def _text(value) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "unknown" if value is None else str(value)
-
-
-def _plain(value):
-    """The value as dicts, lists, strings, booleans and finite numbers."""
-    if hasattr(value, "to_dict"):
-        value = value.to_dict()
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if hasattr(value, "tolist"):  # NumPy numbers and arrays
-        return _plain(value.tolist())
-    if isinstance(value, os.PathLike):
-        return Path(value).as_posix()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int, str)):
-        return value
-    raise TypeError(
-        f"Got {value!r} of type {type(value).__name__} in a report. Expected numbers, strings, lists "
-        "and dicts; convert it first."
-    )
-
-
-def _replace_file(path, text):
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _version(package):

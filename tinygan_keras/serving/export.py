@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..folders import write_archive
+from ..files import write_archive
 
 
 def export_saved_model(generator, path) -> Path:

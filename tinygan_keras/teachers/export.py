@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..folders import write_archive
+from ..files import write_archive
 from .latents import truncated_normal
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import keras
 
-from ..evaluation.pictures import save_png
+from ..pictures.files import save_png
 
 
 def latest_checkpoint(folder):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..data.images import to_uint8
-from ..evaluation.pictures import class_grid, progress_strip
+from ..pictures.grids import class_grid, progress_strip
 from ..teachers.latents import sample_latents
 
 _CLASSES = 10

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 from ..data import fashion_mnist
 from ..evaluation.features import FeatureExtractor
+from ..generators.loading import load_student
 from ..teachers.hub import HubTeacher
 from ..tinygan import TinyGAN
 from .build import build_model
-from .generators import load_student
 from .strategy import make_strategy
 
 

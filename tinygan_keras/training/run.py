@@ -15,8 +15,8 @@ from PIL import Image
 
 from ..data.pipeline import distillation_batches
 from ..data.teacher_samples import sample_teacher
-from ..evaluation.pictures import save_gif, save_png
 from ..evaluation.report import write_report
+from ..pictures.files import save_gif, save_png
 from ..serving.export import export_saved_model
 from .build import dtype_policy
 from .callbacks import Checkpoints, ProgressPictures, latest_checkpoint

@@ -14,10 +14,11 @@ import tensorflow as tf
 
 from ..evaluation.cost import images_per_second, multiply_adds, parameters
 from ..evaluation.features import FeatureExtractor
-from ..evaluation.metrics import feature_statistics, frechet_distance, label_accuracy
+from ..evaluation.metrics.frechet import feature_statistics, frechet_distance
+from ..evaluation.metrics.labels import label_accuracy
 from ..evaluation.report import environment
+from ..generators.loading import generate_images
 from ..teachers.latents import sample_latents
-from .generators import generate_images
 
 _TIMED_BATCH = 64
 

@@ -1,6 +1,6 @@
-"""Figures of merit computed from features and logits, as pure NumPy functions in float64.
+"""Frechet distance between sets of feature vectors, in float64.
 
-The Frechet distance is our own on purpose. TF-GAN's drops singular values below 1e-10, which is 2.6 %
+It is our own on purpose. TF-GAN's drops singular values below 1e-10, which is 2.6 %
 off at a feature deviation of 1e-2, and its memory grows with features squared several times over. A
 test holds both equal where TF-GAN's is exact.
 """
@@ -81,25 +81,3 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
     distance = np.sum((mean_1 - mean_2) ** 2)
     distance += np.trace(covariance_1) + np.trace(covariance_2) - 2 * trace_of_root
     return max(float(distance), 0.0)
-
-
-def label_accuracy(logits, labels) -> float:
-    """Share of images that the classifier gives the label they were made for.
-
-    Args:
-        logits: Float `[N, C]`.
-        labels: Int `[N]` in [0, C).
-
-    Returns:
-        A number in [0, 1].
-
-    Raises:
-        ValueError: the lengths differ or there is no image.
-    """
-    logits, labels = np.asarray(logits), np.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
-        raise ValueError(
-            f"Got logits of shape {logits.shape} and labels of shape {labels.shape}. Expected (N, C) "
-            "and (N,) with at least one image, and integer labels rather than one-hot rows."
-        )
-    return float(np.mean(logits.argmax(axis=-1) == labels))

@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 
 from tinygan_keras.evaluation import _tfgan
-from tinygan_keras.evaluation.metrics import (
-    feature_statistics,
-    frechet_distance,
-    label_accuracy,
-)
+from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 
 
 def features(count, dimension, seed, scale=1.0, offset=0.0):
@@ -96,14 +92,3 @@ def test_frechet_distance_accepts_fewer_vectors_than_dimensions():
 def test_frechet_distance_rejects_statistics_of_different_length():
     with pytest.raises(ValueError, match="same feature extractor"):
         frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
-
-
-def test_label_accuracy_counts_the_largest_logit():
-    logits = [[0.1, 0.9], [5.0, -1.0], [0.0, 1.0], [2.0, 1.0]]
-    assert label_accuracy(logits, [1, 0, 0, 0]) == 0.75
-
-
-@pytest.mark.parametrize("labels", [[0], [], [[1, 0], [0, 1]]])
-def test_label_accuracy_rejects_labels_that_do_not_fit(labels):
-    with pytest.raises(ValueError, match="integer labels"):
-        label_accuracy([[0.0, 1.0], [1.0, 0.0]], labels)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinygan_keras.evaluation.pictures import class_grid, progress_strip, save_gif, save_png
+from tinygan_keras.pictures.files import save_gif, save_png
+from tinygan_keras.pictures.grids import class_grid, progress_strip
 
 NAMES = ("T-shirt/top", "Trouser", "Bag")
 # Texts and gaps are grey, so a coloured pixel belongs to an image.

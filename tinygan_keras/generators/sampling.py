@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..evaluation.pictures import progress_strip, save_png
+from ..pictures.files import save_png
+from ..pictures.grids import progress_strip
 from ..teachers.latents import sample_latents
-from .generators import generate_images
+from .loading import generate_images
 
 
 def sample_classes(generator, classes, per_class: int, seed=0, truncation=None):
