@@ -1,46 +1,23 @@
+import json
+
 import numpy as np
 import pytest
 
-from tinygan_keras.evaluation import _tfgan
-from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
+from tinygan_keras.evaluation.metrics import frechet
+from tinygan_keras.evaluation.metrics.frechet import (
+    class_frechet_distances,
+    feature_statistics,
+    frechet_distance,
+    frechet_distance_of_features,
+    summarize_classes,
+    tfgan_frechet_distance,
+)
 
 
 def features(count, dimension, seed, scale=1.0, offset=0.0):
     random = np.random.default_rng(seed)
     mixing = random.normal(size=(dimension, dimension)) / np.sqrt(dimension) + np.eye(dimension)
     return offset + scale * random.normal(size=(count, dimension)) @ mixing
-
-
-def test_statistics_of_three_worked_vectors():
-    mean, covariance = feature_statistics([[1.0, 0.0], [2.0, 2.0], [3.0, 4.0]])
-    assert mean.tolist() == [2.0, 2.0]
-    assert covariance.tolist() == [[1.0, 2.0], [2.0, 4.0]]
-
-
-def test_statistics_over_several_chunks_equal_numpys():
-    sample = features(9001, 3, seed=0)
-    mean, covariance = feature_statistics(sample)
-    assert mean == pytest.approx(sample.mean(axis=0), rel=1e-12)
-    assert covariance == pytest.approx(np.cov(sample, rowvar=False), rel=1e-12)
-
-
-def test_statistics_are_float64_and_survive_a_large_offset():
-    # Sums of squares in float32 would leave nothing of a deviation of 1 at an offset of 4096.
-    sample = features(5000, 2, seed=1).astype("float32")
-    mean, covariance = feature_statistics(sample + np.float32(4096))
-    assert mean.dtype == covariance.dtype == np.float64
-    assert covariance == pytest.approx(np.cov(sample, rowvar=False), rel=2e-3)
-
-
-@pytest.mark.parametrize("shape", [(1, 4), (4,), (2, 2, 2)])
-def test_statistics_reject_other_shapes(shape):
-    with pytest.raises(ValueError, match=r"Expected \(N, F\) with at least 2 rows"):
-        feature_statistics(np.zeros(shape))
-
-
-def test_statistics_reject_what_is_not_finite():
-    with pytest.raises(ValueError, match="not finite"):
-        feature_statistics([[0.0, np.nan], [1.0, 1.0]])
 
 
 def test_frechet_distance_of_commuting_gaussians_is_analytic():
@@ -66,11 +43,26 @@ def test_frechet_distance_equals_its_numpy_twin_at_every_scale(scale):
     assert frechet_distance(*first, *second) == pytest.approx(twin, rel=1e-9)
 
 
-def test_frechet_distance_equals_tf_gans_on_well_conditioned_features():
-    real, generated = features(500, 8, seed=4), features(400, 8, seed=5, scale=1.5, offset=0.3)
+@pytest.mark.parametrize(("count", "dimension"), [(500, 8), (3000, 100)])
+def test_frechet_distance_equals_tf_gans_on_well_conditioned_features(count, dimension):
+    real = features(count, dimension, seed=4)
+    generated = features(count - 100, dimension, seed=5, scale=1.5, offset=0.3)
     ours = frechet_distance(*feature_statistics(real), *feature_statistics(generated))
-    theirs = _tfgan.evaluation().frechet_classifier_distance_from_activations(real, generated)
-    assert ours == pytest.approx(float(theirs), rel=1e-6)
+    assert ours == pytest.approx(tfgan_frechet_distance(real, generated), rel=1e-6)
+
+
+@pytest.mark.parametrize(("scale", "lost"), [(1e-2, 0.01), (1e-3, 1.0)])
+def test_features_of_small_variance_are_no_trap(scale, lost):
+    """TF-GAN drops what is below 1e-10; the distance of scaled features is that of the others, scaled."""
+    deviations = np.arange(1, 33) ** -0.5
+    real = features(500, 32, seed=10) * deviations
+    generated = features(500, 32, seed=11, scale=1.2) * deviations
+    expected = scale**2 * tfgan_frechet_distance(real, generated)
+    real, generated = scale * real, scale * generated
+    ours = frechet_distance(*feature_statistics(real), *feature_statistics(generated))
+    assert ours == pytest.approx(expected, rel=1e-9)
+    # If this fails, TF-GAN has mended it, and the reason for our own function is gone.
+    assert abs(tfgan_frechet_distance(real, generated) / expected - 1) > lost
 
 
 def test_frechet_distance_is_symmetric_and_zero_for_equal_statistics():
@@ -92,3 +84,152 @@ def test_frechet_distance_accepts_fewer_vectors_than_dimensions():
 def test_frechet_distance_rejects_statistics_of_different_length():
     with pytest.raises(ValueError, match="same feature extractor"):
         frechet_distance(np.zeros(2), np.eye(2), np.zeros(3), np.eye(3))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-5])
+def test_features_of_very_different_scale_count_alike(scale):
+    # Independent features: the sum of (m1 - m2)^2 + (s1 - s2)^2, whatever the others' scale.
+    deviations_1, deviations_2 = np.array([1e3, 1.0, scale]), np.array([1e3, 1.0, 3 * scale])
+    distance = frechet_distance(
+        np.zeros(3), np.diag(deviations_1**2), np.zeros(3), np.diag(deviations_2**2)
+    )
+    assert distance == pytest.approx(4 * scale**2, abs=1e-9)
+
+
+def test_singular_covariances_are_exact():
+    # Rank 1 each: C1 = u u^T, C2 = v v^T, and the trace of the root is |u . v|.
+    u, v = np.array([1.0, 2.0, 2.0, 0.0]), np.array([3.0, 0.0, 4.0, 0.0])
+    distance = frechet_distance(np.zeros(4), np.outer(u, u), np.zeros(4), np.outer(v, v))
+    assert distance == pytest.approx(9 + 25 - 2 * 11, rel=1e-12)
+
+
+def test_features_that_never_vary_are_no_obstacle():
+    distance = frechet_distance([1, 0], np.diag([0.0, 4.0]), [4, 0], np.diag([0.0, 9.0]))
+    assert distance == pytest.approx(9 + 1)
+    assert frechet_distance([1, 0], np.zeros((2, 2)), [4, 0], np.diag([0.0, 9.0])) == 9 + 9
+
+
+def test_the_fast_sum_of_singular_values_gives_way_where_it_is_inexact():
+    random = np.random.default_rng(12)
+    rotation_1, rotation_2 = np.linalg.qr(random.normal(size=(2, 40, 40)))[0]
+    values = np.concatenate([np.ones(20), np.full(20, 1e-9)])
+    matrix = rotation_1 * values @ rotation_2.T
+    eigenvalues = np.linalg.eigvalsh(matrix.T @ matrix)
+    fast = np.sqrt(eigenvalues.clip(0)).sum()
+    assert abs(fast / values.sum() - 1) > 1e-9  # half the digits of float64
+    exact = frechet._sum_of_singular_values(matrix)
+    assert exact == pytest.approx(values.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "counts", [(10, 10), (10, 300), (300, 10), (300, 300), (2, 2), (40, 41)], ids=str
+)
+def test_distance_of_features_equals_that_of_their_statistics(counts):
+    first = features(counts[0], 40, seed=13)
+    second = features(counts[1], 40, seed=14, scale=1.2, offset=0.1)
+    expected = frechet_distance(*feature_statistics(first), *feature_statistics(second))
+    assert frechet_distance_of_features(first, second) == pytest.approx(expected, rel=1e-9)
+
+
+def test_distance_of_two_pairs_of_vectors_is_worked_out():
+    # Means (0, 0) and (1, 0). C1 = [[2, 0], [0, 0]], C2 = 2 * [[1, 1], [1, 1]]: the trace of the root is
+    # that of rank 1 matrices, sqrt(2) (1, 0) . sqrt(2) (1, 1) = 2.
+    distance = frechet_distance_of_features([[-1, 0], [1, 0]], [[0, -1], [2, 1]])
+    assert distance == pytest.approx(1 + 2 + 4 - 2 * 2)
+
+
+def test_few_vectors_need_no_matrix_of_the_feature_dimension(monkeypatch):
+    monkeypatch.setattr(frechet, "feature_statistics", None)
+    first, second = features(5, 20, seed=15), features(20, 20, seed=16)
+    assert frechet_distance_of_features(first, second) > 0
+
+
+def test_distance_of_features_rejects_different_widths_and_single_rows():
+    with pytest.raises(
+        ValueError, match=r"the second features of shape \(5, 4\). Expected \(N, 3\)"
+    ):
+        frechet_distance_of_features(np.zeros((5, 3)), np.zeros((5, 4)))
+    with pytest.raises(ValueError, match="the first features of shape .* at least 2 rows"):
+        frechet_distance_of_features(np.zeros((1, 3)), np.zeros((5, 3)))
+
+
+def test_frechet_distance_rejects_what_is_no_covariance():
+    mean, identity = np.zeros(2), np.eye(2)
+    for matrix, message in (
+        ([[1.0, 0.5], [0.0, 1.0]], "not symmetric"),
+        ([[1.0, 2.0], [2.0, 1.0]], "eigenvalue -1"),
+        ([[-1.0, 0.0], [0.0, 1.0]], "negative variances"),
+        ([[np.nan, 0.0], [0.0, 1.0]], "not finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            frechet_distance(mean, identity, mean, np.array(matrix))
+        with pytest.raises(ValueError, match=message):
+            frechet_distance(mean, np.array(matrix), mean, identity)
+    with pytest.raises(ValueError, match="mean that is not finite"):
+        frechet_distance([0, np.nan], identity, mean, identity)
+
+
+def test_statistics_in_float32_are_accepted():
+    first, second = features(300, 40, seed=17), features(300, 40, seed=18, offset=0.5)
+    statistics = [feature_statistics(sample) for sample in (first, second)]
+    rounded = [part.astype("float32") for pair in statistics for part in pair]
+    expected = frechet_distance(*statistics[0], *statistics[1])
+    assert frechet_distance(*rounded) == pytest.approx(expected, rel=1e-5)
+
+
+def class_pairs():
+    for label in (4, 0, 2):
+        yield label, features(50, 3, seed=label), features(30, 3, seed=9 + label, offset=label)
+
+
+def test_class_distances_are_those_of_each_class():
+    distances = class_frechet_distances(class_pairs())
+    assert list(distances) == [4, 0, 2]
+    for label, first, second in class_pairs():
+        assert distances[label] == frechet_distance_of_features(first, second)
+
+
+def test_class_distances_take_one_class_at_a_time():
+    taken = []
+
+    def pairs():
+        for label, first, second in class_pairs():
+            taken.append(label)
+            yield label, first, second if label != 0 else second[:1]
+
+    with pytest.raises(ValueError, match="Class 0: Got the second features of shape"):
+        class_frechet_distances(pairs())
+    assert taken == [4, 0]
+
+
+def test_class_distances_reject_a_class_that_comes_twice():
+    with pytest.raises(ValueError, match="Got class 4 twice"):
+        class_frechet_distances([*class_pairs(), *class_pairs()])
+
+
+def test_summary_of_worked_classes():
+    summary = summarize_classes({2: 7.0, 0: 1.0, 1: 1.0}, ("shirt", "coat", "bag"), worst=2)
+    assert summary == {
+        "mean": 3.0,
+        "deviation": pytest.approx(np.sqrt(8)),
+        "worst": [
+            {"label": 2, "name": "bag", "distance": 7.0},
+            {"label": 0, "name": "shirt", "distance": 1.0},
+        ],
+        "per_class": {0: 1.0, 1: 1.0, 2: 7.0},
+        "classes": 3,
+    }
+    assert list(summary["per_class"]) == [0, 1, 2]
+
+
+def test_summary_holds_plain_numbers_and_ten_classes():
+    summary = summarize_classes({np.int64(i): np.float32(i) for i in range(12)})
+    json.dumps(summary)
+    assert [entry["name"] for entry in summary["worst"]] == [str(i) for i in range(11, 1, -1)]
+
+
+def test_summary_rejects_missing_names_and_no_classes():
+    with pytest.raises(ValueError, match="Got 2 class names for labels from 0 to 2"):
+        summarize_classes({0: 1.0, 2: 1.0}, ("shirt", "coat"))
+    with pytest.raises(ValueError, match="Got no class"):
+        summarize_classes({})

@@ -1,14 +1,47 @@
+import numpy as np
 import pytest
 
-from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.evaluation.metrics.labels import class_accuracies, label_accuracy
+
+LOGITS = [[0.1, 0.9], [5.0, -1.0], [0.0, 1.0], [2.0, 1.0]]
 
 
 def test_label_accuracy_counts_the_largest_logit():
-    logits = [[0.1, 0.9], [5.0, -1.0], [0.0, 1.0], [2.0, 1.0]]
-    assert label_accuracy(logits, [1, 0, 0, 0]) == 0.75
+    assert label_accuracy(LOGITS, [1, 0, 0, 0]) == 0.75
 
 
-@pytest.mark.parametrize("labels", [[0], [], [[1, 0], [0, 1]]])
-def test_label_accuracy_rejects_labels_that_do_not_fit(labels):
-    with pytest.raises(ValueError, match="integer labels"):
-        label_accuracy([[0.0, 1.0], [1.0, 0.0]], labels)
+def test_class_accuracies_of_worked_logits():
+    assert class_accuracies(LOGITS, [1, 0, 0, 0]) == {0: 2 / 3, 1: 1.0}
+
+
+def test_class_accuracies_equal_their_numpy_twin_and_average_to_the_whole():
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(500, 7)), random.integers(0, 7, 500)
+    accuracies = class_accuracies(logits, labels)
+    for label in range(7):
+        own = [row for row, wanted in zip(logits, labels, strict=True) if wanted == label]
+        assert accuracies[label] == np.mean([max(row) == row[label] for row in own])
+    sizes = np.bincount(labels)
+    total = sum(accuracies[label] * sizes[label] for label in range(7)) / 500
+    assert total == pytest.approx(label_accuracy(logits, labels))
+
+
+def test_a_class_without_images_is_left_out():
+    assert list(class_accuracies(np.eye(5)[[4, 2]], [4, 2])) == [2, 4]
+
+
+@pytest.mark.parametrize("function", [label_accuracy, class_accuracies])
+class TestBadInput:
+    @pytest.mark.parametrize("labels", [[0], [], [[1, 0], [0, 1]]])
+    def test_labels_that_do_not_fit_are_rejected(self, function, labels):
+        with pytest.raises(ValueError, match="integer labels"):
+            function([[0.0, 1.0], [1.0, 0.0]], labels)
+
+    @pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0.0, 1.0]])
+    def test_labels_out_of_range_or_not_integer_are_rejected(self, function, labels):
+        with pytest.raises(ValueError, match="integer labels from 0 to 1"):
+            function([[0.0, 1.0], [1.0, 0.0]], labels)
+
+    def test_nan_is_not_taken_for_a_class(self, function):
+        with pytest.raises(ValueError, match="1 of 2 rows, the first of them row 1"):
+            function([[0.0, 1.0], [np.nan, 0.0]], [1, 0])

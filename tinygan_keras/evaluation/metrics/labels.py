@@ -14,12 +14,51 @@ def label_accuracy(logits, labels) -> float:
         A number in [0, 1].
 
     Raises:
-        ValueError: the lengths differ or there is no image.
+        ValueError: the lengths differ, there is no image, a label is out of range, or a logit is not a
+            number.
     """
+    logits, labels = _checked(logits, labels)
+    return float(np.mean(logits.argmax(axis=-1) == labels))
+
+
+def class_accuracies(logits, labels) -> dict[int, float]:
+    """Label accuracy of each class: shows the classes a generator has lost.
+
+    Args:
+        logits: Float `[N, C]`.
+        labels: Int `[N]` in [0, C).
+
+    Returns:
+        Accuracy in [0, 1] by label, ascending. Classes without an image are left out.
+
+    Raises:
+        ValueError: as in `label_accuracy`.
+
+    Example:
+        class_accuracies([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]], [1, 1, 1])  # {1: 0.667}
+    """
+    logits, labels = _checked(logits, labels)
+    correct = logits.argmax(axis=-1) == labels
+    return {int(label): float(correct[labels == label].mean()) for label in np.unique(labels)}
+
+
+def _checked(logits, labels):
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
         raise ValueError(
             f"Got logits of shape {logits.shape} and labels of shape {labels.shape}. Expected (N, C) "
             "and (N,) with at least one image, and integer labels rather than one-hot rows."
         )
-    return float(np.mean(logits.argmax(axis=-1) == labels))
+    classes = logits.shape[1]
+    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
+        raise ValueError(
+            f"Got labels of type {labels.dtype} from {labels.min()} to {labels.max()}. Expected integer "
+            f"labels from 0 to {classes - 1}, one for each column of the logits."
+        )
+    invalid = np.isnan(logits).any(axis=1)
+    if invalid.any():
+        raise ValueError(
+            f"Got logits that are not a number in {invalid.sum():,} of {len(logits):,} rows, the first of "
+            f"them row {invalid.argmax():,}. Expected numbers; look for NaN in those images."
+        )
+    return logits, labels

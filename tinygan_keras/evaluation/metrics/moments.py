@@ -1,0 +1,108 @@
+"""Mean and covariance of feature vectors that come in pieces: what the Frechet distance is made of."""
+
+import numpy as np
+
+from .checks import feature_rows
+
+_BLOCK = 4096  # rows that are converted to float64 and multiplied together
+
+
+class StatisticsAccumulator:
+    """Mean and unbiased covariance of feature vectors that come in pieces, in float64.
+
+    Blocks of fixed size are merged by the update of Chan et al., so a large common offset costs no
+    digits, and the result doesn't depend on how the rows are cut into pieces. Memory is that of a few
+    `[F, F]` matrices and one block, whatever the number of rows.
+
+    Args:
+        feature_dim: F.
+
+    Attributes:
+        count: Rows seen.
+
+    Example:
+        accumulator = StatisticsAccumulator(extractor.feature_dim)
+        for images in batches:
+            accumulator.update(extractor(images)[0])
+        mean, covariance = accumulator.statistics()
+
+    Reference: Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983.
+    """
+
+    def __init__(self, feature_dim: int):
+        self.feature_dim = feature_dim
+        self.count = 0
+        # One row more than a block: it carries the distance between the means.
+        self._block = np.empty((_BLOCK + 1, feature_dim))
+        self._mean = np.zeros(feature_dim)
+        self._scatter = np.zeros((feature_dim, feature_dim))
+
+    def update(self, features):
+        """Takes in `[n, F]`, n of any size.
+
+        Raises:
+            ValueError: another width, or a value that is not finite. No row is taken in then.
+        """
+        rows = feature_rows(features, 0, self.feature_dim, first_row=self.count)
+        while len(rows):
+            filled = self.count % _BLOCK
+            taken = rows[: _BLOCK - filled]
+            self._block[filled : filled + len(taken)] = taken
+            self.count += len(taken)
+            rows = rows[len(taken) :]
+            if self.count % _BLOCK == 0:
+                _merge(self._block, _BLOCK, self._mean, self._scatter, self.count - _BLOCK)
+
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Statistics of the rows so far. More rows may follow.
+
+        Returns:
+            Mean float64 `[F]` and covariance float64 `[F, F]` (divided by N - 1).
+
+        Raises:
+            ValueError: there are fewer than 2 rows.
+        """
+        if self.count < 2:
+            raise ValueError(
+                f"Got {self.count} feature vectors. Expected (N, F) with at least 2 rows; a covariance "
+                "needs two images."
+            )
+        mean, scatter = self._mean.copy(), self._scatter.copy()
+        rest = self.count % _BLOCK
+        if rest:
+            _merge(self._block[: rest + 1].copy(), rest, mean, scatter, self.count - rest)
+        scatter /= self.count - 1
+        return mean, scatter
+
+
+def _merge(block, rows, mean, scatter, count):
+    """Adds `rows` rows to the statistics of `count` earlier ones, in place; uses up `block`."""
+    block_mean = block[:rows].mean(axis=0)
+    block[:rows] -= block_mean
+    shift = block_mean - mean
+    total = count + rows
+    # As a row of its own the shift between the means costs no further F x F matrix.
+    block[rows] = shift * np.sqrt(count * (rows / total))
+    centred = block[: rows + 1]
+    scatter += centred.T @ centred
+    mean += shift * (rows / total)
+
+
+def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and unbiased covariance of feature vectors, block by block.
+
+    Args:
+        features: Float `[N, F]` of any precision, N at least 2.
+
+    Returns:
+        Mean float64 `[F]` and covariance float64 `[F, F]` (divided by N - 1).
+
+    Raises:
+        ValueError: the shape is another one, or a value is not finite.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2 or len(features) < 2:
+        feature_rows(features, minimum=2)
+    accumulator = StatisticsAccumulator(features.shape[1])
+    accumulator.update(features)
+    return accumulator.statistics()

@@ -1,0 +1,177 @@
+"""Nearest neighbours in feature space, and what they say of two sets: precision, recall, density, coverage.
+
+Distances are computed block by block in float64, after moving the mean to the origin: the usual
+`|x|^2 + |y|^2 - 2 x . y` loses the small distances between vectors far from it. Memory is that of a few
+blocks, whatever the number of rows. Trees are no help here: they visit nearly everything in as many
+dimensions as features have.
+"""
+
+import numpy as np
+
+from .checks import feature_rows
+
+_ROWS, _COLUMNS = 1024, 4096  # of a block of distances: 32 MB
+_GROUP = 16  # columns of such a block that are looked at together
+_TIE = 1e-13  # rounding of a squared distance, relative to the squared lengths behind it
+
+
+def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
+    """Precision, recall, density and coverage.
+
+    The manifold of a set is the union of the balls around its vectors that reach to the `nearest_k`-th
+    other one.
+
+    - precision: share of generated vectors in the real manifold (are samples realistic?)
+    - recall: share of real vectors in the generated manifold (is all variety there?)
+    - density: real balls around a generated vector, over `nearest_k`, on average; unlike precision it
+      isn't fooled by a few outliers with large balls
+    - coverage: share of real balls that hold a generated vector; unlike recall it isn't fooled by a few
+      outliers of the generator
+
+    Balls include their surface, as in both papers; the program of the second one leaves it out, which
+    matters only where samples are exact copies.
+
+    Args:
+        real, generated: Float `[N, F]` and `[M, F]`, each of more than `nearest_k` rows. The values hang
+            on N and M: compare only equal ones.
+        nearest_k: Which neighbour sets the radius; 3 in the first paper, 5 in the second.
+
+    Returns:
+        The four by name. Density may exceed 1, the others lie in [0, 1].
+
+    Raises:
+        ValueError: other shapes, too few rows, or a value that is not finite.
+
+    Example:
+        manifold_metrics(real_features, generated_features)["coverage"]
+
+    Reference: Kynkaanniemi et al., arXiv:1904.06991; Naeem et al., arXiv:2002.09797.
+    """
+    real = feature_rows(real, name="real features")
+    generated = feature_rows(generated, width=real.shape[1], name="generated features")
+    mean = real.mean(axis=0, dtype="float64")
+    real_reach = _reach(real, mean, nearest_k)
+    generated_reach = _reach(generated, mean, nearest_k)
+    balls_around = np.zeros(len(generated), "int64")
+    recalled = np.zeros(len(real), bool)
+    covered = np.zeros(len(real), bool)
+    for rows, columns, squares in _squared_distances(real, generated, mean):
+        in_real_ball = squares <= real_reach[rows, None]
+        balls_around[columns] += np.count_nonzero(in_real_ball, axis=0)
+        covered[rows] |= in_real_ball.any(axis=1)
+        recalled[rows] |= (squares <= generated_reach[columns]).any(axis=1)
+    return {
+        "precision": float(np.mean(balls_around > 0)),
+        "recall": float(recalled.mean()),
+        "density": float(balls_around.mean() / nearest_k),
+        "coverage": float(covered.mean()),
+    }
+
+
+def nearest_neighbours(
+    queries, candidates, k: int = 1, exclude_self: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k nearest candidates of each query, nearest first.
+
+    Args:
+        queries: Float `[Q, F]`.
+        candidates: Float `[N, F]`.
+        k: From 1 to N, or to N - 1 with `exclude_self`.
+        exclude_self: Row i of the queries is row i of the candidates, and not its own neighbour. Another
+            row that is equal to it is one.
+
+    Returns:
+        Indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Of equal distances the lower index
+        comes first.
+
+    Raises:
+        ValueError: other shapes, a `k` out of range, or a value that is not finite.
+
+    Example:
+        indices, distances = nearest_neighbours(generated_features, real_features, k=5)
+    """
+    candidates = feature_rows(candidates, name="candidates")
+    queries = feature_rows(queries, width=candidates.shape[1], name="queries")
+    if exclude_self and len(queries) != len(candidates):
+        raise ValueError(
+            f"Got {len(queries):,} queries and {len(candidates):,} candidates with exclude_self. Expected "
+            "the same rows twice; leave exclude_self out for two different sets."
+        )
+    if not 1 <= k <= len(candidates) - exclude_self:
+        raise ValueError(
+            f"Got k={k} with {len(candidates):,} vectors to look among. Expected k from 1 to "
+            f"{len(candidates) - exclude_self}; take more vectors or a smaller k."
+        )
+    indices = np.empty((len(queries), k), "int64")
+    distances = np.empty((len(queries), k))
+    mean = candidates.mean(axis=0, dtype="float64")
+    for start in range(0, len(queries), _ROWS):
+        rows = slice(start, start + _ROWS)
+        indices[rows], distances[rows] = _nearest(queries, candidates, k, exclude_self, mean, rows)
+    return indices, distances
+
+
+def _nearest(queries, candidates, k, exclude_self, mean, rows):
+    """Neighbours of one block of queries."""
+    block = queries[rows]
+    numbers = np.arange(rows.start, rows.start + len(block))
+    best = np.empty((len(block), 0), "int64")
+    best_squares = np.empty((len(block), 0))
+    for _, columns, squares in _squared_distances(block, candidates, mean):
+        if exclude_self:
+            inside = (columns.start <= numbers) & (numbers < columns.start + squares.shape[1])
+            squares[inside, numbers[inside] - columns.start] = np.inf
+        chosen = _smallest(squares, k)
+        best = np.concatenate([best, columns.start + chosen], axis=1)
+        best_squares = np.concatenate(
+            [best_squares, np.take_along_axis(squares, chosen, 1)], axis=1
+        )
+        chosen = _smallest(best_squares, k)
+        best = np.take_along_axis(best, chosen, 1)
+        best_squares = np.take_along_axis(best_squares, chosen, 1)
+    # Differences have no cancellation: equal vectors are at distance 0.
+    exact = [
+        np.linalg.norm(candidates[best[:, i]] - block.astype("float64"), axis=1) for i in range(k)
+    ]
+    exact = np.stack(exact, axis=1)
+    order = np.lexsort((best, exact))
+    return np.take_along_axis(best, order, 1), np.take_along_axis(exact, order, 1)
+
+
+def _smallest(values, k):
+    """Columns of the k smallest values of each row, in no order."""
+    rows, columns = values.shape
+    if k >= columns:
+        return np.broadcast_to(np.arange(columns), values.shape)
+    groups, rest = divmod(columns, _GROUP)
+    if rest or groups <= k:
+        return np.argpartition(values, k - 1, axis=1)[:, :k]
+    # They lie in the k groups of smallest minimum, and minima are much faster than a partition.
+    chosen = _smallest(values.reshape(rows, _GROUP, groups).min(axis=1), k)
+    members = (chosen[:, :, None] + groups * np.arange(_GROUP)).reshape(rows, -1)
+    inner = np.argpartition(np.take_along_axis(values, members, 1), k - 1, axis=1)[:, :k]
+    return np.take_along_axis(members, inner, 1)
+
+
+def _reach(features, mean, k):
+    """Squared radius of the ball around each row, and a little for the rounding of distances to it."""
+    squares = nearest_neighbours(features, features, k, exclude_self=True)[1][:, -1] ** 2
+    lengths = np.concatenate(
+        [
+            np.sum((features[start : start + _ROWS] - mean) ** 2, axis=1)
+            for start in range(0, len(features), _ROWS)
+        ]
+    )
+    return squares + _TIE * (squares + lengths)
+
+
+def _squared_distances(first, second, mean):
+    """Yields slices of rows and of columns, and the squared distances of that block."""
+    for start in range(0, len(first), _ROWS):
+        x = first[start : start + _ROWS] - mean
+        # One product gives |x|^2 + |y|^2 - 2 x . y.
+        x = np.hstack([-2 * x, np.sum(x * x, axis=1, keepdims=True), np.ones((len(x), 1))])
+        for column in range(0, len(second), _COLUMNS):
+            y = second[column : column + _COLUMNS] - mean
+            y = np.hstack([y, np.ones((len(y), 1)), np.sum(y * y, axis=1, keepdims=True)])
+            yield slice(start, start + _ROWS), slice(column, column + _COLUMNS), x @ y.T
