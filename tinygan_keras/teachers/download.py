@@ -1,7 +1,7 @@
 """From a handle to a folder: a path as it is, a URL through TensorFlow Hub's cache or a download.
 
-Scope: files and hosts. What is in the files is `hub.py`'s matter. TensorFlow Hub is imported here and
-only when needed.
+Scope: files and hosts, for teachers and feature extractors alike. What is in the files is the matter of
+`hub.py` and of `evaluation/classifiers.py`. TensorFlow Hub is imported here and only when needed.
 """
 
 import contextlib
@@ -32,11 +32,13 @@ _DOWNLOAD_ERRORS = (
 )
 
 
-def locate(handle: str) -> str:
+def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be.
 
     Args:
         handle: A folder, or a URL that TensorFlow Hub resolves.
+        role: What the module is to be; errors speak of it, and only a teacher's handle is compared
+            with the catalogue of teachers.
 
     Raises:
         FileNotFoundError: a folder that doesn't exist.
@@ -44,24 +46,24 @@ def locate(handle: str) -> str:
         OSError: the download failed; the message says how to place a copy by hand.
     """
     if "://" in handle:
-        return _checked(_resolve(handle), handle)
+        return _checked(_resolve(handle, role), handle, role)
     folder = Path(handle).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
-            f"Got the teacher {handle!r}, which is neither a folder nor a URL. Expected a folder that "
+            f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
             "holds saved_model.pb, or a TensorFlow Hub handle that starts with https://."
-            + _did_you_mean(handle)
+            + _did_you_mean(handle, role)
         )
-    return _checked(str(folder), handle)
+    return _checked(str(folder), handle, role)
 
 
-def load(folder: str, handle: str):
+def load(folder: str, handle: str, role: str = "teacher"):
     """Loads the SavedModel or TF1 Hub module in `folder`; see `hub.load`."""
     try:
         return _tensorflow_hub().load(folder)
     except (OSError, tf.errors.OpError) as error:
         raise ValueError(
-            f"Got the teacher {handle}, but TensorFlow can't read the SavedModel in {folder}: {error}\n"
+            f"Got the {role} {handle}, but TensorFlow can't read the SavedModel in {folder}: {error}\n"
             "Expected saved_model.pb and an intact folder variables/ beside it. "
             "The copy is probably incomplete: delete it and fetch it again."
         ) from error
@@ -85,33 +87,34 @@ def content_hash(folder: str) -> str:
     return digest.hexdigest()
 
 
-def _resolve(handle):
-    if "//tfhub.dev/" in handle and handle not in DEEPMIND and nearest_handles(handle):
+def _resolve(handle, role):
+    misspelt = _did_you_mean(handle, role)
+    if "//tfhub.dev/" in handle and handle not in DEEPMIND and misspelt:
         raise ValueError(
             f"Got the handle {handle!r}, which is none of DeepMind's BigGAN modules. Expected one of: "
-            f"{', '.join(DEEPMIND)}.{_did_you_mean(handle)}"
+            f"{', '.join(DEEPMIND)}.{misspelt}"
         )
     hub = _tensorflow_hub()
     try:
-        with _stalled_connections_fail():
+        with stalled_connections_fail():
             return hub.resolve(handle)
     except _DOWNLOAD_ERRORS as error:
         raise OSError(_how_to_place_a_copy(handle, error)) from error
 
 
-def _checked(folder, handle):
+def _checked(folder, handle, role):
     names = sorted(tf.io.gfile.listdir(folder))
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
         raise ValueError(
-            f"Got the teacher {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
+            f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
             "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel: pass the "
             "folder in which saved_model.pb lies."
         )
     return folder
 
 
-def _did_you_mean(handle):
-    handles = nearest_handles(handle)
+def _did_you_mean(handle, role):
+    handles = nearest_handles(handle) if role == "teacher" else []
     return f" Did you mean {' or '.join(handles)}?" if handles else ""
 
 
@@ -134,7 +137,8 @@ def _how_to_place_a_copy(handle, error):
 
 
 @contextlib.contextmanager
-def _stalled_connections_fail():
+def stalled_connections_fail():
+    """Within this context a connection that falls silent raises instead of waiting forever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(before or STALL_SECONDS)
     try:

@@ -1,0 +1,189 @@
+"""From a SavedModel to one function: images in, features and logits out.
+
+Scope: finding that function in a folder, whatever wrote it, and checking what it takes and returns.
+Batches, rounding and resizing are the matter of `features.py`.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from ..teachers import download
+from ..teachers.purify import outside
+
+ROLE = "feature extractor"
+_SIGNATURES = ("serving_default", "default")  # as TensorFlow 2 and as TF1 Hub modules call it
+_FEATURES = ("features", "pool_3")  # the second is TF-GAN's name
+_LOGITS = "logits"
+_EXPECTED = (
+    "Expected one float32 input (None, S, S, 3) with values in [-1, 1], and two outputs: 'features' (or "
+    "'pool_3') [B, F] and 'logits' [B, C]. Export the classifier with these two outputs and with square "
+    "RGB images of a fixed size; if it takes every size, choose one with input_size."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A frozen classifier, ready to look at images.
+
+    Attributes:
+        classify: Function from images float32 `[B, S, S, 3]` in [-1, 1] to features float32 `[B, F]` and
+            logits float32 `[B, C]`.
+        input_size: S.  feature_dim: F.  num_classes: C.
+        hash: SHA-256 (hex) of what determines the outputs.
+        name: How reports call it; never a path of one machine.
+        path: The folder it was loaded from, or None.
+        owner: What holds the variables; it has to live as long as `classify`, which doesn't own them.
+    """
+
+    classify: Callable
+    input_size: int
+    feature_dim: int
+    num_classes: int
+    hash: str
+    name: str
+    path: Path | None = None
+    owner: object = None
+
+
+def load_folder(path, input_size: int | None = None) -> Classifier:
+    """Loads the SavedModel or TF1 Hub module in a folder; see `FeatureExtractor`."""
+    folder = Path(path).expanduser()
+    if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
+        raise FileNotFoundError(
+            f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a "
+            "SavedModel folder such as saved_models/fashion_classifier; "
+            "experiments/fashion_mnist/train_classifier.py writes one."
+        )
+    return load_saved_model(str(folder), folder.resolve().name, input_size)
+
+
+def load_saved_model(folder: str, name: str, input_size: int | None = None) -> Classifier:
+    """Finds the function from images to features and logits in a SavedModel.
+
+    Tried in this order: the signatures `serving_default` and `default`, then the module itself, called
+    with the images alone as TF-GAN calls its Inception. The first that fits is taken.
+
+    Args:
+        folder: Where saved_model.pb lies.
+        name: How reports and errors call it.
+        input_size: Pixels per side, for a function that takes every size.
+
+    Raises:
+        ValueError: nothing fits; the message says why, one by one.
+    """
+    module = outside(download.load, folder, name, ROLE)
+    problems = []
+    for title, call, shapes in _candidates(module):
+        try:
+            size = _size(shapes, input_size)
+            classify = _features_and_logits(call)
+            features, logits = classify(tf.zeros([2, size, size, 3]))
+        except (TypeError, ValueError, tf.errors.OpError) as error:
+            problems.append(f"{title} {error}")
+            continue
+        sizes = size, features.shape[1], logits.shape[1]
+        return Classifier(classify, *sizes, content_hash(folder), name, Path(folder), module)
+    signatures = sorted(getattr(module, "signatures", {}))
+    found = "; ".join(problems) or f"it has the signatures {signatures} and can't be called itself"
+    raise ValueError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
+
+
+def content_hash(folder: str) -> str:
+    """SHA-256 (hex) over names and contents of what determines the outputs: graph, variables, assets.
+
+    Another recipe than `teachers.download.content_hash`; written reports hold hashes of either kind.
+    """
+    names = [name for name in tf.io.gfile.listdir(folder) if name.startswith("saved_model.")]
+    for part in ("assets", "variables"):
+        if tf.io.gfile.isdir(f"{folder}/{part}"):
+            names += [f"{part}/{name}" for name in tf.io.gfile.listdir(f"{folder}/{part}")]
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        digest.update(name.encode() + b"\0")
+        of_file = hashlib.sha256()
+        with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:
+            while piece := file.read(1 << 24):
+                of_file.update(piece)
+        digest.update(of_file.digest())
+    return digest.hexdigest()
+
+
+def _candidates(module):
+    """Yields a title, a function of images, and the shapes that it takes by input, for each way to call."""
+    for name in _SIGNATURES:
+        if name in getattr(module, "signatures", {}):
+            signature = module.signatures[name]
+            specs = signature.structured_input_signature[1]
+            yield f"the signature {name!r}", _by_keyword(signature, specs), [specs]
+    if callable(module):
+        functions = getattr(module.__call__, "concrete_functions", [])
+        shapes = [_image_argument(function.structured_input_signature) for function in functions]
+        yield "calling it", module, shapes
+
+
+def _by_keyword(signature, specs):
+    return lambda images: signature(**dict.fromkeys(specs, images))
+
+
+def _image_argument(structured_input_signature):
+    """The first argument of a function; the others, such as `training`, have defaults."""
+    positional, keywords = structured_input_signature
+    arguments = {**dict(enumerate(positional)), **keywords}
+    return dict(list(arguments.items())[:1])
+
+
+def _size(variants, input_size):
+    """The size of image that one of the variants of a function takes."""
+    for inputs in variants:
+        specs = list(inputs.values())
+        if len(specs) != 1 or not isinstance(specs[0], tf.TensorSpec):
+            continue
+        shape = specs[0].shape
+        open_shape = shape if shape.rank is not None else tf.TensorShape([None] * 4)
+        if specs[0].dtype != tf.float32 or open_shape.rank != 4 or open_shape[0] is not None:
+            continue
+        size = input_size or open_shape[1] or open_shape[2]
+        if size and open_shape.is_compatible_with([None, size, size, 3]):
+            return size
+    wanted = f", and input_size is {input_size}" if input_size else ""
+    raise ValueError(f"takes {' or '.join(map(_described, variants)) or 'unknown inputs'}{wanted}")
+
+
+def _described(specs):
+    return str(
+        {
+            name: f"{spec.dtype.name} {spec.shape}" if isinstance(spec, tf.TensorSpec) else spec
+            for name, spec in specs.items()
+        }
+    )
+
+
+def _features_and_logits(call):
+    def classify(images):
+        outputs = call(images)
+        if not isinstance(outputs, Mapping):
+            raise ValueError(f"returns {type(outputs).__name__}")
+        names = next((name for name in _FEATURES if name in outputs), None), _LOGITS
+        if not set(names) <= set(outputs):
+            shapes = {name: tuple(output.shape) for name, output in sorted(outputs.items())}
+            raise ValueError(f"returns {shapes}")
+        return tuple(_as_rows(outputs[name], name, len(images)) for name in names)
+
+    return classify
+
+
+def _as_rows(output, name, count):
+    """Float32 `[B, F]`. TF-GAN's older modules pool to `[B, 1, 1, F]`."""
+    shape = output.shape
+    if (
+        shape.rank is None
+        or shape.rank < 2
+        or shape[0] != count
+        or any(n != 1 for n in shape[1:-1])
+    ):
+        raise ValueError(f"returns {name} {shape} for {count} images")
+    return tf.cast(tf.reshape(output, [count, -1]), tf.float32)

@@ -1,0 +1,97 @@
+"""Inception v3 with the ImageNet weights that Keras downloads, as a classifier for `FeatureExtractor`.
+
+Another network than TF-GAN's Inception, with other features: distances of the two can't be compared.
+
+Reference: Szegedy et al., Rethinking the Inception Architecture for Computer Vision, arXiv:1512.00567.
+"""
+
+import hashlib
+import http.client
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..teachers.download import stalled_connections_fail
+from ..teachers.purify import outside
+from .classifiers import Classifier
+
+NAME = "keras_inception_v3"
+INPUT_SIZE = 299
+WEIGHTS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels.h5"
+WEIGHTS_HOST = "storage.googleapis.com"
+_WEIGHTS_URL = f"https://{WEIGHTS_HOST}/tensorflow/keras-applications/inception_v3/{WEIGHTS_FILE}"
+# Keras raises a bare Exception or a ValueError for these two.
+_DOWNLOAD_PROBLEMS = ("URL fetch failure", "Incomplete or corrupted file")
+
+
+def load_keras_inception_v3(weights="imagenet") -> Classifier:
+    """Builds `keras.applications.InceptionV3` and loads its weights.
+
+    Args:
+        weights: `"imagenet"`, which Keras downloads once (92 MB); a file of weights; or None for random
+            ones, which are of use in tests only.
+
+    Returns:
+        A classifier for images of 299 pixels: features are the global average pool, 2048 floats, and the
+        logits have 1000 values, before the softmax. The hash is taken over the weights.
+
+    Raises:
+        OSError: the weights can't be downloaded or read; the message says how to place them by hand.
+    """
+    model = outside(_build, weights)
+
+    @tf.function(autograph=False)
+    def classify(images):
+        outputs = model(images, training=False)
+        return outputs["features"], outputs["logits"]
+
+    feature_dim = model.get_layer("avg_pool").output.shape[-1]
+    num_classes = model.get_layer("predictions").output.shape[-1]
+    return Classifier(
+        classify, INPUT_SIZE, feature_dim, num_classes, _hash(model), NAME, owner=model
+    )
+
+
+def _build(weights):
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")  # a training run may have asked for half precision
+    try:
+        with stalled_connections_fail():
+            inception = keras.applications.InceptionV3(weights=weights, classifier_activation=None)
+    except Exception as error:
+        failed = isinstance(error, (OSError, http.client.HTTPException))
+        if not failed and not str(error).startswith(_DOWNLOAD_PROBLEMS):
+            raise
+        raise OSError(_how_to_place_the_weights(error)) from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+    pool = inception.get_layer("avg_pool").output
+    return keras.Model(inception.input, {"features": pool, "logits": inception.output})
+
+
+def _hash(model) -> str:
+    # Without names: Keras numbers layers, and the numbers depend on what was built before.
+    digest = hashlib.sha256(b"keras.applications.InceptionV3")
+    for weight in model.weights:
+        array = keras.ops.convert_to_numpy(weight)
+        digest.update(f"{array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _how_to_place_the_weights(error) -> str:
+    home = os.environ.get("KERAS_HOME")
+    setting = f"is {home}" if home else "is not set, so ~/.keras is used"
+    folder = Path(home or Path.home() / ".keras", "models")
+    return (
+        f"Got no weights for {NAME}: {type(error).__name__}: {error}\n"
+        f"Expected an answer from {WEIGHTS_HOST}, or an intact copy in Keras' cache; KERAS_HOME "
+        f"{setting}.\n"
+        "To place a copy by hand, on any machine that can reach it:\n"
+        f"  1. download {_WEIGHTS_URL};\n"
+        f"  2. put it into {folder} under its own name, {WEIGHTS_FILE}. Keras checks its MD5 and "
+        "downloads it again if it differs."
+    )
