@@ -142,6 +142,50 @@ def test_repr_tells_what_it_is(teachers, folders):
     assert "not pure" in repr(teachers["branching"])
 
 
+# Between classes
+
+
+@pytest.mark.parametrize("name", ALL_MODULES)
+def test_one_hot_weights_give_the_image_of_the_class(teachers, expected, name):
+    weights = np.eye(NUM_CLASSES, dtype="float32")[LABELS]
+    np.testing.assert_allclose(teachers[name].mix(LATENTS, weights), expected, atol=2e-6)
+    in_graph = tf.function(lambda z, y: teachers[name].mix(z, y))
+    np.testing.assert_allclose(in_graph(LATENTS, weights), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["stateful", "tf2"])
+def test_mixture_is_what_the_raw_module_draws_for_these_weights(folders, teachers, name):
+    weights = np.random.default_rng(0).dirichlet(np.ones(NUM_CLASSES), len(LABELS))
+    module = tensorflow_hub.load(folders["stateless"])
+    raw = module.signatures["default"](
+        z=tf.constant(LATENTS),
+        y=tf.constant(weights, tf.float32),
+        truncation=tf.constant(TRUNCATION),
+    )
+    mixed = teachers[name].mix(LATENTS, weights)
+    np.testing.assert_allclose(mixed, raw["default"], atol=2e-6)
+    assert np.abs(mixed - teachers[name](LATENTS, LABELS)).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("latents", "weights", "message"),
+    [
+        (
+            LATENTS,
+            np.ones((4, 10)),
+            r"class weights float64 \(4, 10\)\. Expected float \[batch, 12\]",
+        ),
+        (LATENTS, LABELS, r"Got class weights int32 \(4,\).*tf\.one_hot"),
+        (LATENTS, np.ones((1, 12)), "Got 4 latents and 1 rows of class weights"),
+        (LATENTS, np.full((4, 12), np.nan), "Got the class weight nan in row 0 for class 0"),
+        (LATENTS[:, :5], np.ones((4, 12)), r"Got latents float32 \(4, 5\)"),
+    ],
+)
+def test_wrong_mixtures_are_refused(teachers, latents, weights, message):
+    with pytest.raises(ValueError, match=message):
+        teachers["tf2"].mix(latents, weights)
+
+
 # Where it can be called
 
 

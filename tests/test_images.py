@@ -29,3 +29,8 @@ def test_storing_rounds_to_the_nearest_level():
 def test_storing_clips_instead_of_wrapping_around():
     np.testing.assert_array_equal(to_uint8([-1.5, -1.01, 1.01, 1.5]), [0, 0, 255, 255])
     assert to_uint8([0.0]).dtype == np.uint8
+
+
+def test_storing_refuses_nan():
+    with pytest.raises(ValueError, match="NaN in 50.0% of their values"):
+        to_uint8([0.0, np.nan])

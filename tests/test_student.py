@@ -91,3 +91,92 @@ def test_class_embedding_can_start_from_the_teacher_s():
     np.testing.assert_array_equal(student.get_layer("class_embedding")(np.array([2]))[0], table[2])
     with pytest.raises(ValueError, match=r"shape \(3, 5\). Expected \(3, 4\)"):
         student.set_class_embedding(np.zeros((3, 5)))
+
+
+# Between classes
+
+
+def trained():
+    """As trained: at the start the class embedding and the affine maps are nearly silent."""
+    student = StudentGenerator(**TINY)
+    for number, variable in enumerate(student.trainable_variables):
+        variable.assign(np.random.default_rng(number).normal(size=variable.shape) / 2)
+    return student
+
+
+def test_one_hot_weights_give_the_image_of_the_class():
+    student = trained()
+    latents, labels = inputs(student)
+    mixed = student.mix(latents, np.eye(3, dtype="float32")[labels])
+    np.testing.assert_allclose(mixed, student((latents, labels)), atol=1e-6)
+    in_graph = tf.function(student.mix)(tf.constant(latents), tf.one_hot(labels, 3))
+    np.testing.assert_allclose(in_graph, mixed, atol=1e-6)
+
+
+def test_mixture_is_the_class_whose_embedding_is_the_weighted_sum():
+    student, other = trained(), trained()
+    latents, _ = inputs(student)
+    weights = np.array([[0.2, 0.5, 0.3]] * 4, "float32")
+    table = np.asarray(student.get_layer("class_embedding").embeddings)
+    other.set_class_embedding(np.repeat(weights[:1] @ table, 3, axis=0))
+    expected = other((latents, np.zeros(4, "int32")))
+    np.testing.assert_allclose(student.mix(latents, weights), expected, atol=1e-5)
+    pure = [np.array(student((latents, np.full(4, label)))) for label in range(3)]
+    assert all(np.abs(expected - image).max() > 0.05 for image in pure)
+
+
+def test_mixing_follows_the_weights_of_the_student():
+    student = trained()
+    latents, labels = inputs(student)
+    before = np.array(student.mix(latents, np.eye(3)[labels]))
+    student.set_class_embedding(np.ones((3, 4)))
+    after = student.mix(latents, np.eye(3)[labels])
+    assert np.abs(after - before).max() > 0.01
+    np.testing.assert_allclose(after, student((latents, labels)), atol=1e-6)
+
+
+def test_mixing_leaves_no_trace_in_the_student_or_its_files(tmp_path):
+    student = trained()
+    latents, labels = inputs(student)
+
+    def state(name):
+        student.save_weights(tmp_path / f"{name}.weights.h5")
+        prefix = tf.train.Checkpoint(model=student).write(str(tmp_path / name))
+        saved = {n for n, _ in tf.train.list_variables(prefix)}
+        file = (tmp_path / f"{name}.weights.h5").stat().st_size
+        layers = [(layer.name, len(layer._inbound_nodes)) for layer in student.layers]
+        return saved, file, layers, len(student.weights), student.to_json()
+
+    before, images = state("before"), np.array(student((latents, labels)))
+    student.mix(latents, np.eye(3)[labels])
+    student.mix(latents, np.eye(3)[labels])
+    assert state("after") == before
+    np.testing.assert_array_equal(student((latents, labels)), images)
+    student.save(tmp_path / "student.keras")
+    loaded = keras.saving.load_model(tmp_path / "student.keras")
+    np.testing.assert_allclose(loaded.mix(latents, np.eye(3)[labels]), images, atol=1e-6)
+
+
+def test_half_precision_student_mixes_too():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    student = trained()
+    latents, labels = inputs(student)
+    mixed = student.mix(latents, np.eye(3)[labels])
+    assert mixed.dtype == "float32"
+    np.testing.assert_allclose(mixed, student((latents, labels)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones((4, 2)), r"Got class weights float64 \(4, 2\)\. Expected float \[batch, 3\]"),
+        (np.array([0, 1, 2, 0]), r"Got class weights int64 \(4,\).*tf\.one_hot\(labels, 3\)"),
+        (np.ones((1, 3)), "Got 4 latents and 1 rows of class weights"),
+        (np.array([[1, 0, 0]] * 3 + [[0, 0, np.inf]]), "class weight inf in row 3 for class 2"),
+        (np.full((4, 3), "much"), "Got class weights string"),
+    ],
+)
+def test_wrong_class_weights_are_refused(weights, message):
+    student = StudentGenerator(**TINY)
+    with pytest.raises(ValueError, match=message):
+        student.mix(inputs(student)[0], weights)

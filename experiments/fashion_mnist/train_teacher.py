@@ -9,6 +9,7 @@ that `HubTeacher` loads is written with its model card. Figures and samples: sav
 """
 
 import csv
+import json
 import time
 from pathlib import Path
 
@@ -171,6 +172,8 @@ def main(_):
     generator.set_weights(model.ema_generator.get_weights())
     measure_standing_statistics(generator)
     folder = save_teacher(generator, FLAGS.output)
+    (folder / "class_names.txt").write_text("\n".join(CLASS_NAMES) + "\n")
+    (folder / "config.json").write_text(json.dumps({"truncation": 1.0}, indent=2) + "\n")
     (folder / "model_card.md").write_text(model_card(HubTeacher(folder, truncation=1.0), workdir))
     logging.info("written: %s", folder)
 

@@ -90,7 +90,8 @@ def write_fashion_mnist_subset(path, per_class=1000):
     images, labels = (_read_idx(folder / name) for name in _file_names("train"))
     chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
     chosen = np.sort(np.concatenate(chosen))
-    np.savez_compressed(path, images=images[chosen], labels=labels[chosen])
+    names = np.array(CLASS_NAMES)
+    np.savez_compressed(path, images=images[chosen], labels=labels[chosen], class_names=names)
 
 
 def _folder_with(split) -> Path | None:

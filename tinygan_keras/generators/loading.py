@@ -1,32 +1,27 @@
-"""Finds a trained student on disk, in any of the forms a run leaves, and loads it for drawing."""
+"""Finds a generator in any of the forms a run leaves, or a teacher, and loads it for drawing."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
 
 from ..data.images import to_uint8
 from ..networks import student as _student  # noqa: F401  registers the class of .keras files
+from ..teachers import download
+from ..teachers.catalog import check_truncation, nearest_handles
+from ..teachers.hub import HubTeacher
+from .loaded import LoadedGenerator, as_generator, count_parameters, from_student, from_teacher
+from .side_files import STUDENT_FILE, read_class_names, read_config, which_weights
 
-FORMS = "a run folder with student.keras, a .keras file, or a SavedModel folder"
+__all__ = ["LoadedGenerator", "as_generator", "generate_images", "load_generator", "load_student"]
 
-
-class LoadedGenerator(NamedTuple):
-    """A generator and what is known about it; None where its files don't say.
-
-    `draw` takes latents float32 `[B, latent_dim]` and labels int `[B]` and returns images float32
-    `[B, S, S, 3]` in [-1, 1].
-    """
-
-    draw: Callable
-    latent_dim: int
-    num_classes: int | None
-    class_names: tuple | None
-    truncation: float | None
+FORMS = (
+    "a run folder with student.keras, a .keras file, an exported SavedModel folder, or a teacher: its "
+    "folder or its TensorFlow Hub handle"
+)
 
 
 def load_student(path) -> keras.Model:
@@ -36,7 +31,7 @@ def load_student(path) -> keras.Model:
         FileNotFoundError: there is neither.
     """
     path = Path(path)
-    file = path / "student.keras" if path.is_dir() else path
+    file = path / STUDENT_FILE if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
         raise FileNotFoundError(
             f"Got {str(path)!r}. Expected a run folder with student.keras or a .keras file. Give the "
@@ -45,56 +40,105 @@ def load_student(path) -> keras.Model:
     return keras.saving.load_model(file, compile=False)
 
 
-def load_generator(path) -> LoadedGenerator:
-    """Loads a student from any form.
+def load_generator(path, truncation=None) -> LoadedGenerator:
+    """Loads a student in any form, or a teacher.
+
+    A `config.json` and a `class_names.txt` are read where they lie: in the folder, beside the `.keras`
+    file, or in the run folder around an exported SavedModel.
 
     Args:
-        path: A run folder, a `.keras` file, or an exported SavedModel folder.
+        path: A run folder, a `.keras` file, an exported SavedModel folder, a teacher's folder, or a
+            TensorFlow Hub handle that starts with https://.
+        truncation: Scalar in (0, 1]; None for that of `config.json`, and then 0.5 for a teacher. A
+            teacher draws at it. Students draw the same at any; it is the one for their latents.
 
     Raises:
         FileNotFoundError: it is none of them.
+        ValueError: a SavedModel with other signatures, a `config.json` that can't be read, or a
+            truncation out of range.
+
+    Example:
+        generator = load_generator("saved_models/tinygan_fashion_32")
+        images = generator.draw(latents, labels)
     """
-    path = Path(path)
-    known = {"class_names": _class_names(path), "truncation": _truncation(path)}
-    if (path / "saved_model.pb").is_file():
-        return _load_saved_model(path, known)
+    source = str(path)
+    if "://" in source:
+        return from_teacher(HubTeacher(source, 0.5 if truncation is None else truncation), source)
+    path = Path(path).expanduser()
     if not path.exists():
-        raise FileNotFoundError(f"Got {str(path)!r}, which doesn't exist. Expected {FORMS}.")
-    student = load_student(path)
+        raise FileNotFoundError(
+            f"Got {source!r}, which doesn't exist. Expected {FORMS}.{_did_you_mean(source)}"
+        )
+    config, class_names = read_config(path), read_class_names(path)
+    if truncation is None:
+        truncation = config.get("truncation")
+    if truncation is not None:
+        truncation = check_truncation(truncation, source)
 
-    @tf.function(reduce_retracing=True)
-    def draw(latents, labels):
-        return student((latents, labels), training=False)
+    signatures = _signatures(path)
+    if signatures and "default" in signatures:
+        teacher = HubTeacher(path, 0.5 if truncation is None else truncation)
+        return from_teacher(teacher, source, class_names)
+    known = {
+        "source": source,
+        "class_names": class_names,
+        "truncation": truncation,
+        "weights": which_weights(config, path),
+        "teacher": config.get("teacher"),
+    }
+    if signatures is not None:
+        return _saved_model(path, known)
+    form = "run folder" if path.is_dir() else "keras file"
+    return from_student(load_student(path), {**known, "form": form})
 
-    return LoadedGenerator(draw, student.latent_dim, student.num_classes, **known)
 
-
-def _load_saved_model(path, known):
+def _saved_model(path, known):
     module = tf.saved_model.load(str(path))
-    signature = module.signatures["serving_default"]
+    signature = module.signatures.get("serving_default")
+    inputs = signature.structured_input_signature[1] if signature else {}
+    outputs = signature.structured_outputs if signature else {}
+    if set(inputs) != {"z", "label"} or set(outputs) != {"image"}:
+        raise ValueError(
+            f"Got {path} with the signatures {sorted(module.signatures)}; serving_default takes "
+            f"{sorted(inputs)} and returns {sorted(outputs)}. Expected serving_default(z, label) -> image, "
+            "as `tinygan export` writes it, or the signature `default` of a teacher."
+        )
 
     def draw(latents, labels, module=module):  # a signature doesn't keep its module alive
         return signature(z=latents, label=tf.cast(labels, tf.int64))["image"]
 
-    latent_dim = signature.structured_input_signature[1]["z"].shape[1]
     names = known["class_names"]
-    return LoadedGenerator(draw, latent_dim, len(names) if names else None, **known)
+    return LoadedGenerator(
+        draw=draw,
+        latent_dim=inputs["z"].shape[1],
+        num_classes=len(names) if names else None,
+        image_size=outputs["image"].shape[1],
+        form="saved model",
+        content_hash=download.content_hash(str(path)),
+        parameters=count_parameters(signature.trainable_variables) or None,
+        mix=None,
+        **known,
+    )
 
 
-def _class_names(path):
-    file = _beside(path, "class_names.txt")
-    return tuple(file.read_text().splitlines()) if file else None
+def _signatures(folder):
+    """The names of a SavedModel's signatures, without loading it; None if it is none."""
+    file = folder / "saved_model.pb"
+    if not file.is_file():
+        return ["default"] if (folder / "saved_model.pbtxt").is_file() else None
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    except DecodeError as error:
+        raise ValueError(
+            f"Got {file}, which can't be read: {error}. Expected a SavedModel. The copy is probably "
+            "incomplete: fetch or export it again."
+        ) from error
+    return {name for graph in saved_model.meta_graphs for name in graph.signature_def}
 
 
-def _truncation(path):
-    file = _beside(path, "config.json")
-    return json.loads(file.read_text()).get("truncation") if file else None
-
-
-def _beside(path, name):
-    """The file `name` in the folder itself or in the run folder around it."""
-    folders = (path, path.parent, path.parent.parent)
-    return next((folder / name for folder in folders if (folder / name).is_file()), None)
+def _did_you_mean(handle):
+    handles = nearest_handles(handle)
+    return f" Did you mean {' or '.join(handles)}?" if handles else ""
 
 
 def generate_images(draw, latents, labels, batch_size=256) -> np.ndarray:

@@ -1,12 +1,12 @@
 """Labelled images from a trained student: choosing classes by number or name, drawing, writing."""
 
 import difflib
-import re
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from ..data.folder_labels import sample_file_name
 from ..pictures.files import save_png
 from ..pictures.grids import progress_strip
 from ..teachers.latents import sample_latents
@@ -86,6 +86,5 @@ def write_images(images, labels, path, class_names=None) -> Path:
         return path
     path.mkdir(parents=True, exist_ok=True)
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        name = re.sub(r"\W+", "_", names[label])
-        Image.fromarray(image).save(path / f"{index:05d}_{label:03d}_{name}.png")
+        Image.fromarray(image).save(path / sample_file_name(index, label, names[label]))
     return path

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from .class_weights import checked_class_weights
 from .layers import (
     PACKAGE,
     BatchNormalization,
@@ -83,6 +84,31 @@ class StudentGenerator(ConditionalNetwork):
         self.embedding_dim = embedding_dim
         self.synchronized = synchronized
         self.image_size = images.shape[1]
+
+    def mix(self, latents, class_weights):
+        """Draws images between classes: the class embedding of each is a weighted sum of rows.
+
+        Args:
+            latents: Float `[B, latent_dim]`.
+            class_weights: Float `[B, num_classes]`; a one-hot row gives the image of that class.
+
+        Returns:
+            Images float32 `[B, S, S, 3]` in [-1, 1], as the student draws them outside of training.
+
+        Raises:
+            ValueError: the weights have another shape, or are not finite.
+
+        Example:
+            halfway = 0.5 * keras.ops.one_hot([7], 10) + 0.5 * keras.ops.one_hot([9], 10)
+            images = student.mix(latents[:1], halfway)
+        """
+        latents = ops.convert_to_tensor(latents, "float32")
+        class_weights = checked_class_weights(class_weights, latents, self.num_classes)
+        layer = self.get_layer("class_embedding")
+        vectors = ops.matmul(class_weights, ops.cast(layer.embeddings, "float32"))
+        # Made for every call, as Keras would save a graph that is kept as an attribute. It costs 1 ms.
+        from_vectors = keras.Function([self.inputs[0], layer.output], self.outputs[0])
+        return from_vectors([latents, ops.cast(vectors, layer.compute_dtype)])
 
     def set_class_embedding(self, table):
         """Starts the class embedding from another one, as the paper does from the teacher's.

@@ -14,6 +14,7 @@ import re
 import tensorflow as tf
 from absl import logging
 
+from ..networks.class_weights import checked_class_weights
 from . import download
 from .catalog import check_truncation
 from .latents import sample_latents
@@ -100,8 +101,8 @@ class HubTeacher:
         self.latent_dim, self.num_classes = specs["z"].shape[1], specs["y"].shape[1]
 
         latents = sample_latents(_WARM_UP_BATCH, self.latent_dim, self.truncation)
-        labels = tf.constant([0, self.num_classes - 1])
-        inputs = self._signature_inputs(tf.constant(latents), labels)
+        classes = tf.one_hot([0, self.num_classes - 1], self.num_classes)
+        inputs = self._signature_inputs(tf.constant(latents), classes)
         signature(**inputs)  # leaves the statistics of our truncation behind, in a stateful module
         expected_images = signature(**inputs)["default"]
         check_images(expected_images, self.handle)
@@ -111,7 +112,7 @@ class HubTeacher:
         graph = OutputGraph(signature)
         self.parameters = _count_parameters(graph.variables, has_flags=not _is_tf1(module))
         self.class_embedding = _class_embedding(graph.variables, self.num_classes)
-        reason = self._use_graph(graph, latents, labels, expected_images) if pure else "pure=False"
+        reason = self._use_graph(graph, inputs, expected_images) if pure else "pure=False"
         self.is_pure = not reason
         if reason and pure is True:
             raise ValueError(
@@ -124,13 +125,13 @@ class HubTeacher:
             self._generate = lambda **inputs: signature(**inputs)["default"]
             self._trace()
 
-    def _use_graph(self, graph, latents, labels, expected_images):
+    def _use_graph(self, graph, inputs, expected_images):
         """Draws with the reduced graph from now on; returns why not, or None."""
         if graph.obstacles:
             return f"the output depends on {', '.join(graph.obstacles)}"
         self._generate = graph
         self._trace()
-        images = self._eager(tf.constant(latents), labels)
+        images = self._eager(inputs["z"], inputs["y"])
         difference = float(tf.reduce_max(tf.abs(images - expected_images)))
         if not difference <= _TOLERANCE:
             return f"its images then differ by {difference:.2g}"
@@ -139,7 +140,8 @@ class HubTeacher:
     def _trace(self):
         # One graph for every batch size; also what runs when tf.functions are set to run eagerly.
         self._eager = tf.function(self._draw, autograph=False).get_concrete_function(
-            tf.TensorSpec([None, self.latent_dim], tf.float32), tf.TensorSpec([None], tf.int32)
+            tf.TensorSpec([None, self.latent_dim], tf.float32),
+            tf.TensorSpec([None, self.num_classes], tf.float32),
         )
 
     @property
@@ -157,21 +159,35 @@ class HubTeacher:
                 f"Got {latents.shape[0]} latents and {labels.shape[0]} labels; expected one label per "
                 "latent."
             )
-        if tf.executing_eagerly():
-            return self._eager(latents, labels)
-        return self._draw(latents, labels)
+        return self._call(latents, tf.one_hot(labels, self.num_classes))
 
-    def _draw(self, latents, labels):
-        images = self._generate(**self._signature_inputs(latents, labels))
+    def mix(self, latents, class_weights):
+        """Draws images between classes.
+
+        Args:
+            latents: Float `[B, latent_dim]`.
+            class_weights: Float `[B, num_classes]`; a one-hot row gives the image of that class.
+
+        Returns:
+            Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
+
+        Raises:
+            ValueError: wrong shapes or types, or weights that are not finite.
+        """
+        latents = self._checked_latents(latents)
+        return self._call(latents, checked_class_weights(class_weights, latents, self.num_classes))
+
+    def _call(self, latents, class_weights):
+        draw = self._eager if tf.executing_eagerly() else self._draw
+        return draw(latents, class_weights)
+
+    def _draw(self, latents, class_weights):
+        images = self._generate(**self._signature_inputs(latents, class_weights))
         images.set_shape([latents.shape[0], self.image_size, self.image_size, 3])
         return tf.stop_gradient(images)
 
-    def _signature_inputs(self, latents, labels):
-        return {
-            "z": latents,
-            "y": tf.one_hot(labels, self.num_classes),
-            "truncation": tf.constant(self.truncation),
-        }
+    def _signature_inputs(self, latents, class_weights):
+        return {"z": latents, "y": class_weights, "truncation": tf.constant(self.truncation)}
 
     def _checked_latents(self, latents):
         latents = tf.convert_to_tensor(latents)
