@@ -1,0 +1,212 @@
+"""Evaluates the averaged student during training, keeps the best one, and stops when none gets better.
+
+Scope: when to evaluate, where the figures go, when to stop. Which student is the best is in
+`best_student.py`; what is measured is up to the function the callback is given.
+
+Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epochs where we count
+evaluations, forget the best value and the patience when a run is resumed, and don't know the averaged
+student.
+"""
+
+import math
+import numbers
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from .best_student import BestStudent
+
+
+class EvaluationCallback(keras.callbacks.Callback):
+    """Evaluates the averaged student every few epochs of `TinyGAN.fit`.
+
+    The figures join the `logs` of the epoch, so `History` and every callback that comes later in the list
+    sees them: put `CSVLogger` and `TensorBoard` behind this one, and the checkpoints behind all.
+    `CSVLogger` fixes its columns in its first row, so the figures must have their names by then. For that
+    the first epoch of a run is evaluated too, which also shows within one epoch whether `evaluate` and
+    `monitor` are right. In an epoch without an evaluation every figure is NaN.
+
+    A new callback on the folder of an interrupted run goes on with its best value and its patience. What
+    was evaluated in a later epoch than the one the training goes on from is forgotten, since those
+    epochs are trained again, perhaps differently.
+
+    Args:
+        evaluate: Function from the averaged student (a Keras model) to figures `{name: number}`. It must
+            draw its randomness from seeds of its own, or it changes the training.
+        every: Evaluate after every this many epochs, and after the first and the last.
+        monitor: The figure that tells which student is the best, without `prefix`.
+        mode: "min" if less is better, "max" if more is.
+        folder: Where the best is kept, created when needed: `best_student.keras`, the averaged student;
+            `best.weights.h5`, all state of the model; `best.json`, its epoch (1 for the first), figures,
+            and the evaluations since. None keeps no student and can't be resumed.
+        patience: Stop after this many evaluations in a row that were not better than the best. None:
+            never. A figure that is NaN or infinite counts as not better.
+        log_dir: A TensorBoard folder that gets the figures of evaluated epochs only, at the same steps as
+            those of `keras.callbacks.TensorBoard`, which draws NaN in the others. None: none.
+        prefix: Of the names in `logs`. Keras takes "val_" for validation: `TensorBoard` writes it into
+            its folder `validation`, and without a single name like that `CSVLogger` adds an empty column
+            `val_...` for every one it has.
+
+    Attributes:
+        best: The `BestStudent` so far; `best.record.epoch` is None as long as there is none.
+
+    Raises:
+        ValueError: a setting is out of range; later, if `evaluate` returns something else than figures or
+            not the one to monitor.
+
+    Example:
+        evaluation = EvaluationCallback(evaluate, every=5, folder="runs/mine/best", patience=4)
+        model.fit(dataset, epochs=100, callbacks=[evaluation, keras.callbacks.CSVLogger(path)])
+        student = keras.saving.load_model("runs/mine/best/best_student.keras")
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable,
+        every: int = 1,
+        monitor: str = "frechet_distance",
+        mode: str = "min",
+        folder=None,
+        patience: int | None = None,
+        log_dir=None,
+        prefix: str = "val_",
+    ):
+        super().__init__()
+        if not callable(evaluate):
+            raise ValueError(
+                f"Got evaluate={evaluate!r}. Expected a function from a student to a dict of figures."
+            )
+        if mode not in ("min", "max"):
+            raise ValueError(f"Got mode={mode!r}. Expected 'min' or 'max'.")
+        _check_count("every", every)
+        if patience is not None:
+            _check_count("patience", patience)
+        self.evaluate = evaluate
+        self.every = every
+        self.monitor = monitor
+        self.patience = patience
+        self.log_dir = log_dir
+        self.prefix = prefix
+        self.best = BestStudent(monitor, mode, folder)
+        self._restored_at = None  # the epoch that `restore` was last called for
+        self._begins = True
+        self._writer = None
+
+    @property
+    def patience_is_used_up(self) -> bool:
+        """Whether training should stop, or had been stopped before it was resumed."""
+        return self.patience is not None and len(self.best.record.since) >= self.patience
+
+    def restore(self, epochs_done: int):
+        """Takes up the best value and the patience that the folder holds.
+
+        `fit` calls it by itself. Call it before `fit` to learn from `patience_is_used_up` that the run
+        had been stopped already: once inside, Keras trains at least one step more.
+
+        Args:
+            epochs_done: After how many epochs the training goes on.
+
+        Raises:
+            ValueError: `best.json` can't be read.
+        """
+        self._restored_at = epochs_done
+        reason = self.best.restore(epochs_done)
+        if reason:
+            _say(f"The best student so far {reason}. It is forgotten; the next one replaces it.")
+
+    def on_train_begin(self, logs=None):
+        if getattr(self.model, "ema_student", None) is None:
+            raise ValueError(
+                f"Got a model of type {type(self.model).__name__}, which has no ema_student. Expected a "
+                "TinyGAN; EvaluationCallback evaluates its averaged student."
+            )
+        self._begins = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Only here Keras tells the epoch it starts from.
+        if self._begins and self._restored_at != epoch:
+            self.restore(epoch)
+        self._begins = False
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = {} if logs is None else logs
+        done = epoch + 1
+        last = done == (self.params or {}).get("epochs") or self.model.stop_training
+        names = list(self.best.record.figures)
+        if names and done % self.every and not last:
+            figures = dict.fromkeys(names, math.nan)
+        else:
+            figures = self._checked(self.evaluate(self.model.ema_student), names, logs)
+            self._judge(done, figures, last)
+            self._write_summaries(epoch, figures)
+        logs.update({self.prefix + name: value for name, value in figures.items()})
+
+    def on_train_end(self, logs=None):
+        self._restored_at = None
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _judge(self, done, figures, last):
+        value = figures[self.monitor]
+        if not math.isfinite(value):
+            _say(f"{self.monitor} is {value} after epoch {done}, which counts as no improvement.")
+        self.best.judge(done, figures, self.model)
+        if self.patience_is_used_up and not last:
+            record = self.best.record
+            best = "none was a finite number"
+            if record.epoch is not None:
+                best = f"the best is still {record.value:g}, after epoch {record.epoch}"
+            count = len(record.since)
+            _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
+            self.model.stop_training = True
+
+    def _checked(self, figures, names, logs) -> dict:
+        """The figures as floats; raises ValueError if they are none or others than the last time."""
+        if not isinstance(figures, dict) or not all(map(_is_figure, figures.items())):
+            raise ValueError(
+                f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers; leave out the "
+                "rest, and give NaN for what is unknown."
+            )
+        if self.monitor not in figures:
+            raise ValueError(
+                f"Got monitor={self.monitor!r}. Expected one of the figures {sorted(figures)}, without "
+                "the prefix."
+            )
+        if names and set(figures) != set(names):
+            raise ValueError(
+                f"Got the figures {sorted(figures)} from evaluate. Expected {sorted(names)}, as the last "
+                "time; give NaN for what is unknown. If evaluate was changed, give another folder."
+            )
+        taken = sorted(name for name in figures if self.prefix + name in logs)
+        if taken:
+            raise ValueError(
+                f"Got the figures {taken} with prefix={self.prefix!r}, names that the logs of the epoch "
+                "have already. Expected names of their own; choose another prefix."
+            )
+        return {name: float(value) for name, value in figures.items()}
+
+    def _write_summaries(self, epoch, figures):
+        if self.log_dir is None:
+            return
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self.log_dir))
+        with self._writer.as_default():
+            for name, value in figures.items():
+                tf.summary.scalar(f"evaluation/{name}", value, step=epoch)
+        self._writer.flush()
+
+
+def _check_count(name, value):
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"Got {name}={value!r}. Expected an integer of at least 1.")
+
+
+def _is_figure(item) -> bool:
+    name, value = item
+    return isinstance(name, str) and isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _say(text):
+    print(f"\n{text}")  # on a line of its own: Keras' progress bar has the current one
