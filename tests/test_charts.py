@@ -1,0 +1,277 @@
+"""Charts of class distances and maps of features: what is drawn, from which numbers, for how many classes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tinygan_keras.pictures import charts
+from tinygan_keras.pictures.charts import class_distance_chart, feature_map
+from tinygan_keras.pictures.projection import principal_components, tsne
+
+NAMES = ("Bag", "Coat", "Dress")
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that were drawn, to look at what is in them."""
+    made = []
+    pixels = charts._pixels
+
+    def kept(figure):
+        made.append(figure)
+        return pixels(figure)
+
+    monkeypatch.setattr(charts, "_pixels", kept)
+    return made
+
+
+def two_sources(count=40, width=6, seed=0):
+    """Features by source, of three classes at different places."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    features = {
+        source: random.normal(size=(count, width)) + 4 * np.eye(width)[labels]
+        for source in ("real", "student")
+    }
+    return features, {"real": labels, "student": labels}
+
+
+def bars(axes):
+    return [patch.get_width() for patch in axes.patches]
+
+
+def in_order(points):
+    """Points `[N, 2]` from left to right: the order of drawing is random."""
+    return np.asarray(points)[np.argsort(points[:, 0])]
+
+
+def names(axes):
+    return [text.get_text() for text in axes.get_yticklabels()]
+
+
+def test_bars_stand_worst_first_with_names_and_mean(figures):
+    picture = class_distance_chart({0: 1.0, 1: 4.0, 2: 2.5}, NAMES)
+    (axes,) = figures[0].axes
+    assert bars(axes) == [4.0, 2.5, 1.0]
+    assert names(axes) == ["Coat", "Dress", "Bag"]
+    # The worst is on top: the axis of the places points downwards.
+    low, high = axes.get_ylim()
+    assert low > high
+    assert (
+        "mean of all classes: 2.50 (standard deviation 1.22)" in axes.get_legend_handles_labels()[1]
+    )
+    assert axes.lines[0].get_xdata()[0] == 2.5
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert picture.shape[2] == 3
+
+
+def test_labels_without_names_are_numbers(figures):
+    class_distance_chart({7: 1.0, 3: 2.0})
+    assert names(figures[0].axes[0]) == ["3", "7"]
+
+
+def test_a_thousand_classes_are_a_distribution_and_the_worst_thirty(figures):
+    picture = class_distance_chart({label: float(label) for label in range(1000)})
+    distribution, worst = figures[0].axes
+    assert sum(patch.get_height() for patch in distribution.patches) == 1000
+    assert bars(worst) == list(range(999, 969, -1))
+    assert worst.lines[0].get_xdata()[0] == 499.5, "the mean of all classes, not of those shown"
+    assert picture.shape[0] < 1500
+
+
+def test_fifty_classes_are_all_shown(figures):
+    class_distance_chart(dict.fromkeys(range(50), 1.0))
+    assert len(bars(figures[0].axes[0])) == 50
+
+
+def test_long_names_are_cut(figures):
+    class_distance_chart({0: 1.0, 1: 2.0}, ["tench, Tinca tinca", "x" * 100])
+    assert names(figures[0].axes[0]) == ["x" * 25 + "...", "tench"]
+
+
+def test_distances_of_zero_can_be_drawn():
+    assert class_distance_chart({0: 0.0}).shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    ("distances", "message"),
+    [
+        ({}, "Got 0 class distances"),
+        ({0: 1.0, 1: np.nan}, "1 of them negative or not finite"),
+        ({0: -1.0, 1: np.inf}, "2 of them negative or not finite"),
+        ({0: 1.0, 3: 1.0}, r"labels without a name: \[3\]"),
+    ],
+)
+def test_chart_rejects_what_is_no_distance(distances, message):
+    with pytest.raises(ValueError, match=message):
+        class_distance_chart(distances, NAMES)
+
+
+def test_charts_leave_the_state_of_matplotlib_alone():
+    program = (
+        "import sys, matplotlib\n"
+        "before = matplotlib.rcParams.copy()\n"
+        "from tinygan_keras.pictures.charts import class_distance_chart\n"
+        "class_distance_chart({0: 1.0})\n"
+        "print('matplotlib.pyplot' in sys.modules, before == matplotlib.rcParams.copy())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_components_find_the_plane_of_flat_data():
+    """Worked by hand: variance 8 along the first direction, 2 along the second, none along the third."""
+    features = np.array([[4, 0, 1], [-4, 0, 1], [0, 2, 1], [0, -2, 1]], "float64")
+    plane = principal_components(features)
+    assert plane.mean == pytest.approx([0, 0, 1])
+    assert plane.directions == pytest.approx(np.eye(3)[:2], abs=1e-12)
+    assert plane.explained == pytest.approx([0.8, 0.2])
+    assert plane.project([[1, 2, 9]]) == pytest.approx(np.array([[1, 2]]))
+
+
+def test_components_equal_the_eigenvectors_of_the_covariance():
+    features = np.random.default_rng(1).normal(size=(200, 5)) * [1, 2, 3, 4, 5]
+    plane = principal_components(features)
+    values, vectors = np.linalg.eigh(np.cov(features.T))
+    assert plane.explained == pytest.approx(values[:-3:-1] / values.sum())
+    for direction, expected in zip(plane.directions, vectors.T[:-3:-1], strict=True):
+        assert abs(direction @ expected) == pytest.approx(1)
+        assert direction[np.abs(direction).argmax()] > 0
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (np.ones((2, 4)), r"Got features of shape \(2, 4\). Expected at least 3"),
+        (np.ones((9, 1)), "at least 2 numbers each"),
+        (np.ones((9, 4)), "all equal"),
+        (np.full((9, 4), np.nan), "finite"),
+        (np.ones(9), r"Expected \(N, F\)"),
+    ],
+)
+def test_components_reject_what_has_no_plane(features, message):
+    with pytest.raises(ValueError, match=message):
+        principal_components(features)
+
+
+def test_tsne_keeps_groups_apart_and_is_a_function_of_its_seed():
+    pytest.importorskip("sklearn")
+    random = np.random.default_rng(0)
+    features = random.normal(size=(100, 5)) + 50 * (np.arange(100) % 2)[:, None]
+    points = tsne(features, seed=3)
+    assert np.array_equal(points, tsne(features, seed=3))
+    even, odd = points[::2], points[1::2]
+    between = np.linalg.norm(even.mean(0) - odd.mean(0))
+    assert between > 2 * max(even.std(0).max(), odd.std(0).max())
+
+
+def test_tsne_of_too_few_points_says_how_many_it_wants():
+    with pytest.raises(ValueError, match=r"Got 90 points. Expected at least 91 .* use PCA"):
+        tsne(np.random.default_rng(0).normal(size=(90, 4)))
+
+
+def test_tsne_without_scikit_learn_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setitem(sys.modules, "sklearn.manifold", None)
+    with pytest.raises(ImportError, match=r"tinygan-keras\[evaluation\]"):
+        tsne(np.random.default_rng(0).normal(size=(100, 4)))
+
+
+def test_map_draws_a_panel_per_source_on_the_axes_of_the_real_features(figures):
+    features, labels = two_sources()
+    feature_map(features, labels, NAMES)
+    real, student = figures[0].axes
+    assert [panel.get_title() for panel in (real, student)] == [
+        "real (40 images)",
+        "student (40 images)",
+    ]
+    assert real.get_xlim() == student.get_xlim()
+    assert real.get_ylim() == student.get_ylim()
+    plane = principal_components(features["real"])
+    for panel, source in ((real, "real"), (student, "student")):
+        drawn = panel.collections[-1].get_offsets()
+        expected = plane.project(features[source])
+        assert in_order(drawn) == pytest.approx(in_order(expected))
+    # The real points lie pale behind the student's.
+    pale = student.collections[0].get_offsets()
+    assert in_order(pale) == pytest.approx(in_order(plane.project(features["real"])))
+    assert "real features" in figures[0].get_suptitle()
+
+
+def test_colours_follow_the_class_and_the_legend_names_them(figures):
+    features, labels = two_sources()
+    feature_map(features, labels, dict(enumerate(NAMES)))
+    panel = figures[0].axes[0]
+    points = principal_components(features["real"]).project(features["real"])
+    drawn = panel.collections[-1]
+    legend = {
+        text.get_text(): handle.get_color()
+        for text, handle in zip(
+            figures[0].legends[0].get_texts(), figures[0].legends[0].legend_handles, strict=True
+        )
+    }
+    assert list(legend) == [*NAMES, "real, all classes"]
+    for place, colour in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True):
+        row = np.abs(points - place).sum(1).argmin()
+        assert colour[:3] == pytest.approx(legend[NAMES[labels["real"][row]]])
+
+
+def test_map_without_real_features_takes_the_axes_of_all(figures):
+    features, labels = two_sources()
+    features, labels = (
+        {"teacher": parts["real"], "student": parts["student"]} for parts in (features, labels)
+    )
+    feature_map(features, labels, NAMES)
+    assert "all features" in figures[0].get_suptitle()
+    plane = principal_components(np.concatenate(list(features.values())))
+    drawn = figures[0].axes[1].collections[-1].get_offsets()
+    assert in_order(drawn) == pytest.approx(in_order(plane.project(features["student"])))
+
+
+def test_map_is_the_same_picture_every_time():
+    arguments = *two_sources(), NAMES
+    assert np.array_equal(feature_map(*arguments), feature_map(*arguments))
+
+
+def test_source_without_labels_is_grey(figures):
+    features, labels = two_sources()
+    feature_map(features, {**labels, "real": None}, NAMES)
+    (colour,) = np.unique(figures[0].axes[0].collections[-1].get_facecolors()[:, :3], axis=0)
+    assert colour[0] == colour[1] == colour[2]
+
+
+def test_tsne_map_says_what_must_not_be_read_from_it(figures):
+    pytest.importorskip("sklearn")
+    features, labels = two_sources(60)
+    feature_map(features, labels, NAMES, method="tsne", seed=5)
+    assert "t-SNE" in figures[0].get_suptitle()
+    assert "seed 5" in figures[0].get_suptitle()
+    assert "mean nothing" in figures[0].get_supxlabel()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "umap"}, "Got method 'umap'. Expected 'pca' or 'tsne'"),
+        ({"labels": {"real": [0, 1]}}, "Expected the same sources"),
+        ({"features": {}, "labels": {}}, "at least one"),
+        ({"labels": {"real": [0] * 40, "student": [0]}}, "Expected a label per row"),
+        (
+            {"labels": {"real": range(40), "student": [0] * 40}},
+            "Got 40 classes. Expected at most 20",
+        ),
+        ({"labels": {"real": [3] * 40, "student": [0] * 40}}, r"labels without a name: \[3\]"),
+        ({"features": {"real": np.eye(40), "student": np.eye(40)[:, :6]}}, "use one extractor"),
+        ({"features": {"real": np.zeros((40, 6)), "student": np.eye(40, 6)}}, "all equal"),
+    ],
+)
+def test_map_rejects_what_does_not_fit(change, message):
+    features, labels = two_sources()
+    arguments = {"features": features, "labels": labels, "class_names": NAMES, **change}
+    with pytest.raises(ValueError, match=message):
+        feature_map(**arguments)

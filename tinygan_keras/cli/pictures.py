@@ -1,0 +1,83 @@
+"""tinygan pictures: draws what a generator can and can't do, for people to look at.
+
+    tinygan pictures --model=runs/mine --out=pictures
+    tinygan pictures --model=runs/mine --extractor=saved_models/fashion_classifier --real=fashion_mnist
+
+Class grid (the teacher above the student), interpolations in z and between classes; with a feature
+extractor and real images also the nearest real neighbours of generated images, and a map of features.
+"""
+
+from absl import flags
+
+
+def define_flags(flag_values, arguments):
+    def define(kind, name, default, meaning):
+        kind(name, default, meaning, flag_values=flag_values)
+
+    define(flags.DEFINE_string, "model", None, "Run folder, .keras file or SavedModel (required).")
+    define(
+        flags.DEFINE_string,
+        "teacher",
+        "auto",
+        "Folder or TensorFlow Hub handle; 'none'; 'auto': the run's own, if it is on this machine.",
+    )
+    define(flags.DEFINE_string, "extractor", None, "Feature extractor: a SavedModel, or a name.")
+    define(
+        flags.DEFINE_string, "resize", None, "Kernel that brings images to the extractor's size."
+    )
+    define(flags.DEFINE_string, "real", None, "Real images: fashion_mnist, a folder, or an .npz.")
+    define(flags.DEFINE_string, "out", "pictures", "Folder for the pictures.")
+    define(flags.DEFINE_list, "classes", [], "By number or name; none: all, or ten of many.")
+    define(flags.DEFINE_integer, "per_class", 100, "Images drawn of each for neighbours and map.")
+    define(flags.DEFINE_string, "map", "pca", "pca or tsne.")
+    define(flags.DEFINE_integer, "seed", None, "The same seed gives the same pictures.")
+    define(flags.DEFINE_float, "truncation", None, "In (0, 1]; default: that of the run, or 0.5.")
+
+
+def run(flag_values):
+    _check(flag_values)
+    from ..evaluation.album import SEED, draw_album
+    from ..evaluation.extractors import load_extractor
+
+    extractor = flag_values.extractor
+    entries = draw_album(
+        flag_values.model,
+        flag_values.out,
+        teacher=None if flag_values.teacher == "none" else flag_values.teacher,
+        extractor=load_extractor(extractor, resize=flag_values.resize) if extractor else None,
+        real=flag_values.real,
+        classes=flag_values.classes,
+        per_class=flag_values.per_class,
+        map_method=flag_values.map,
+        truncation=flag_values.truncation,
+        seed=SEED if flag_values.seed is None else flag_values.seed,
+        report=_tell,
+        progress=True,
+    )
+    drawn = sum(entry.path is not None for entry in entries)
+    print(f"{drawn} of {len(entries)} pictures: {flag_values.out}")
+
+
+def _tell(entry):
+    if entry.path is None:
+        print(f"not drawn: {entry.name}: {entry.text}")
+    else:
+        print(f"{entry.path}: {entry.text}")
+
+
+def _check(flag_values):
+    if not flag_values.model:
+        raise ValueError("Got no --model. Expected a generator, such as --model=runs/mine.")
+    if flag_values.map not in ("pca", "tsne"):
+        raise ValueError(
+            f"Got --map={flag_values.map}. Expected pca or tsne. Leave it out for pca."
+        )
+    if flag_values.per_class < 2:
+        raise ValueError(
+            f"Got --per_class={flag_values.per_class}. Expected 2 or more. Leave it out for 100."
+        )
+    if flag_values.truncation is not None and not 0 < flag_values.truncation <= 1:
+        raise ValueError(
+            f"Got --truncation={flag_values.truncation}. Expected a number in (0, 1]. Leave it out "
+            "for the truncation of the training."
+        )

@@ -1,0 +1,283 @@
+"""Charts that show where a generator is good and where it isn't.
+
+Scope: numbers in, uint8 pictures `[H, W, 3]` out, ready for `files.save_png`.
+
+Rejected: `pyplot`. It keeps figures and a backend for the whole process, which a library must not touch.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .canvas import three_digits
+from .projection import PERPLEXITY, checked_features, principal_components, tsne
+
+MANY_CLASSES = 50  # more are shown as a distribution and the worst of them
+MAX_COLOURS = 20
+_DPI = 100
+_BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
+_LONGEST_NAME = 28  # characters
+
+
+def class_distance_chart(
+    distances: Mapping[int, float],
+    class_names=None,
+    title="Intra-class Frechet distance",
+    worst=30,
+) -> np.ndarray:
+    """Draws a bar per class, the worst first, with a line at the mean.
+
+    With more than 50 classes: how the distances are distributed, and bars of the worst ones.
+
+    Args:
+        distances: Frechet distance per label.
+        class_names: Name per label; numbers if None.
+        title: What stands on top.
+        worst: How many bars are drawn of many classes.
+
+    Returns:
+        uint8 `[H, W, 3]`.
+
+    Raises:
+        ValueError: there is no class, a distance is negative or not finite, or a label has no name.
+
+    Example:
+        save_png(class_distance_chart({0: 1.2, 1: 0.7}, ["Bag", "Coat"]), "classes.png")
+    """
+    _check_distances(distances, class_names)
+    ordered = sorted(distances.items(), key=lambda item: (-item[1], item[0]))
+    values = np.array([value for _, value in ordered])
+    many = len(ordered) > MANY_CLASSES
+    shown = ordered[:worst] if many else ordered
+    height = 1.6 + 0.26 * len(shown)
+    figure = _figure(8, height + (2.8 if many else 0))
+    if many:
+        top, axes = figure.subplots(2, 1, height_ratios=(2.8, height))
+        _histogram(top, values)
+        axes.set_title(f"The worst {len(shown)} classes", loc="left", fontsize=11)
+    else:
+        axes = figure.subplots()
+    figure.suptitle(title, x=0.01, ha="left", fontsize=14)
+    _bars(axes, shown, class_names, values)
+    return _pixels(figure)
+
+
+def feature_map(
+    features: Mapping, labels: Mapping, class_names, method="pca", seed=0, title=None
+) -> np.ndarray:
+    """Draws features as points on a plane: a panel per source on equal axes, a colour per class.
+
+    Where there is a source "real", its points also lie pale behind the points of the others, so
+    that one sees what a generator leaves out and what it adds. The principal components are those of the
+    real features, or of all if there are none; t-SNE lays all out together.
+
+    Args:
+        features: Float `[N, F]` per source, for example for "real", "teacher" and "student".
+        labels: Int `[N]` per source; None for a source without labels, drawn in grey.
+        class_names: Name per label: a sequence, or a mapping of the labels that occur.
+        method: "pca" or "tsne".
+        seed: Of the order in which points are drawn, and of t-SNE.
+        title: What stands on top; None for one that names the axes.
+
+    Returns:
+        uint8 `[H, W, 3]`.
+
+    Raises:
+        ValueError: unknown method, shapes that don't fit, more than 20 classes, too few points for t-SNE.
+        ImportError: t-SNE without scikit-learn.
+    """
+    features = {source: checked_features(rows) for source, rows in features.items()}
+    classes = _checked_classes(features, labels, class_names)
+    points, axis_names, title_text, advice = _projected(features, method, seed)
+    figure = _figure(5.2 * len(points) + 1.8, 6.0)
+    panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
+    colours = _colours(classes)
+    for panel, (source, rows) in zip(panels, points.items(), strict=True):
+        if source != "real" and "real" in points:
+            panel.scatter(*points["real"].T, s=9, c=_PALE, linewidths=0)
+        order = np.random.default_rng(seed).permutation(len(rows))  # no class lies on top of all
+        own = labels[source]
+        tint = _GREY if own is None else [colours[label] for label in np.asarray(own)[order]]
+        panel.scatter(*rows[order].T, s=13, c=tint, alpha=0.8, linewidths=0)
+        panel.set_title(f"{source} ({len(rows):,} images)", fontsize=12)
+        panel.set_xlabel(axis_names[0])
+        panel.tick_params(labelsize=8)
+        if method == "tsne":  # its units mean nothing
+            panel.set(xticks=[], yticks=[])
+    panels[0].set_ylabel(axis_names[1])
+    figure.suptitle(title or f"Features of images on {title_text}", x=0.01, ha="left", fontsize=15)
+    _legend(figure, classes, colours, class_names, pale="real" in points and len(points) > 1)
+    figure.supxlabel(advice, x=0.01, ha="left", fontsize=10, color=_GREY)
+    return _pixels(figure)
+
+
+def _projected(features, method, seed):
+    """Points per source, names of the two axes, what they are, and how to read them."""
+    together = np.concatenate(list(features.values()))
+    if method == "pca":
+        fitted_on = "the real features" if "real" in features else "all features"
+        plane = principal_components(features.get("real", together))
+        points = {source: plane.project(rows) for source, rows in features.items()}
+        first, second = plane.explained
+        names = f"first component ({first:.0%})", f"second component ({second:.0%})"
+        text = f"the first two principal components of {fitted_on} ({first + second:.0%} of their variance)"
+        return (
+            points,
+            names,
+            text,
+            (
+                "Each point is an image. The axes are the same in every panel: equal clouds at equal places "
+                "are good, pale places without colour are real images that nothing generated resembles."
+            ),
+        )
+    if method == "tsne":
+        ends = np.cumsum([len(rows) for rows in features.values()])[:-1]
+        parts = np.split(tsne(together, seed), ends)
+        text = f"a t-SNE map of all of them (perplexity {PERPLEXITY}, seed {seed})"
+        return (
+            dict(zip(features, parts, strict=True)),
+            ("", ""),
+            text,
+            (
+                "Each point is an image, near points are alike. Equal groups in every panel are good. Sizes "
+                "of groups and distances between them mean nothing."
+            ),
+        )
+    raise ValueError(f"Got method {method!r}. Expected 'pca' or 'tsne'.")
+
+
+def _check_distances(distances, class_names):
+    values = np.array(list(distances.values()), "float64")
+    if not len(values) or not np.isfinite(values).all() or values.min() < 0:
+        raise ValueError(
+            f"Got {len(values)} class distances, {np.sum(~(values >= 0) | np.isinf(values))} of them "
+            "negative or not finite. Expected at least one, and finite numbers from 0."
+        )
+    if class_names is not None:
+        _check_names(distances, class_names)
+
+
+def _check_names(labels, class_names):
+    known = set(class_names) if isinstance(class_names, Mapping) else range(len(class_names))
+    nameless = sorted(int(label) for label in labels if label not in known)
+    if nameless:
+        raise ValueError(
+            f"Got labels without a name: {nameless[:5]}. Expected a name for every label; got "
+            f"{len(class_names)} names."
+        )
+
+
+def _checked_classes(features, labels, class_names):
+    """The labels that occur, in order."""
+    if not features or set(features) != set(labels):
+        raise ValueError(
+            f"Got features of {sorted(features)} and labels of {sorted(labels)}. Expected the same "
+            "sources, at least one."
+        )
+    found = set()
+    for source, rows in features.items():
+        own = labels[source]
+        if own is not None:
+            if np.shape(own) != (len(rows),):
+                raise ValueError(
+                    f"Got {len(rows)} features and labels of shape {np.shape(own)} for {source!r}. "
+                    "Expected a label per row."
+                )
+            found |= set(np.unique(own).tolist())
+    if len({rows.shape[1] for rows in features.values()}) != 1:
+        shapes = {source: rows.shape for source, rows in features.items()}
+        raise ValueError(f"Got features of shape {shapes}. Expected one width; use one extractor.")
+    if len(found) > MAX_COLOURS:
+        raise ValueError(
+            f"Got {len(found)} classes. Expected at most {MAX_COLOURS}, as no more colours can be told "
+            "apart. Choose some of them."
+        )
+    _check_names(found, class_names)
+    return sorted(found)
+
+
+def _bars(axes, shown, class_names, all_values):
+    names = [_name(label, class_names) for label, _ in shown]
+    values = [value for _, value in shown]
+    places = np.arange(len(shown))
+    axes.barh(places, values, color=_BLUE)
+    # Room for the number behind the longest bar.
+    axes.set_xlim(0, 1.15 * max(max(values), all_values.mean()) or 1)
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            three_digits(value),
+            (value, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    axes.set_yticks(places, names)
+    axes.set_ylim(len(shown) - 0.4, -0.6)
+    axes.set_xlabel(
+        "Frechet distance between real and generated images of the class (lower is better)"
+    )
+    _mean_line(axes, all_values)
+    if len(shown) == len(all_values):  # else the histogram has said it
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _histogram(axes, values):
+    axes.hist(values, bins=40, color=_BLUE)
+    axes.set_title(f"All {len(values):,} classes", loc="left", fontsize=11)
+    axes.set_xlabel("Frechet distance")
+    axes.set_ylabel("classes")
+    axes.set_xlim(left=0)
+    _mean_line(axes, values)
+    axes.legend(loc="upper right", frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _mean_line(axes, values):
+    mean, deviation = values.mean(), values.std()
+    text = (
+        f"mean of all classes: {three_digits(mean)} (standard deviation {three_digits(deviation)})"
+    )
+    axes.axvline(mean, color=_RED, linestyle="--", linewidth=1.5, label=text)
+
+
+def _legend(figure, classes, colours, class_names, pale):
+    from matplotlib.lines import Line2D
+
+    entries = [(_name(label, class_names), colours[label]) for label in classes]
+    if pale:
+        entries.append(("real, all classes", _PALE))
+    dots = [
+        Line2D([], [], linestyle="", marker="o", color=colour, label=name)
+        for name, colour in entries
+    ]
+    if dots:
+        figure.legend(handles=dots, loc="outside right center", frameon=False, fontsize=10)
+
+
+def _colours(classes):
+    from matplotlib import colormaps
+
+    # Ten strong colours while they last, then pairs of strong and light ones.
+    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
+    return dict(zip(classes, palette, strict=False))
+
+
+def _name(label, class_names):
+    name = str(label) if class_names is None else str(class_names[label]).split(",")[0]
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3].rstrip() + "..."
+
+
+def _figure(width, height):
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+
+
+def _pixels(figure) -> np.ndarray:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
