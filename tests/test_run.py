@@ -85,14 +85,14 @@ def test_run_leaves_everything_a_user_is_promised(finished):
 
 def test_report_holds_the_promised_figures(finished):
     workdir, report = finished
-    figures = {"parameters", "frechet_to_real", "label_accuracy", "images_per_second"}
+    figures = {"parameters", "frechet_distance", "label_accuracy", "images_per_second"}
     figures |= {"multiply_adds"}
     assert figures <= set(report["teacher"])
     assert figures | {"frechet_to_teacher"} <= set(report["student"])
     for key in ("seconds", "protocol", "seed", "git_commit", "versions", "config"):
         assert key in report
     assert report["protocol"]["generated_images"] == 20
-    assert report["protocol"]["real_images"] == 20
+    assert report["protocol"]["real_images"] == 40
     assert report["config"]["steps"] == report["steps"] == 4
     assert report["seconds"] == pytest.approx(sum(report["seconds_by_phase"].values()), abs=0.1)
     assert report == json.loads((workdir / "report.json").read_text())
@@ -169,7 +169,7 @@ def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp
     assert "adversarial_gan" not in (workdir / "history.csv").read_text()
     assert Image.open(workdir / "training.gif").n_frames == 2
     assert report["student"]["multiply_adds"] > 0
-    assert "frechet_to_real" not in report["student"]
+    assert "frechet_distance" not in report["student"]
 
 
 def test_unwritable_workdir_is_refused_first(config, tmp_path):

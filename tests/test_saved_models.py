@@ -78,6 +78,6 @@ def test_committed_reports_belong_to_these_models_and_keep_their_promise(
 ):
     report = json.loads((repository / report).read_text())
     assert report["protocol"]["extractor_hash"] == extractor.hash
-    ratio = report["student"]["frechet_to_real"] / report["teacher"]["frechet_to_real"]
+    ratio = report["student"]["frechet_distance"] / report["teacher"]["frechet_distance"]
     assert ratio <= limit
     assert 16 * report["student"]["parameters"] <= report["teacher"]["parameters"]

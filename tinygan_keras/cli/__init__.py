@@ -1,7 +1,8 @@
 """`tinygan <command>`: reads the command line and makes one call.
 
 A command is a module with `define_flags(flag_values, arguments)` and `run(flag_values)`; its docstring is
-its help. TensorFlow is imported inside `run` only, so that help and mistakes are answered at once.
+its help. One that takes names beside flags says so by `TAKES_NAMES`: `run(flag_values, names)`. TensorFlow
+is imported inside `run` only, so that help and mistakes are answered at once.
 """
 
 import difflib
@@ -16,6 +17,10 @@ from absl import flags
 COMMANDS = {
     "distill": "distil a teacher into a student, from a config to a report",
     "sample": "draw pictures with a trained student",
+    "evaluate": "measure the images of a generator, with the whole protocol",
+    "compare": "show evaluations side by side",
+    "reference": "measure real images once, for all evaluations",
+    "pictures": "draw what a generator can and cannot do",
     "export": "write a student as a SavedModel for TensorFlow Serving",
 }
 INTERRUPTED, MISTAKE = 130, 2
@@ -45,8 +50,9 @@ def main(arguments=None) -> int:
         if any(argument in _HELP[1:] for argument in rest):
             print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(flag_values)}")
             return 0
-        _parse(flag_values, name, rest)
-        command.run(flag_values)
+        takes_names = getattr(command, "TAKES_NAMES", False)
+        names = _parse(flag_values, name, rest, takes_names)
+        command.run(flag_values, names) if takes_names else command.run(flag_values)
     except flags.Error as error:
         return _mistake(error)
     except (ValueError, OSError) as error:
@@ -58,14 +64,17 @@ def main(arguments=None) -> int:
     return 0
 
 
-def _parse(flag_values, name, arguments):
+def _parse(flag_values, name, arguments, takes_names) -> list:
+    """Reads the flags and returns the other arguments."""
+    flag_values.set_gnu_getopt(True)  # flags may come after names
     # The first argument is the program's name to absl.
     left_over = flag_values([f"tinygan {name}", *arguments])[1:]
-    if left_over:
+    if left_over and not takes_names:
         raise flags.Error(
             f"Got {' '.join(left_over)!r}. Expected flags only, as --name=value. "
             f"See tinygan {name} --help."
         )
+    return left_over
 
 
 def _usage() -> str:

@@ -1,61 +1,25 @@
-"""Writes what a run reached: `report.json` for programs, `report.md` for people, and where it was made.
+"""Writes what a run reached: `report.json` for programs, `report.md` for people.
 
-Scope: formatting and provenance. Figures come from `metrics/` and `cost.py`.
+Scope: formatting. Figures come from `evaluate.py` and `cost.py`.
 """
 
-import functools
-import importlib.metadata
 import json
-import os
-import platform
-import subprocess
 from pathlib import Path
 
 from ..files import plain, replace_file
+from .record import FIGURES, figure_text
 
-PACKAGES = (
-    "tinygan-keras",
-    "tensorflow",
-    "keras",
-    "tensorflow-hub",
-    "tensorflow-gan",
-    "numpy",
-    "pillow",
-    "ml-collections",
-    "absl-py",
-)
 COLUMNS = {
     "teacher": "teacher",
     "student": "student",
     "reference_student": "reference student",
 }
-ROWS = {
+COSTS = {
     "parameters": "parameters",
     "multiply_adds": "multiply-adds per image",
     "images_per_second": "images per second",
-    "frechet_to_real": "Frechet distance to real images",
-    "frechet_to_teacher": "Frechet distance to the teacher",
-    "label_accuracy": "label accuracy",
 }
-_RATIO_ROWS = ("parameters", "multiply_adds", "images_per_second", "frechet_to_real")
-
-
-@functools.cache
-def environment() -> dict:
-    """Where a run takes place: the part of a report that no configuration states.
-
-    Returns:
-        `git_commit`: the commit this package's source belongs to, followed by `-dirty` if tracked
-        files were changed; None outside a git checkout. `versions`: installed version by package, None
-        if missing. `python`, `platform`, `cpu_count`.
-    """
-    return {
-        "git_commit": _git_commit(Path(__file__).resolve().parents[2]),
-        "versions": {name: _version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
-    }
+_RATIOS = (*COSTS, "frechet_distance")
 
 
 def write_report(report: dict, folder) -> Path:
@@ -63,7 +27,7 @@ def write_report(report: dict, folder) -> Path:
 
     Args:
         report: Nested dict. Known keys: `teacher`, `student` and optionally `reference_student`, each a
-            dict of the figures in `ROWS`; `seconds`, `seed`, `git_commit`, `versions`, `protocol`,
+            dict of `COSTS` and of `record.FIGURES`; `seconds`, `seed`, `git_commit`, `versions`, `protocol`,
             `config`. Others are written too. NumPy numbers, paths, tuples and `ConfigDict`s are
             converted; numbers that are not finite become null, since JSON has no word for them.
         folder: Made if missing.
@@ -75,7 +39,7 @@ def write_report(report: dict, folder) -> Path:
         TypeError: a value is none of these.
 
     Example:
-        write_report({"teacher": {"parameters": 10}, "seed": 0, **environment()}, "runs/demo")
+        write_report({"teacher": {"parameters": 10}, "seed": 0, "seconds": 400.0}, "runs/demo")
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -110,22 +74,22 @@ def _figures(report) -> str:
     lines = ["| | " + " | ".join(COLUMNS[key] for key in columns) + " |"]
     lines.append("|---|" + "---:|" * len(columns))
     teacher = report.get("teacher") or {}
-    for row, title in ROWS.items():
-        cells = []
-        for key in columns:
-            value = report[key].get(row)
-            reference = teacher.get(row) if row in _RATIO_ROWS and key != "teacher" else None
-            cells.append("" if value is None else _cell(row, value, reference))
+    for name, title in {**COSTS, **{n: figure.title for n, figure in FIGURES.items()}}.items():
+        cells = [_cell(report[key], name, None if key == "teacher" else teacher) for key in columns]
         if any(cells):
             lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", "In brackets: multiple of the teacher's figure."])
+    return "\n".join([*lines, "", "In brackets: error bar, or multiple of the teacher's figure."])
 
 
-def _cell(row, value, reference) -> str:
-    if row == "label_accuracy":
-        return f"{value:.1%}"
+def _cell(figures, name, teacher) -> str:
+    value = figures.get(name)
+    if value is None:
+        return ""
     text = f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
-    return f"{text} ({value / reference:.3g})" if reference else text
+    if name in FIGURES:
+        text = figure_text(figures, name)
+    known = name in _RATIOS and teacher and teacher.get(name)
+    return f"{text} ({value / teacher[name]:.3g})" if known else text
 
 
 def _listing(title, values) -> str:
@@ -144,26 +108,3 @@ def _text(value) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return "unknown" if value is None else str(value)
-
-
-def _version(package):
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
-def _git_commit(root):
-    # A package installed below someone else's checkout must not report that checkout's commit.
-    if _git(root, "ls-files", "tinygan_keras/__init__.py"):
-        return _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    return None
-
-
-def _git(root, *arguments):
-    command = ["git", "-C", str(root), *arguments]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):  # no git, no checkout, or git refuses its owner
-        return None
-    return done.stdout.strip() or None

@@ -35,7 +35,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.name = "tinygan"
     config.seed = 0  # weights, order of the data, latents of the training
-    config.sample_seed = 20_000  # latents of the pictures and of the evaluation
+    config.sample_seed = 1_000_000  # latents of the pictures and of the evaluation
 
     config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
     config.truncation = 0.5
@@ -72,6 +72,10 @@ def default_config() -> ConfigDict:
 
     config.extractor = ""  # folder of the feature extractor; "": no Frechet distances
     config.evaluation_images = 10_000
+    config.evaluate_every = 0  # epochs between evaluations in training; 0: only at its end
+    config.training_evaluation_images = 2_000  # drawn by each of these
+    config.monitor = "frechet_distance"  # decides which of them is the best
+    config.patience = 0  # evaluations without a better one, after which training stops; 0: never
     config.reference_student = ""  # folder of a finished student, reported beside this one
 
     config.devices = "auto"  # "one", "mirrored", or "auto": mirrored when there are several GPUs
@@ -133,6 +137,7 @@ def epochs(config) -> int:
 _POSITIVE = ("more than 0", lambda value: value > 0)
 _NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
 _AT_LEAST_ONE = ("1 or more", lambda value: value >= 1)
+_AT_LEAST_TWO = ("2 or more", lambda value: value >= 2)
 _FRACTION = ("a number in [0, 1]", lambda value: 0 <= value <= 1)
 _DECAY = ("a number in [0, 1)", lambda value: 0 <= value < 1)
 _EXPECTED = {
@@ -145,8 +150,9 @@ _EXPECTED = {
     "learning_rate_decay_start": _FRACTION,
     **dict.fromkeys((name for name in LOSS_SETTINGS if "_weight" in name), _NOT_NEGATIVE),
     **dict.fromkeys(("seed", "sample_seed", "teacher_samples"), _NOT_NEGATIVE),
+    **dict.fromkeys(("evaluate_every", "patience"), _NOT_NEGATIVE),
     # The covariance of features needs more than one image.
-    "evaluation_images": ("2 or more", lambda value: value >= 2),
+    **dict.fromkeys(("evaluation_images", "training_evaluation_images"), _AT_LEAST_TWO),
 }
 _CHOICES = {
     "student": tuple(STUDENTS),
@@ -183,6 +189,16 @@ def _check_values(config):
             f"Got teacher_samples={config.teacher_samples}. Expected at least one batch "
             f"({config.batch_size}), or 0 for a live teacher."
         )
+    if config.evaluate_every and not config.extractor:
+        raise ValueError(
+            f"Got evaluate_every={config.evaluate_every} and no extractor. Expected the folder of a feature "
+            "extractor: nothing can be measured without. Set extractor, or evaluate_every=0."
+        )
+    if config.patience and not config.evaluate_every:
+        raise ValueError(
+            f"Got patience={config.patience} and evaluate_every=0. Expected evaluations to be patient "
+            "about. Set evaluate_every, or patience=0."
+        )
     if config.steps > config.steps_per_epoch and config.steps % config.steps_per_epoch:
         whole = config.steps - config.steps % config.steps_per_epoch
         raise ValueError(
@@ -197,4 +213,5 @@ def _debug_size(config):
     config.batch_size = min(config.batch_size, 8)
     config.teacher_samples = min(config.teacher_samples, 64)
     config.evaluation_images = min(config.evaluation_images, 64)
+    config.training_evaluation_images = min(config.training_evaluation_images, 64)
     return config

@@ -3,6 +3,8 @@
 from typing import Any, NamedTuple
 
 from ..data import fashion_mnist
+from ..data.image_source import open_images
+from ..evaluation.extractors import load_extractor
 from ..evaluation.features import FeatureExtractor
 from ..generators.loading import load_student
 from ..teachers.hub import HubTeacher
@@ -16,7 +18,7 @@ class Parts(NamedTuple):
 
     teacher: HubTeacher
     real: fashion_mnist.LabelledImages | None  # to train with
-    judged_against: fashion_mnist.LabelledImages | None  # to measure distances to
+    judged_against: Any  # an image source, to measure distances to; or None
     extractor: FeatureExtractor | None
     reference: Any  # a finished student, or None
     model: TinyGAN
@@ -33,10 +35,10 @@ def prepare(config) -> Parts:
         )
     real = load_real_images(config)
     # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
-    judged_against = real
-    if config.data_subset and real is not None:
-        judged_against = fashion_mnist.load_fashion_mnist_subset(config.data_subset)
-    extractor = FeatureExtractor(config.extractor) if config.extractor else None
+    judged_against = None
+    if real is not None:
+        judged_against = open_images(config.data_subset or config.data, fashion_mnist.CLASS_NAMES)
+    extractor = load_extractor(config.extractor) if config.extractor else None
     reference = load_student(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
     with strategy.scope():

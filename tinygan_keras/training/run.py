@@ -24,7 +24,7 @@ from .config import epochs, validate
 from .gallery import Gallery
 from .parts import prepare
 from .run_folder import RunFolder, Stopwatch, discard
-from .summary import summarize
+from .summary import evaluation_callback, summarize
 
 FRAMES = 40  # of the moving picture, at most
 
@@ -73,7 +73,7 @@ def distill(config, workdir, overwrite=False) -> dict:
         watch.keep_in(folder.seconds)
         train(parts, config, folder, gallery, watch)
         with watch.phase("evaluation"):
-            report = summarize(parts, config)
+            report = summarize(parts, config, folder)
         with watch.phase("export"):
             save_results(parts, folder, gallery)
     report["seconds"] = round(watch.total, 1)
@@ -89,7 +89,10 @@ def train(parts, config, folder, gallery, watch):
     if checkpoint:
         print(f"Resuming after epoch {done} of {epochs(config)} from {checkpoint}")
         parts.model.load_weights(checkpoint)
-    if done == epochs(config):
+    evaluation = evaluation_callback(parts, config, folder)
+    if evaluation:
+        evaluation.restore(done)
+    if done == epochs(config) or (evaluation and evaluation.patience_is_used_up):
         return
     source = parts.teacher
     if config.teacher_samples:
@@ -106,6 +109,7 @@ def train(parts, config, folder, gallery, watch):
     )
     every = -(-epochs(config) // FRAMES)
     callbacks = [
+        *([evaluation] if evaluation else []),  # first: the others log its figures
         keras.callbacks.CSVLogger(folder.history, append=done > 0),
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
         ProgressPictures(folder.progress, gallery.frame, every),
@@ -135,7 +139,10 @@ def save_student(parts, folder):
     unfinished = folder.path / "unfinished.keras"
     parts.model.ema_student.save(unfinished)
     unfinished.replace(folder.student)
-    folder.class_names.write_text("\n".join(parts.class_names) + "\n")
+    names = "\n".join(parts.class_names) + "\n"
+    folder.class_names.write_text(names)
+    if folder.best.is_dir():
+        (folder.best / "class_names.txt").write_text(names)
 
 
 def save_results(parts, folder, gallery):
@@ -154,13 +161,16 @@ def announce(folder):
         ("Teacher above student, class by class", folder.samples),
         ("The same latents during training", folder.moving_picture),
         ("Figures", folder.readable_report),
+        ("Every figure and its protocol", folder.evaluation),
+        ("The best student of the training", folder.best),
         ("The same for programs", folder.report),
         ("Student for Keras", folder.student),
         ("Student for TensorFlow Serving", folder.saved_model),
         ("All training state", folder.checkpoints),
         ("Training curves", folder.tensorboard),
     ):
-        print(f"{meaning + ':':<40}{path}")
+        if path.exists():
+            print(f"{meaning + ':':<40}{path}")
     if not shutil.which("tinygan"):
         print("First: . .venv/bin/activate")
     print(f"Next: tinygan sample --model={folder.path} --out=samples.png")

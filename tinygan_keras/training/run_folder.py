@@ -30,6 +30,8 @@ class RunFolder:
         self.saved_model = self.path / "saved_model" / "1"
         self.samples = self.path / "samples.png"
         self.moving_picture = self.path / "training.gif"
+        self.best = self.path / "best"
+        self.evaluation = self.path / "evaluation"
         self.report = self.path / "report.json"
         self.readable_report = self.path / "report.md"
 
@@ -78,6 +80,29 @@ class RunFolder:
         for path in vars(self).values():
             if path != self.path:
                 discard(path)
+
+
+def evaluation_settings(path) -> dict:
+    """What an evaluation of a run takes from it, so that it repeats the one at the end of the run.
+
+    `extractor`, `real`, `teacher`, `num_images`, `seed`, and `out`, its folder.
+
+    Args:
+        path: Anything that can be evaluated; for what isn't a run folder nothing is known.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        return {}
+    config = json.loads(folder.config.read_text())
+    real = config.get("data_subset") or config.get("data")
+    return {
+        "extractor": config.get("extractor") or None,
+        "real": None if real == "none" else real,
+        "teacher": config.get("teacher"),
+        "num_images": config.get("evaluation_images"),
+        "seed": config.get("sample_seed"),
+        "out": str(folder.evaluation),
+    }
 
 
 def discard(path: Path):

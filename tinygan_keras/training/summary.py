@@ -1,57 +1,47 @@
-"""What is measured at the end of a run: cost, quality, and the protocol behind the figures.
+"""What is measured of a run: cost, and the quality of student, teacher and reference student.
 
-All generators draw from the same latents and labels, which no training has seen. Labels follow the real
-images, so that a distance isn't the distance of two label distributions.
+Scope: which generators are measured, and with which settings of the run. How is `evaluation/`.
 """
 
+import dataclasses
 import sys
+import warnings
 from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ..evaluation.cost import images_per_second, multiply_adds, parameters
-from ..evaluation.features import FeatureExtractor
-from ..evaluation.metrics.frechet import feature_statistics, frechet_distance
-from ..evaluation.metrics.labels import label_accuracy
-from ..evaluation.report import environment
-from ..generators.loading import generate_images
+from ..evaluation.environment import environment
+from ..evaluation.evaluate import evaluate
+from ..evaluation.record import FIGURES
+from ..evaluation.subjects import open_reference
+from ..generators.loading import as_generator
+from ..generators.side_files import which_weights
 from ..teachers.latents import sample_latents
+from .evaluation_callback import EvaluationCallback
 
 _TIMED_BATCH = 64
 
 
-class Judge(NamedTuple):
-    """What every generator of a run is held against. Without an extractor, only its cost is known."""
-
-    extractor: FeatureExtractor | None
-    latents: np.ndarray
-    labels: np.ndarray
-    real_statistics: tuple | None
-
-
-def summarize(parts, config) -> dict:
+def summarize(parts, config, folder) -> dict:
     """Measures teacher, student and reference student, and returns the report but for its times."""
-    judge, real_count = _make_judge(parts, config)
-    print(f"Evaluating on {config.evaluation_images:,} images of teacher and student each")
-    teacher, teacher_statistics = _measure(
-        parts.teacher, parts.teacher, _specs(parts.teacher), judge
-    )
-    identity = {"handle": parts.teacher.handle, "content_hash": parts.teacher.content_hash}
-    report = {"name": config.name, "teacher": {**identity, **teacher}}
-    students = {"student": (parts.model.ema_student, parts.model.student)}
+    teacher = {"handle": parts.teacher.handle, "content_hash": parts.teacher.content_hash}
+    report = {"name": config.name, "teacher": teacher | _costs(parts.teacher, parts.teacher)}
+    student = _as_generator(parts, config)
+    report["student"] = _costs(student, parts.model.student)
+    if parts.extractor is not None:
+        result = _evaluate(parts, config, student, folder.evaluation)
+        report["teacher"] |= result["teacher"]["figures"]
+        report["student"] |= result["figures"]
+        report |= {"protocol": result["protocol"], "notes": result["notes"]}
     if parts.reference is not None:
-        students["reference_student"] = (parts.reference, parts.reference)
-    for name, (student, counted) in students.items():
-        figures, statistics = _measure_student(student, counted, judge)
-        if statistics:
-            figures["frechet_to_teacher"] = frechet_distance(*statistics, *teacher_statistics)
-        report[name] = figures
+        reference = as_generator(parts.reference)
+        report["reference_student"] = _costs(reference, parts.reference)
+        if parts.extractor is not None:
+            report["reference_student"] |= _evaluate(parts, config, reference)["figures"]
     return {
         **report,
-        "protocol": _protocol(parts, config, real_count),
         "steps": int(keras.ops.convert_to_numpy(parts.model.step)),
         "peak_memory_gigabytes": _peak_memory(),
         "seed": config.seed,
@@ -60,78 +50,77 @@ def summarize(parts, config) -> dict:
     }
 
 
-def _make_judge(parts, config):
-    """The judge, and the number of real images behind its statistics."""
-    count, random = config.evaluation_images, np.random.default_rng(config.sample_seed)
-    teacher = parts.teacher
-    latents = sample_latents(count, teacher.latent_dim, config.truncation, config.sample_seed)
-    if parts.judged_against is None:
-        labels = np.arange(count, dtype="int32") % teacher.num_classes
-        return Judge(parts.extractor, latents, labels, None), 0
-    chosen = random.permutation(len(parts.judged_against.labels))[:count]
-    labels = np.resize(parts.judged_against.labels[chosen], count).astype("int32")
-    statistics = None
-    if parts.extractor:
-        features, _ = parts.extractor(parts.judged_against.images[chosen])
-        statistics = feature_statistics(features)
-    return Judge(parts.extractor, latents, labels, statistics), len(chosen)
+def evaluation_callback(parts, config, folder) -> EvaluationCallback | None:
+    """The evaluations in the course of the training, if the config asks for them."""
+    if not config.evaluate_every:
+        return None
+    generator = _as_generator(parts, config)  # traced once; it draws with the weights of the moment
+    reference = open_reference(parts.judged_against, parts.extractor)
 
+    def figures(_) -> dict:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the same after every epoch
+            result = evaluate(
+                generator,
+                parts.extractor,
+                reference=reference,
+                num_images=config.training_evaluation_images,
+                seed=config.sample_seed,
+                progress=False,
+            )
+        return result["figures"]
 
-def _measure_student(student, counted, judge):
-    @tf.function(reduce_retracing=True)
-    def draw(latents, labels):
-        return student((latents, labels), training=False)
-
-    return _measure(draw, counted, _specs(student), judge)
-
-
-def _measure(draw: Callable, counted, specs, judge):
-    """Returns the figures of one generator, and the statistics of its features (or None)."""
-    latents, labels = (
-        judge.latents[:1].repeat(_TIMED_BATCH, 0),
-        judge.labels[:1].repeat(_TIMED_BATCH),
+    return EvaluationCallback(
+        figures,
+        every=config.evaluate_every,
+        monitor=config.monitor,
+        mode="max" if FIGURES[config.monitor].better == "higher" else "min",
+        folder=folder.best,
+        patience=config.patience or None,
+        log_dir=folder.tensorboard / "evaluation",
     )
-    timed = tf.constant(latents), tf.constant(labels)
-    figures = {
-        "parameters": parameters(counted),
-        "multiply_adds": multiply_adds(draw, *specs),
-        "images_per_second": images_per_second(lambda: draw(*timed), _TIMED_BATCH),
-    }
-    if judge.extractor is None:
-        return figures, None
-    images = generate_images(draw, judge.latents, judge.labels)
-    features, logits = judge.extractor(images)
-    statistics = feature_statistics(features)
-    figures["label_accuracy"] = label_accuracy(logits, judge.labels)
-    if judge.real_statistics:
-        figures["frechet_to_real"] = frechet_distance(*statistics, *judge.real_statistics)
-    return figures, statistics
 
 
-def _specs(generator):
+def _as_generator(parts, config):
+    """The averaged student as `load_generator` will find it in the run folder."""
+    return dataclasses.replace(
+        as_generator(parts.model.ema_student),
+        source=config.name,
+        form="run folder",
+        weights=which_weights(config.to_dict()),
+        truncation=config.truncation,
+        class_names=parts.class_names,
+    )
+
+
+def _evaluate(parts, config, generator, folder=None) -> dict:
+    print(f"Evaluating {generator.source}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the report holds them
+        return evaluate(
+            generator,
+            parts.extractor,
+            reference=parts.judged_against,
+            teacher=parts.teacher,
+            num_images=config.evaluation_images,
+            truncation=config.truncation,
+            seed=config.sample_seed,
+            folder=folder,
+        )
+
+
+def _costs(generator, counted) -> dict:
+    """Parameters, multiply-adds and speed of a teacher or a `LoadedGenerator`."""
+    draw: Callable = getattr(generator, "draw", generator)
     latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
-    return latents, tf.TensorSpec((1,), tf.int32)
-
-
-def _protocol(parts, config, real_count) -> dict:
-    """Everything that moves a Frechet distance; two of them compare only if all of this is equal."""
-    extractor = parts.extractor
+    timed = (
+        tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim)),
+        tf.zeros([_TIMED_BATCH], tf.int32),
+    )
     return {
-        "extractor": config.extractor or None,
-        "extractor_hash": extractor.hash if extractor else None,
-        "feature_dim": extractor.feature_dim if extractor else None,
-        "real_images": real_count,
-        "real_source": parts.judged_against.source if parts.judged_against else None,
-        "training_images": parts.real.source if parts.real else None,
-        "generated_images": config.evaluation_images,
-        "labels": "those of the real images" if parts.judged_against else "uniform",
-        "image_size": parts.teacher.image_size,
-        "range": "[-1, 1], rounded to uint8",
-        "resize": "none, the extractor takes this size",
-        "truncation": config.truncation,
-        "latents": "truncation * normal cut off at 2 standard deviations",
-        "sample_seed": config.sample_seed,
-        "student_weights": f"exponential moving average, decay {config.ema_decay}",
+        "parameters": parameters(counted),
+        "multiply_adds": multiply_adds(draw, latents, tf.TensorSpec((1,), tf.int32)),
+        "images_per_second": images_per_second(lambda: draw(*timed), _TIMED_BATCH),
     }
 
 

@@ -1,0 +1,288 @@
+"""A whole evaluation: its figures are those of the metrics, it repeats, resumes, and says what it can't."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from run_fixtures import NUM_CLASSES, TINY_STUDENT, write_classifier, write_teacher
+
+import tinygan_keras.evaluation.evaluate as module
+from tinygan_keras.data.image_source import ArrayImages
+from tinygan_keras.evaluation.evaluate import evaluate
+from tinygan_keras.evaluation.extractors import load_extractor
+from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
+from tinygan_keras.evaluation.protocol import ProtocolError
+from tinygan_keras.evaluation.record import as_table, compare, read_evaluation
+from tinygan_keras.generators.drawing import DrawnImages
+from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.networks.student import StudentGenerator
+
+COUNT = 520  # two blocks of 250 and a rest
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A teacher, a classifier and a student on disk."""
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("evaluate")
+    write_teacher(folder / "teacher")
+    write_classifier(folder / "classifier")
+    (folder / "run").mkdir()
+    student = StudentGenerator.from_preset("tinygan_fashion_32", **TINY_STUDENT)
+    student.save(folder / "run" / "student.keras")
+    names = [f"class {label}" for label in range(NUM_CLASSES)]
+    (folder / "run" / "class_names.txt").write_text("\n".join(names))
+    (folder / "run" / "config.json").write_text(json.dumps({"truncation": 0.8, "ema_decay": 0.9}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def extractor(folder):
+    return load_extractor(folder / "classifier")
+
+
+@pytest.fixture(scope="module")
+def real():
+    random = np.random.default_rng(0)
+    shades = random.integers(60, 196, (300, 1, 32, 3))
+    noise = random.integers(-60, 60, (300, 32, 32, 3))
+    labels = np.arange(300) % NUM_CLASSES
+    return ArrayImages((shades + noise).astype("uint8"), labels, None, "shades")
+
+
+@pytest.fixture(scope="module")
+def result(folder, extractor, real):
+    return evaluated(folder, extractor, real)
+
+
+def evaluated(made, extractor, real, **options):
+    options = {"num_images": COUNT, "progress": False, "reference": real} | options
+    subject = options.pop("subject", made / "run")
+    return evaluate(subject, extractor, teacher=made / "teacher", **options)
+
+
+def test_figures_are_those_of_the_metrics(folder, extractor, real, result):
+    protocol, figures = result["protocol"], result["figures"]
+    order = np.random.default_rng(protocol["seed"]).permutation(300)
+    labels = np.resize(real.labels[order], COUNT)
+    students = DrawnImages(load_generator(folder / "run"), labels, 0.8, protocol["seed"])
+    teachers = DrawnImages(load_generator(folder / "teacher", 0.8), labels, 0.8, protocol["seed"])
+    student_images, teacher_images = students.read(0, COUNT), teachers.read(0, COUNT)
+    features, logits = extractor(student_images)
+    teacher_features, _ = extractor(teacher_images)
+    statistics = feature_statistics(features)
+    expected = {
+        "frechet_distance": frechet_distance(
+            *statistics, *feature_statistics(extractor(real.read(0, 300))[0])
+        ),
+        "frechet_to_teacher": frechet_distance(*statistics, *feature_statistics(teacher_features)),
+        "label_accuracy": np.mean(logits.argmax(axis=1) == labels),
+        "teacher_l1": np.abs(student_images.astype(float) - teacher_images).mean() / 127.5,
+        "teacher_feature_distance": np.linalg.norm(features - teacher_features, axis=1).mean(),
+    }
+    for name, value in expected.items():
+        assert figures[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
+    label, row = 3, result["classes"][3]
+    order = np.random.default_rng(result["protocol"]["seed"]).permutation(300)
+    labels = np.resize(real.labels[order], COUNT)
+    images = DrawnImages(load_generator(folder / "run"), labels, 0.8, result["protocol"]["seed"])
+    ours = extractor(images.read(0, COUNT)[labels == label])[0]
+    theirs = extractor(real.read(0, 300)[real.labels == label])[0]
+    expected = frechet_distance(*feature_statistics(ours), *feature_statistics(theirs))
+    assert row["frechet_distance"] == pytest.approx(expected, rel=1e-4)
+    assert (row["name"], row["images"], row["real_images"]) == ("class 3", sum(labels == label), 30)
+    distances = [row["frechet_distance"] for row in result["classes"]]
+    assert result["figures"]["intra_class_frechet"] == pytest.approx(np.mean(distances))
+    assert result["figures"]["intra_class_frechet_deviation"] == pytest.approx(np.std(distances))
+
+
+def test_a_second_evaluation_is_equal_to_the_last_digit(folder, extractor, real, result):
+    again = evaluated(folder, extractor, real)
+    assert again["figures"] == result["figures"]
+    assert again["classes"] == result["classes"]
+    other = evaluated(folder, extractor, real, seed=5)
+    assert other["figures"]["frechet_distance"] != result["figures"]["frechet_distance"]
+
+
+def test_an_interrupted_evaluation_goes_on_and_ends_equal(
+    folder, extractor, real, result, tmp_path, monkeypatch
+):
+    read, seen = DrawnImages.read, []
+
+    def interrupted(images, start, stop):
+        seen.append(start)
+        if start == 500:
+            raise KeyboardInterrupt
+        return read(images, start, stop)
+
+    monkeypatch.setattr(DrawnImages, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluated(folder, extractor, real, folder=tmp_path)
+    monkeypatch.setattr(DrawnImages, "read", lambda *call: seen.append(call[1]) or read(*call))
+    seen.clear()
+    resumed = evaluated(folder, extractor, real, folder=tmp_path)
+    assert set(seen) == {500}
+    assert resumed["figures"] == result["figures"]
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_what_was_kept_of_another_evaluation_is_not_used(
+    folder, extractor, real, tmp_path, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "measure", stop)
+        with pytest.raises(KeyboardInterrupt):
+            evaluated(folder, extractor, real, folder=tmp_path, seed=7)
+    other = evaluated(folder, extractor, real, folder=tmp_path)
+    assert other["figures"] == evaluated(folder, extractor, real)["figures"]
+
+
+def test_everything_a_figure_depends_on_is_in_the_protocol(extractor, real, result):
+    protocol = result["protocol"]
+    assert protocol["extractor_hash"] == extractor.hash
+    assert protocol["generated_images"] == COUNT
+    assert protocol["real_images"] == 300
+    assert protocol["labels"] == "those of the real images, shuffled"
+    assert protocol["truncation"] == 0.8
+    assert protocol["weights"] == "exponential moving average, decay 0.9"
+    assert protocol["range"] == "[-1, 1], rounded to uint8"
+    assert "none" in protocol["resize"]
+    assert protocol["versions"]["tensorflow"] == tf.__version__
+    assert None not in [value for name, value in protocol.items() if name != "reference"]
+
+
+def test_files_hold_the_evaluation(folder, extractor, real, result, tmp_path):
+    evaluated(folder, extractor, real, folder=tmp_path / "run" / "evaluation")
+    loaded = read_evaluation(tmp_path / "run")
+    assert loaded["figures"] == result["figures"]
+    assert loaded["protocol"] == result["protocol"]
+    text = (tmp_path / "run" / "evaluation" / "evaluation.md").read_text()
+    assert f"{result['figures']['frechet_distance']:.4g}" in text
+    assert "class 3" in text and extractor.hash in text
+    assert Image.open(tmp_path / "run" / "evaluation" / "classes.png").size[0] > 300
+
+
+def test_evaluations_made_alike_stand_side_by_side(folder, extractor, real, result):
+    other = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    with pytest.raises(ProtocolError, match="seed"):
+        compare({"a": result, "b": evaluated(folder, extractor, real, seed=5)})
+    text = compare({"student": result, "teacher": other})
+    assert "student" in text and "teacher" in text and "*" in text
+    assert "weights" in text  # nobody knows whether the teacher's are averaged
+
+
+def test_a_teacher_equals_itself(folder, extractor, real):
+    figures = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    figures = figures["figures"]
+    assert figures["teacher_l1"] == 0.0
+    assert figures["teacher_ssim"] == pytest.approx(1.0)
+    assert figures["frechet_to_teacher"] == pytest.approx(0.0, abs=1e-9)
+    assert figures["teacher_psnr"] == np.inf
+
+
+def test_the_teacher_is_measured_in_the_same_pass(folder, extractor, real, result):
+    alone = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    assert result["teacher"]["figures"]["label_accuracy"] == 1.0  # a stripe per class
+    for name, value in result["teacher"]["figures"].items():
+        assert alone["figures"][name] == value, name
+    distances = [row["frechet_distance"] for row in alone["classes"]]
+    assert [row["frechet_distance"] for row in result["teacher"]["classes"]] == distances
+
+
+def test_a_keras_model_is_evaluated_as_its_file(folder, extractor, real, result):
+    student = keras.saving.load_model(folder / "run" / "student.keras")
+    figures = evaluated(folder, extractor, real, subject=student, truncation=0.8)["figures"]
+    assert figures == result["figures"]
+
+
+def test_a_folder_of_images_is_evaluated_without_latents(folder, extractor, real, tmp_path):
+    for label in range(2):
+        (tmp_path / f"class_{label}").mkdir()
+    for index in range(24):
+        path = tmp_path / f"class_{index % 2}" / f"{index:03d}.png"
+        Image.fromarray(real.read(index, index + 1)[0]).save(path)
+    found = evaluate(tmp_path, extractor, reference=real, progress=False)
+    assert found["protocol"]["generated_images"] == 24
+    assert found["protocol"]["truncation"] is None
+    assert any("Fewer than two generated images of 8 classes" in note for note in found["notes"])
+    with pytest.raises(ValueError, match="num_images=10 for a set of 24"):
+        evaluate(tmp_path, extractor, reference=real, num_images=10, progress=False)
+    with pytest.raises(ValueError, match="needs the latents"):
+        evaluate(tmp_path, extractor, teacher=folder / "teacher", progress=False)
+
+
+def test_other_programs_statistics_serve_for_the_distance_alone(folder, extractor, real, tmp_path):
+    mean, covariance = feature_statistics(extractor(real.read(0, 300))[0])
+    np.savez(tmp_path / "other.npz", mu=mean, sigma=covariance)
+    found = evaluated(
+        folder,
+        extractor,
+        tmp_path / "other.npz",
+        labels="balanced",
+        reference=tmp_path / "other.npz",
+    )
+    assert found["figures"]["frechet_distance"] > 0
+    assert "precision" not in found["figures"]
+    assert any("mu and sigma only" in note for note in found["notes"])
+
+
+def test_few_images_come_with_a_statement_of_the_bias(folder, extractor, real):
+    found = evaluated(folder, extractor, real, num_images=4)
+    (note,) = [note for note in found["notes"] if "too large" in note and "singular" in note]
+    assert "4 images for 4 features" in note
+    assert "Two samples of 4 real images are" in note
+
+
+def test_notes_are_warnings_too(folder, extractor, real):
+    with pytest.warns(UserWarning, match="singular"):
+        evaluated(folder, extractor, real, num_images=4)
+
+
+def test_nothing_is_silent_about_missing_inputs(folder, extractor):
+    found = evaluate(folder / "run", extractor, num_images=20, progress=False)
+    assert "frechet_distance" not in found["figures"]
+    assert any("No real images" in note for note in found["notes"])
+    assert found["figures"]["inception_score"] >= 1.0
+
+
+def test_a_class_that_is_missing_among_the_real_images_is_named(folder, extractor, real):
+    kept = real.labels != 4
+    fewer = ArrayImages(real.read(0, 300)[kept], real.labels[kept], None, "shades")
+    found = evaluated(folder, extractor, fewer, reference=fewer, labels="balanced")
+    note = "Fewer than two real images of 1 classes (class 4)"
+    assert any(note in line for line in found["notes"])
+    assert "frechet_distance" not in found["classes"][4]
+    assert "label_accuracy" in found["classes"][4]
+
+
+def test_nan_is_an_error(folder, extractor, real):
+    student = keras.saving.load_model(folder / "run" / "student.keras")
+    student.get_layer("to_rgb").bias.assign([np.nan] * 3)
+    with pytest.raises(ValueError, match="NaN or infinity in 250 of 250 images"):
+        evaluated(folder, extractor, real, subject=student, truncation=0.8)
+
+
+def test_a_teacher_of_other_size_is_refused(folder, extractor, real):
+    other = StudentGenerator.from_preset(
+        "tinygan_fashion_32", **TINY_STUDENT | {"channels": (4, 4, 4)}
+    )
+    with pytest.raises(ValueError, match="image_size=16"):
+        evaluated(folder, extractor, real, subject=other)
+
+
+def test_the_table_shows_value_and_spread(result):
+    text = as_table({"mine": result})
+    figures = result["figures"]
+    score = f"{figures['inception_score']:.4g} ({figures['inception_score_deviation']:.2g})"
+    assert score in text
+    assert "*" not in text

@@ -1,0 +1,146 @@
+"""`evaluate`: how good a generator's images are, together with everything the figures depend on.
+
+Scope: the order of the steps. Images go through the extractor portion by portion and only their features
+are kept, on disk, so memory doesn't grow with the number of images and an interrupted evaluation goes
+on where it was. Figures are computed in `figures.py`, written in `record.py`.
+"""
+
+import os
+import time
+import warnings
+
+from ..data.image_source import open_images
+from .environment import environment
+from .extraction import TEACHER_COLUMNS, extracted
+from .figures import compare_with_teacher, measure
+from .metrics.classification import classification_accuracy_score
+from .plan import identity, make_plan
+from .record import write_evaluation
+
+SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
+
+
+def evaluate(
+    generator,
+    extractor="inception",
+    reference=None,
+    teacher=None,
+    num_images: int | None = None,
+    labels="auto",
+    truncation: float | None = None,
+    seed: int = SEED,
+    resize: str | None = None,
+    classification_test=None,
+    folder=None,
+    progress=True,
+) -> dict:
+    """Measures the images of a generator.
+
+    Args:
+        generator: A run folder, `.keras` file, exported SavedModel, teacher folder or TensorFlow Hub
+            handle; a folder or `.npz` of images; a Keras model; a `LoadedGenerator`; or an image source.
+        extractor: A `FeatureExtractor`, or what `load_extractor` takes.
+        reference: Real images: `ReferenceStatistics`, an `.npz` with `mu` and `sigma`, or anything
+            that `data.image_source.open_images` opens, whose statistics are then measured once and
+            kept. None: no distance to real images.
+        teacher: What the student is compared with on equal latents: like `generator`. None: nothing.
+        num_images: Images to draw, 10,000 by default; of a folder all are taken.
+        labels: "reference" draws the labels of the real images, "balanced" each class in turn; "auto"
+            is "reference" where the real images have labels.
+        truncation: Scale of the latents; by default what the generator was trained with, or 0.5.
+        seed: Seed of the latents and of every random choice. Equal seeds give equal figures.
+        resize: Kernel that brings the images to the extractor's size; see `FeatureExtractor`.
+        classification_test: Real test images, as for `reference`: also trains a classifier on the
+            generated images and tests it on these. Takes minutes, and all images in memory.
+        folder: Where `evaluation.json` and `evaluation.md` go and an interrupted evaluation is kept;
+            None: nothing is kept.
+        progress: Show progress bars.
+
+    Returns:
+        A dict: `figures` (scalars by name, see `record.FIGURES`), `classes` (one dict per class),
+        `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
+        and `teacher` (identities), `seconds`, `environment`.
+
+    Raises:
+        ValueError: sizes, classes or latents don't fit together; the reference was taken with another
+            extractor; images are NaN, corrupt or of mixed sizes.
+
+    Example:
+        result = evaluate(
+            "runs/demo",
+            "saved_models/fashion_classifier",
+            reference="experiments/fashion_mnist/data/fashion_mnist_10k.npz",
+        )
+        result["figures"]["frechet_distance"]
+    """
+    start = time.perf_counter()
+    plan = make_plan(
+        generator,
+        extractor,
+        reference,
+        teacher,
+        num_images,
+        labels,
+        truncation,
+        seed,
+        resize,
+        progress,
+    )
+    result = {"generator": identity(plan.subject), "teacher": None, "protocol": plan.protocol}
+    with extracted(plan, folder, progress) as store:
+        looked = time.perf_counter()
+        figures, classes, notes = measure(store, plan)
+        if plan.teacher:
+            figures |= compare_with_teacher(store)
+            # Nothing but what was said of the student could be noted of the teacher.
+            teachers, teacher_classes, _ = measure(store.renamed(TEACHER_COLUMNS), plan)
+            result["teacher"] = {
+                "generator": identity(plan.teacher),
+                "figures": teachers,
+                "classes": teacher_classes,
+            }
+        measured = time.perf_counter()
+    if classification_test is not None:
+        figures |= _classification_accuracy(plan, classification_test, progress)
+    result |= {
+        "figures": figures,
+        "classes": classes,
+        "notes": plan.notes + notes,
+        "seconds": {"features": round(looked - start, 2), "metrics": round(measured - looked, 2)},
+        "environment": environment(),
+    }
+    for note in result["notes"]:
+        warnings.warn(note, stacklevel=2)
+    if folder is not None:
+        write_evaluation(result, folder)
+    return result
+
+
+def _classification_accuracy(plan, test, progress) -> dict:
+    """Adds to the protocol what the score depends on."""
+    subject = plan.subject
+    if subject.labels is None:
+        raise ValueError(
+            f"Got {subject.name} without labels. Expected labelled images: a classifier is to learn "
+            "from them. Sort them into a folder per class, or leave classification_test out."
+        )
+    test = open_images(test) if isinstance(test, (str, os.PathLike)) else test
+    if test.labels is None:
+        raise ValueError(
+            f"Got the test images {test.name} without labels. Expected labelled real images."
+        )
+    score = classification_accuracy_score(
+        subject.read(0, subject.count),
+        subject.labels,
+        test.read(0, test.count),
+        test.labels,
+        1 + int(max(subject.labels.max(), test.labels.max())),
+        seed=plan.seed,
+        progress=progress,
+    )
+    settings = ("epochs", "train_images", "test_images", "parameters")
+    plan.protocol["classification"] = {
+        "test": test.fingerprint,
+        **{name: score[name] for name in settings},
+    }
+    return {"classification_accuracy": score["accuracy"]}
