@@ -9,9 +9,9 @@ from PIL import Image
 
 from tinygan_keras.data.image_source import ArrayImages
 from tinygan_keras.data.images import to_float
-from tinygan_keras.evaluation import album_pages
-from tinygan_keras.evaluation.album import draw_album
-from tinygan_keras.evaluation.album_images import AlbumImages, found_teacher
+from tinygan_keras.evaluation.album import pages as album_pages
+from tinygan_keras.evaluation.album.album import draw_album
+from tinygan_keras.evaluation.album.images import AlbumImages, found_teacher
 from tinygan_keras.generators.loaded import LoadedGenerator
 
 NAMES, SIZE, LATENT_DIM = ("Bag", "Coat", "Dress"), 32, 4
@@ -240,7 +240,7 @@ def test_neighbours_are_as_many_as_there_are_real_images(tmp_path):
 
 
 def test_large_sets_are_searched_in_part_and_it_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("tinygan_keras.evaluation.album_images.MOST_REAL", 20)
+    monkeypatch.setattr("tinygan_keras.evaluation.album.images.MOST_REAL", 20)
     *_, searched = neighbour_scale(monkeypatch, tmp_path, real_images())
     assert searched == "20 of 60 real images, sixty squares"
 

@@ -12,7 +12,7 @@ from run_fixtures import NUM_CLASSES, TINY_STUDENT, write_classifier, write_teac
 import tinygan_keras.evaluation.evaluate as module
 from tinygan_keras.data.image_source import ArrayImages
 from tinygan_keras.evaluation.evaluate import evaluate
-from tinygan_keras.evaluation.extractors import load_extractor
+from tinygan_keras.evaluation.extractors.loading import load_extractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.protocol import ProtocolError
 from tinygan_keras.evaluation.record import as_table, compare, read_evaluation

@@ -12,9 +12,9 @@ import tensorflow as tf
 from extractor_fixtures import inception_outputs, write_colour_classifier, write_inception
 
 from tinygan_keras.data.images import to_float
-from tinygan_keras.evaluation import classifiers, extractors, keras_inception
-from tinygan_keras.evaluation.extractors import INCEPTION_HANDLE, load_extractor
-from tinygan_keras.evaluation.features import FeatureExtractor
+from tinygan_keras.evaluation.extractors import classifiers, keras_inception, loading
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
+from tinygan_keras.evaluation.extractors.loading import INCEPTION_HANDLE, load_extractor
 
 FORMS = ("callable", "tf1")
 OTHER_HANDLE = "https://tfhub.dev/somebody/classifier/1"
@@ -420,7 +420,7 @@ def test_failed_download_of_keras_weights_says_what_to_do(monkeypatch, tmp_path,
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", extractors.NAMES)
+@pytest.mark.parametrize("name", loading.NAMES)
 def test_real_weights_are_downloaded_and_look_at_images(name):
     extractor = load_extractor(name, batch_size=2)
     assert (extractor.input_size, extractor.feature_dim) == (299, 2048)

@@ -4,8 +4,8 @@ from extractor_fixtures import write_colour_classifier
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
 from tinygan_keras.data.images import to_float, to_uint8
-from tinygan_keras.evaluation.classifiers import Classifier
-from tinygan_keras.evaluation.features import FeatureExtractor
+from tinygan_keras.evaluation.extractors.classifiers import Classifier
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
 
 SIZE = 4

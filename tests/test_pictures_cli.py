@@ -9,7 +9,7 @@ from run_fixtures import TINY_STUDENT, write_classifier, write_real_images, writ
 
 from tinygan_keras.cli import main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
-from tinygan_keras.evaluation import album
+from tinygan_keras.evaluation.album import album
 from tinygan_keras.networks.student import StudentGenerator
 
 

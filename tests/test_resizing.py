@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan_keras.evaluation.resizing import KERNELS, describe, resize
+from tinygan_keras.evaluation.extractors.resizing import KERNELS, describe, resize
 
 
 def first_weights(kernel, old_size, new_size):

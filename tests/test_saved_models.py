@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
-from tinygan_keras.evaluation.features import FeatureExtractor
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
 from tinygan_keras.generators.loading import load_student
 from tinygan_keras.teachers.hub import HubTeacher

@@ -32,7 +32,15 @@ _HOME_OF = {
     "export_saved_model": ".serving.export",
     "load_fashion_mnist": ".data.fashion_mnist",
     "load_fashion_mnist_subset": ".data.fashion_mnist",
-    "FeatureExtractor": ".evaluation.features",
+    "evaluate": ".evaluation.evaluate",
+    "EvaluationCallback": ".training.evaluation_callback",
+    "FeatureExtractor": ".evaluation.extractors.extractor",
+    "load_extractor": ".evaluation.extractors.loading",
+    "load_generator": ".generators.loading",
+    "open_images": ".data.image_source",
+    "measure_reference": ".evaluation.reference",
+    "load_reference": ".evaluation.reference",
+    "draw_album": ".evaluation.album.album",
     "class_grid": ".pictures.grids",
 }
 _ROOMS = (

@@ -24,7 +24,7 @@ from tinygan_keras.data.fashion_mnist import (
 )
 from tinygan_keras.data.images import to_uint8
 from tinygan_keras.data.teacher_samples import sample_teacher
-from tinygan_keras.evaluation.features import FeatureExtractor
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
 from tinygan_keras.networks.biggan import BigGANDiscriminator, BigGANGenerator

@@ -36,8 +36,8 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..evaluation.album import SEED, draw_album
-    from ..evaluation.extractors import load_extractor
+    from ..evaluation.album.album import SEED, draw_album
+    from ..evaluation.extractors.loading import load_extractor
 
     extractor = flag_values.extractor
     entries = draw_album(

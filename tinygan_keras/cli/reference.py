@@ -36,7 +36,7 @@ def run(flag_values):
             "--real=fashion_mnist --out=fashion_mnist.npz."
         )
     from ..data.image_source import open_images
-    from ..evaluation.extractors import load_extractor
+    from ..evaluation.extractors.loading import load_extractor
     from ..evaluation.reference import measure_reference
 
     extractor = load_extractor(flag_values.extractor, resize=flag_values.resize)

@@ -7,7 +7,7 @@ import os
 
 from ..generators.drawing import LABEL_LAWS, LAW, DrawnImages, draw_labels
 from .environment import environment
-from .extractors import load_extractor
+from .extractors.loading import load_extractor
 from .figures import SETTINGS
 from .reference import ReferenceStatistics
 from .subjects import open_reference, open_subject, open_teacher

@@ -116,7 +116,8 @@ def as_table(results: dict) -> str:
             continue
         best = _best(values, figure.better)
         cells = [
-            figure_text(result["figures"], name) + ("*" if value == best else "")
+            figure_text(result["figures"], name)
+            + ("*" if best is not None and value == best else "")
             for result, value in zip(results.values(), values, strict=True)
         ]
         rows.append((figure.title, *cells))

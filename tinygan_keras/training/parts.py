@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 from ..data import fashion_mnist
 from ..data.image_source import open_images
-from ..evaluation.extractors import load_extractor
-from ..evaluation.features import FeatureExtractor
+from ..evaluation.extractors.extractor import FeatureExtractor
+from ..evaluation.extractors.loading import load_extractor
 from ..generators.loading import load_student
 from ..teachers.hub import HubTeacher
 from ..tinygan import TinyGAN

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..teachers.download import stalled_connections_fail
-from ..teachers.purify import outside
+from ...teachers.download import stalled_connections_fail
+from ...teachers.purify import outside
 from .classifiers import Classifier
 
 NAME = "keras_inception_v3"

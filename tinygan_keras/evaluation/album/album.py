@@ -1,6 +1,6 @@
 """All the pictures of one generator: what it draws, whether it has learned a space, whether it copies.
 
-Scope: inputs, files, and one entry per picture. What a picture needs and shows is `album_pages.py`. What
+Scope: inputs, files, and one entry per picture. What a picture needs and shows is `pages.py`. What
 can't be drawn is said with its reason, never left out in silence.
 """
 
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.image_source import open_images
-from ..generators.loading import load_generator
-from ..generators.sampling import class_numbers
-from ..pictures.files import save_png
-from .album_images import AlbumImages, found_teacher
-from .album_pages import GRID_IMAGES, MAPS, PAGES
-from .extractors import load_extractor
+from ...data.image_source import open_images
+from ...generators.loading import load_generator
+from ...generators.sampling import class_numbers
+from ...pictures.files import save_png
+from ..extractors.loading import load_extractor
+from .images import AlbumImages, found_teacher
+from .pages import GRID_IMAGES, MAPS, PAGES
 
 SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
 _CLASSES = 10  # drawn of many, unless told which

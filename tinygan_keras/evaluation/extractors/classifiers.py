@@ -1,7 +1,7 @@
 """From a SavedModel to one function: images in, features and logits out.
 
 Scope: finding that function in a folder, whatever wrote it, and checking what it takes and returns.
-Batches, rounding and resizing are the matter of `features.py`.
+Batches, rounding and resizing are the matter of `extractor.py`.
 """
 
 import dataclasses
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from ..teachers import download
-from ..teachers.purify import outside
+from ...teachers import download
+from ...teachers.purify import outside
 
 ROLE = "feature extractor"
 _SIGNATURES = ("serving_default", "default")  # as TensorFlow 2 and as TF1 Hub modules call it

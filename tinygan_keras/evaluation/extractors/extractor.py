@@ -1,7 +1,7 @@
 """Runs a frozen classifier over images: the features behind Frechet distances, the logits behind accuracy.
 
 Scope: from images of any origin to the one form that a classifier sees, batch by batch. Which classifiers
-there are is in `extractors.py`, how one is found in a SavedModel in `classifiers.py`; what is computed
+there are is in `loading.py`, how one is found in a SavedModel in `classifiers.py`; what is computed
 from the result is `metrics/`.
 
 Every image is rounded to the 256 levels of uint8 before it is looked at, and before it is resized. Real
@@ -12,7 +12,7 @@ measure storage.
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import to_float, to_uint8
+from ...data.images import to_float, to_uint8
 from . import resizing
 from .classifiers import Classifier, load_folder
 

@@ -6,19 +6,19 @@ shows, or, with None for the picture, why it can't be drawn. How pictures look i
 
 import numpy as np
 
-from ..generators.loading import generate_images
-from ..pictures.canvas import thumbnails, titled
-from ..pictures.charts import MAX_COLOURS, feature_map
-from ..pictures.grids import class_grid, progress_strip
-from ..pictures.interpolation import (
+from ...generators.loading import generate_images
+from ...pictures.canvas import thumbnails, titled
+from ...pictures.charts import MAX_COLOURS, feature_map
+from ...pictures.grids import class_grid, progress_strip
+from ...pictures.interpolation import (
     class_interpolation,
     class_path,
     latent_interpolation,
     spherical_path,
 )
-from ..pictures.neighbours import NeighbourBlock, memorisation_scale, neighbour_picture
-from ..pictures.projection import MIN_TSNE_POINTS
-from .metrics.neighbours import nearest_neighbours
+from ...pictures.neighbours import NeighbourBlock, memorisation_scale, neighbour_picture
+from ...pictures.projection import MIN_TSNE_POINTS
+from ..metrics.neighbours import nearest_neighbours
 
 MAPS = ("pca", "tsne")
 GRID_IMAGES = 8  # of each class

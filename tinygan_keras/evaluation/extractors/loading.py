@@ -7,10 +7,10 @@ import difflib
 import os
 from pathlib import Path
 
-from ..teachers import download
+from ...teachers import download
 from . import keras_inception, resizing
 from .classifiers import ROLE, Classifier, load_folder, load_saved_model
-from .features import FeatureExtractor
+from .extractor import FeatureExtractor
 
 INCEPTION = "inception"
 INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"

@@ -9,8 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..generators.drawing import DrawnImages
-from .subjects import open_teacher
+from ...generators.drawing import DrawnImages
+from ..subjects import open_teacher
 
 MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is quadratic
 _CHUNK = 250
