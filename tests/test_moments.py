@@ -76,6 +76,36 @@ def test_statistics_are_float64_whatever_the_features():
     assert mean.dtype == covariance.dtype == np.float64
 
 
+def test_float32_features_are_right_to_their_own_rounding(block):
+    sample = features(3000, 8, offset=3.0).astype("float32")
+    expected = np.cov(sample.astype("float64"), rowvar=False)
+    deviations = np.sqrt(expected.diagonal())
+    error = (feature_statistics(sample)[1] - expected) / np.outer(deviations, deviations)
+    assert np.abs(error).max() < 2e-7
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e-3, 1e18])
+def test_float32_features_of_any_scale_keep_their_digits(block, scale):
+    sample = features(2000, 4).astype("float32") * np.float32(scale)
+    expected = np.cov(sample.astype("float64"), rowvar=False)
+    assert feature_statistics(sample)[1] == pytest.approx(expected, rel=1e-5)
+
+
+def test_few_float32_rows_leave_the_other_directions_empty():
+    sample = features(30, 40).astype("float32")
+    eigenvalues = np.linalg.eigvalsh(feature_statistics(sample)[1])
+    assert np.abs(eigenvalues[:11]).max() < 1e-13 * eigenvalues[-1]  # rank 29
+
+
+def test_pieces_of_float64_after_float32_lose_nothing(block):
+    first, second = features(100, 3).astype("float32"), features(100, 3, seed=1, offset=1e4)
+    accumulator = StatisticsAccumulator(3)
+    accumulator.update(first)
+    accumulator.update(second)
+    expected = np.cov(np.concatenate([first.astype("float64"), second]), rowvar=False)
+    assert accumulator.statistics()[1] == pytest.approx(expected, rel=1e-7)
+
+
 def test_a_constant_feature_has_no_variance():
     sample = features(100, 3, seed=2)
     sample[:, 1] = 0.1

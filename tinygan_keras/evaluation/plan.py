@@ -10,7 +10,13 @@ from .environment import environment
 from .extractors.loading import load_extractor
 from .figures import SETTINGS
 from .reference import ReferenceStatistics
-from .subjects import open_reference, open_subject, open_teacher
+from .subjects import (
+    is_images,
+    open_generator,
+    open_reference,
+    open_subject_images,
+    open_teacher,
+)
 
 NUM_IMAGES = 10_000
 DEFAULT_TRUNCATION = 0.5  # the paper's, where a generator doesn't say its own
@@ -56,13 +62,17 @@ def make_plan(
     Raises:
         ValueError, FileNotFoundError, OSError: see `evaluate`.
     """
+    images = is_images(generator)
+    # A generator first: a mistyped name should not wait for the extractor and the real images.
+    subject = None if images else open_generator(generator, truncation)
     if isinstance(extractor, (str, os.PathLike)):
         extractor = load_extractor(extractor, resize=resize)
     reference = open_reference(reference, extractor, progress)
     real_names = None if reference is None else reference.class_names
-    subject = open_subject(generator, truncation, real_names)
+    if images:
+        subject = open_subject_images(generator, real_names)
     law = None
-    if not hasattr(subject, "read"):
+    if not images:
         real_labels = None if reference is None else reference.labels
         law, drawn = draw_labels(labels, num_images or NUM_IMAGES, subject, real_labels, seed)
         truncation = truncation or subject.truncation or DEFAULT_TRUNCATION

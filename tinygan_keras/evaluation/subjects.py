@@ -15,24 +15,43 @@ from .reference import (
 )
 
 
-def open_subject(subject, truncation=None, class_names=None):
-    """Returns an image source, or a `LoadedGenerator`.
+def is_images(subject) -> bool:
+    """Whether it is a set of images, or the path of one, rather than a generator."""
+    if not isinstance(subject, (str, os.PathLike)):
+        return hasattr(subject, "read")
+    path = Path(subject)
+    if path.suffix == ".npz":
+        return True
+    models = ("saved_model.pb", "saved_model.pbtxt", "student.keras")
+    if not path.is_dir() or any((path / name).exists() for name in models):
+        return False
+    entries = (entry for pattern in ("*", "*/*") for entry in path.glob(pattern))
+    return any(entry.suffix.lower() in SUFFIXES for entry in entries)
+
+
+def open_subject_images(subject, class_names=None):
+    """Opens a set of images.
 
     Args:
-        subject: See `evaluate`: a path or handle, a Keras model, a generator, or an image source.
-        truncation: Handed to a teacher, whose statistics depend on it.
+        subject: A path, or an image source.
         class_names: Name per label of the real images, by which sub-folders get their labels.
+    """
+    return subject if hasattr(subject, "read") else open_images(subject, class_names)
+
+
+def open_generator(generator, truncation=None):
+    """Opens a generator.
+
+    Args:
+        generator: A path or handle, a Keras model, a `HubTeacher`, or a `LoadedGenerator`.
+        truncation: Handed to a teacher, whose statistics depend on it.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError, FileNotFoundError: it is none of these.
     """
-    if isinstance(subject, (str, os.PathLike)):
-        if _holds_images(subject):
-            return open_images(subject, class_names)
-        return load_generator(subject, truncation)
-    if hasattr(subject, "read"):
-        return subject
-    return as_generator(subject)
+    if isinstance(generator, (str, os.PathLike)):
+        return load_generator(generator, truncation)
+    return as_generator(generator)
 
 
 def open_teacher(teacher, subject) -> DrawnImages | None:
@@ -48,7 +67,7 @@ def open_teacher(teacher, subject) -> DrawnImages | None:
             f"Got a teacher and the images {subject.name}. Expected a generator: a comparison needs "
             "the latents behind the images. Leave the teacher out."
         )
-    teacher = open_subject(teacher, subject.truncation)
+    teacher = open_generator(teacher, subject.truncation)
     student = subject.generator
     for name in ("latent_dim", "image_size", "num_classes"):
         ours, theirs = getattr(student, name), getattr(teacher, name, None)
@@ -69,15 +88,3 @@ def open_reference(reference, extractor, progress=True) -> ReferenceStatistics |
             return load_reference(reference)
         reference = open_images(reference)
     return cached_reference(reference, extractor, progress=progress)
-
-
-def _holds_images(path) -> bool:
-    """Whether a path is a folder or archive of images rather than of a model."""
-    path = Path(path)
-    if path.suffix == ".npz":
-        return True
-    models = ("saved_model.pb", "saved_model.pbtxt", "student.keras")
-    if not path.is_dir() or any((path / name).exists() for name in models):
-        return False
-    entries = (entry for pattern in ("*", "*/*") for entry in path.glob(pattern))
-    return any(entry.suffix.lower() in SUFFIXES for entry in entries)

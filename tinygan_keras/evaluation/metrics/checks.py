@@ -27,8 +27,8 @@ def feature_rows(features, minimum=1, width=None, name="features", first_row=0) 
         dimension = "F" if width is None else width
         rows = f"at least {minimum} row{'s' * (minimum != 1)}"
         raise ValueError(
-            f"Got {name} of shape {features.shape}. Expected (N, {dimension}) with {rows}, one "
-            "feature vector per image, all taken with the same feature extractor."
+            f"Got {name} of shape {features.shape}. Expected (N, {dimension}) with {rows}, one row "
+            "per image, all taken with the same feature extractor."
         )
     if features.dtype.kind not in "fiu":
         raise ValueError(f"Got {name} of type {features.dtype}. Expected real numbers.")

@@ -1,18 +1,25 @@
-"""Mean and covariance of feature vectors that come in pieces: what the Frechet distance is made of."""
+"""Mean and covariance of feature vectors that come in pieces: what the Frechet distance is made of.
+
+Sums are float64. Products of blocks are float32 where the features are, which takes half the time: an
+entry of the correlation matrix is then right to about 1e-8, less than it owes to the rounding of the
+features themselves. The first `2 F` rows are multiplied in float64 all the same, since rounding would
+fill up the directions in which few rows don't vary.
+"""
 
 import numpy as np
 
 from .checks import feature_rows
 
-_BLOCK = 4096  # rows that are converted to float64 and multiplied together
+_BLOCK = 4096  # rows that are multiplied together
+_SAFE_DEVIATIONS = 1e-12, 1e12  # squares of others come near the limits of float32
 
 
 class StatisticsAccumulator:
-    """Mean and unbiased covariance of feature vectors that come in pieces, in float64.
+    """Mean and unbiased covariance of feature vectors that come in pieces.
 
     Blocks of fixed size are merged by the update of Chan et al., so a large common offset costs no
     digits, and the result doesn't depend on how the rows are cut into pieces. Memory is that of a few
-    `[F, F]` matrices and one block, whatever the number of rows.
+    `[F, F]` matrices and two blocks, whatever the number of rows.
 
     Args:
         feature_dim: F.
@@ -33,7 +40,7 @@ class StatisticsAccumulator:
         self.feature_dim = feature_dim
         self.count = 0
         # One row more than a block: it carries the distance between the means.
-        self._block = np.empty((_BLOCK + 1, feature_dim))
+        self._block = np.empty((_BLOCK + 1, feature_dim), "float32")
         self._mean = np.zeros(feature_dim)
         self._scatter = np.zeros((feature_dim, feature_dim))
 
@@ -44,6 +51,11 @@ class StatisticsAccumulator:
             ValueError: another width, or a value that is not finite. No row is taken in then.
         """
         rows = feature_rows(features, 0, self.feature_dim, first_row=self.count)
+        # Float64, and integers, which float32 can't hold all.
+        if len(rows) and self._block.dtype != np.result_type(self._block, rows):
+            former, filled = self._block, self.count % _BLOCK
+            self._block = np.empty(former.shape)
+            self._block[:filled] = former[:filled]
         while len(rows):
             filled = self.count % _BLOCK
             taken = rows[: _BLOCK - filled]
@@ -77,22 +89,31 @@ class StatisticsAccumulator:
 
 def _merge(block, rows, mean, scatter, count):
     """Adds `rows` rows to the statistics of `count` earlier ones, in place; uses up `block`."""
-    block_mean = block[:rows].mean(axis=0)
-    block[:rows] -= block_mean
+    block_mean = block[:rows].mean(axis=0, dtype="float64")
     shift = block_mean - mean
     total = count + rows
+    centred = np.empty_like(block, "float64") if _needs_float64(scatter, count) else block
+    np.subtract(block[:rows], block_mean, out=centred[:rows], casting="same_kind")
     # As a row of its own the shift between the means costs no further F x F matrix.
-    block[rows] = shift * np.sqrt(count * (rows / total))
-    centred = block[: rows + 1]
+    centred[rows] = shift * np.sqrt(count * (rows / total))
+    centred = centred[: rows + 1]
     scatter += centred.T @ centred
     mean += shift * (rows / total)
+
+
+def _needs_float64(scatter, count) -> bool:
+    if count < 2 * len(scatter):
+        return True
+    deviations = np.sqrt(scatter.diagonal() / count)
+    low, high = _SAFE_DEVIATIONS
+    return bool(((deviations > 0) & (deviations < low) | (deviations > high)).any())
 
 
 def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
     """Mean and unbiased covariance of feature vectors, block by block.
 
     Args:
-        features: Float `[N, F]` of any precision, N at least 2.
+        features: Float `[N, F]`, N at least 2. In float64 everything is.
 
     Returns:
         Mean float64 `[F]` and covariance float64 `[F, F]` (divided by N - 1).
