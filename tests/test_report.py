@@ -114,5 +114,10 @@ def test_markdown_says_how_the_figures_were_made(report, tmp_path):
         assert line in markdown.splitlines() or f"{line}" in markdown, line
 
 
+def test_markdown_shows_the_notes(report):
+    markdown = as_markdown({**report, "config": {}, "notes": ["Too few images."]})
+    assert "## What the figures can't say\n\n- Too few images.\n" in markdown
+
+
 def test_report_without_figures_is_a_page_too():
     assert as_markdown({"seed": 1}) == "# Distillation report\n\n## Run\n\n- seed: 1\n"

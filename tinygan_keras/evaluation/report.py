@@ -28,7 +28,7 @@ def write_report(report: dict, folder) -> Path:
     Args:
         report: Nested dict. Known keys: `teacher`, `student` and optionally `reference_student`, each a
             dict of `COSTS` and of `record.FIGURES`; `seconds`, `seed`, `git_commit`, `versions`, `protocol`,
-            `config`. Others are written too. NumPy numbers, paths, tuples and `ConfigDict`s are
+            `notes`, `config`. Others are written too. NumPy numbers, paths, tuples and `ConfigDict`s are
             converted; numbers that are not finite become null, since JSON has no word for them.
         folder: Made if missing.
 
@@ -52,11 +52,12 @@ def write_report(report: dict, folder) -> Path:
 
 def as_markdown(report: dict) -> str:
     """The report as a page: the table of figures, then how they were made."""
-    named = {*COLUMNS, "protocol", "config", "versions"}
+    named = {*COLUMNS, "protocol", "config", "versions", "notes"}
     run = {key: value for key, value in report.items() if key not in named}
     sections = [
         "# Distillation report",
         _figures(report),
+        _notes(report.get("notes")),
         _listing("Protocol", report.get("protocol")),
         _listing("Run", run),
         _listing("Versions", report.get("versions")),
@@ -90,6 +91,12 @@ def _cell(figures, name, teacher) -> str:
         text = figure_text(figures, name)
     known = name in _RATIOS and teacher and teacher.get(name)
     return f"{text} ({value / teacher[name]:.3g})" if known else text
+
+
+def _notes(notes) -> str:
+    if not notes:
+        return ""
+    return "\n".join(["## What the figures can't say", "", *(f"- {note}" for note in notes)])
 
 
 def _listing(title, values) -> str:

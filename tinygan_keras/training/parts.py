@@ -6,7 +6,7 @@ from ..data import fashion_mnist
 from ..data.image_source import open_images
 from ..evaluation.extractors.extractor import FeatureExtractor
 from ..evaluation.extractors.loading import load_extractor
-from ..generators.loading import load_student
+from ..generators.loading import LoadedGenerator, load_generator
 from ..teachers.hub import HubTeacher
 from ..tinygan import TinyGAN
 from .build import build_model
@@ -20,7 +20,7 @@ class Parts(NamedTuple):
     real: fashion_mnist.LabelledImages | None  # to train with
     judged_against: Any  # an image source, to measure distances to; or None
     extractor: FeatureExtractor | None
-    reference: Any  # a finished student, or None
+    reference: LoadedGenerator | None  # a finished student
     model: TinyGAN
     class_names: tuple
 
@@ -39,7 +39,7 @@ def prepare(config) -> Parts:
     if real is not None:
         judged_against = open_images(config.data_subset or config.data, fashion_mnist.CLASS_NAMES)
     extractor = load_extractor(config.extractor) if config.extractor else None
-    reference = load_student(config.reference_student) if config.reference_student else None
+    reference = load_generator(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
     with strategy.scope():
         model = build_model(config, synchronized=strategy.num_replicas_in_sync > 1)

@@ -31,15 +31,16 @@ def summarize(parts, config, folder) -> dict:
     student = _as_generator(parts, config)
     report["student"] = _costs(student, parts.model.student)
     if parts.extractor is not None:
-        result = _evaluate(parts, config, student, folder.evaluation)
+        result = _evaluate(parts, config, student, parts.teacher, folder.evaluation)
         report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
     if parts.reference is not None:
-        reference = as_generator(parts.reference)
-        report["reference_student"] = _costs(reference, parts.reference)
+        report["reference_student"] = _costs(parts.reference, parts.reference)
         if parts.extractor is not None:
-            report["reference_student"] |= _evaluate(parts, config, reference)["figures"]
+            # Without the teacher, whose images take the longest.
+            result = _evaluate(parts, config, parts.reference, teacher=None)
+            report["reference_student"] |= result["figures"]
     return {
         **report,
         "steps": int(keras.ops.convert_to_numpy(parts.model.step)),
@@ -93,7 +94,7 @@ def _as_generator(parts, config):
     )
 
 
-def _evaluate(parts, config, generator, folder=None) -> dict:
+def _evaluate(parts, config, generator, teacher, folder=None) -> dict:
     print(f"Evaluating {generator.source}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the report holds them
@@ -101,7 +102,7 @@ def _evaluate(parts, config, generator, folder=None) -> dict:
             generator,
             parts.extractor,
             reference=parts.judged_against,
-            teacher=parts.teacher,
+            teacher=teacher,
             num_images=config.evaluation_images,
             truncation=config.truncation,
             seed=config.sample_seed,
