@@ -154,7 +154,7 @@ def test_everything_a_figure_depends_on_is_in_the_protocol(extractor, real, resu
     assert protocol["real_images"] == 300
     assert protocol["labels"] == "those of the real images, shuffled"
     assert protocol["truncation"] == 0.8
-    assert protocol["weights"] == "exponential moving average, decay 0.9"
+    assert protocol["weights"] == "exponential moving average"
     assert protocol["range"] == "[-1, 1], rounded to uint8"
     assert "none" in protocol["resize"]
     assert protocol["versions"]["tensorflow"] == tf.__version__

@@ -71,7 +71,7 @@ def test_every_form_draws_the_same_images_and_knows_its_run(student, run, place,
     assert (generator.latent_dim, generator.num_classes, generator.image_size) == (6, 3, 8)
     assert generator.class_names == NAMES
     assert generator.truncation == 0.25
-    assert generator.weights == "exponential moving average, decay 0.998"
+    assert generator.weights == "exponential moving average"
     assert generator.teacher == "teachers/mine"
     trainable = sum(int(np.prod(v.shape)) for v in student.trainable_variables)
     assert generator.parameters == trainable
@@ -107,7 +107,7 @@ def test_other_files_of_a_run_may_hold_other_weights(run):
 def test_run_without_averaging_says_so(run, tmp_path):
     shutil.copy(run / "student.keras", tmp_path)
     (tmp_path / "config.json").write_text('{"ema_decay": 0}')
-    assert load_generator(tmp_path).weights == "last step, not averaged"
+    assert load_generator(tmp_path).weights == "last step"
 
 
 def test_hash_is_that_of_weights_and_config_not_of_the_file(student, run, tmp_path):

@@ -11,9 +11,12 @@ from PIL import Image
 from run_fixtures import LATENT_DIM, tiny_config
 
 from tinygan_keras.data import fashion_mnist
-from tinygan_keras.generators.loading import load_student
+from tinygan_keras.evaluation.evaluate import evaluate
+from tinygan_keras.evaluation.record import read_evaluation
+from tinygan_keras.generators.loading import load_generator, load_student
 from tinygan_keras.training import run, summary
 from tinygan_keras.training.run import distill
+from tinygan_keras.training.run_folder import evaluation_settings
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -134,6 +137,51 @@ def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path,
         np.testing.assert_allclose(resumed, expected, atol=1e-5)
 
 
+def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp_path):
+    workdir, report = finished
+    settings = evaluation_settings(workdir)
+    result = evaluate(
+        workdir,
+        settings["extractor"],
+        reference=settings["real"],
+        teacher=settings["teacher"],
+        num_images=settings["num_images"],
+        seed=settings["seed"],
+        progress=False,
+    )
+    written = read_evaluation(workdir)
+    assert result["figures"] == written["figures"]
+    assert result["protocol"] == written["protocol"] == report["protocol"]
+    assert result["generator"]["content_hash"] == written["generator"]["content_hash"]
+    assert written["figures"].items() <= report["student"].items()
+
+
+def test_students_are_evaluated_during_training(config, tmp_path):
+    config.update({"evaluate_every": 1, "training_evaluation_images": 20})
+    distill(config, tmp_path)
+    header, *rows = (tmp_path / "history.csv").read_text().splitlines()
+    distances = [row.split(",")[header.split(",").index("val_frechet_distance")] for row in rows]
+    best = json.loads((tmp_path / "best" / "best.json").read_text())
+    assert best["value"] == pytest.approx(min(map(float, distances)))
+    assert load_generator(tmp_path / "best" / "best_student.keras").class_names
+    assert list(tmp_path.glob("tensorboard/evaluation/events*"))
+
+
+def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, tmp_path, monkeypatch):
+    config.update({"evaluate_every": 1, "patience": 2, "steps": 12})
+    unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": []}
+    monkeypatch.setattr(summary, "evaluate", lambda *a, **k: unchanging | {"teacher": unchanging})
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "summarize", stop)
+        distill(config, tmp_path)
+    report = distill(config, tmp_path)
+    assert report["steps"] == 6  # of 12: the first epoch and two that were not better
+
+
 def test_finished_run_is_left_as_it_is(finished, config, capsys):
     workdir, report = finished
     before = files_of(workdir)
@@ -193,6 +241,9 @@ def test_unwritable_workdir_is_refused_first(config, tmp_path):
         ({"data_subset": "no/such/file.npz"}, "no/such/file.npz"),
         ({"reference_student": "no/such/folder"}, "no/such/folder"),
         ({"steps": 0}, "steps=0"),
+        ({"evaluate_every": 1, "monitor": "frechet"}, "Expected one of frechet_distance"),
+        ({"evaluate_every": 1, "extractor": ""}, "no extractor"),
+        ({"patience": 3}, "evaluate_every=0"),
     ],
 )
 def test_mistakes_are_told_before_training_and_leave_nothing(

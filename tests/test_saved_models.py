@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
+from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
 from tinygan_keras.generators.loading import load_student
@@ -81,3 +82,26 @@ def test_committed_reports_belong_to_these_models_and_keep_their_promise(
     ratio = report["student"]["frechet_distance"] / report["teacher"]["frechet_distance"]
     assert ratio <= limit
     assert 16 * report["student"]["parameters"] <= report["teacher"]["parameters"]
+
+
+def test_golden_figures_of_the_committed_student(repository, monkeypatch, tmp_path):
+    """A change of any metric, of the latents, labels or rounding, shows here.
+
+    Measured on two CPU cores; convolutions differ in their last digits from machine to machine.
+    """
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    models = repository / "saved_models"
+    with pytest.warns(UserWarning, match="images in the smallest class"):
+        result = evaluate(
+            models / "tinygan_fashion_32",
+            models / "fashion_classifier",
+            reference=repository / "experiments/fashion_mnist/data/fashion_mnist_10k.npz",
+            teacher=models / "biggan_fashion_32",
+            num_images=500,
+            progress=False,
+        )
+    assert result["figures"] == pytest.approx(GOLDEN_STUDENT, rel=1e-3)
+    teachers = result["teacher"]["figures"]
+    assert {name: teachers[name] for name in GOLDEN_TEACHER} == pytest.approx(
+        GOLDEN_TEACHER, rel=1e-3
+    )

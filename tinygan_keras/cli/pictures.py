@@ -1,8 +1,10 @@
 """tinygan pictures: draws what a generator can and can't do, for people to look at.
 
-    tinygan pictures --model=runs/mine --out=pictures
-    tinygan pictures --model=runs/mine --extractor=saved_models/fashion_classifier --real=fashion_mnist
+    tinygan pictures --model=runs/mine
+    tinygan pictures --model=saved_models/biggan_fashion_32 --extractor=saved_models/fashion_classifier \\
+        --real=fashion_mnist --map=tsne --out=pictures
 
+For a run, teacher, extractor and real images are those of its config, and the pictures go into its folder.
 Class grid (the teacher above the student), interpolations in z and between classes; with a feature
 extractor and real images also the nearest real neighbours of generated images, and a map of features.
 """
@@ -21,12 +23,17 @@ def define_flags(flag_values, arguments):
         "auto",
         "Folder or TensorFlow Hub handle; 'none'; 'auto': the run's own, if it is on this machine.",
     )
-    define(flags.DEFINE_string, "extractor", None, "Feature extractor: a SavedModel, or a name.")
+    define(flags.DEFINE_string, "extractor", None, "SavedModel, or a name; default: the run's.")
     define(
         flags.DEFINE_string, "resize", None, "Kernel that brings images to the extractor's size."
     )
-    define(flags.DEFINE_string, "real", None, "Real images: fashion_mnist, a folder, or an .npz.")
-    define(flags.DEFINE_string, "out", "pictures", "Folder for the pictures.")
+    define(
+        flags.DEFINE_string,
+        "real",
+        None,
+        "fashion_mnist, a folder, or an .npz; default: the run's.",
+    )
+    define(flags.DEFINE_string, "out", None, "Default: pictures/, of a run in its folder.")
     define(flags.DEFINE_list, "classes", [], "By number or name; none: all, or ten of many.")
     define(flags.DEFINE_integer, "per_class", 100, "Images drawn of each for neighbours and map.")
     define(flags.DEFINE_string, "map", "pca", "pca or tsne.")
@@ -38,14 +45,17 @@ def run(flag_values):
     _check(flag_values)
     from ..evaluation.album.album import SEED, draw_album
     from ..evaluation.extractors.loading import load_extractor
+    from ..training.run_folder import evaluation_settings
 
-    extractor = flag_values.extractor
+    run = evaluation_settings(flag_values.model)
+    extractor = flag_values.extractor or run.get("extractor")
+    out = flag_values.out or run.get("pictures", "pictures")
     entries = draw_album(
         flag_values.model,
-        flag_values.out,
+        out,
         teacher=None if flag_values.teacher == "none" else flag_values.teacher,
         extractor=load_extractor(extractor, resize=flag_values.resize) if extractor else None,
-        real=flag_values.real,
+        real=flag_values.real or run.get("real"),
         classes=flag_values.classes,
         per_class=flag_values.per_class,
         map_method=flag_values.map,
@@ -55,7 +65,7 @@ def run(flag_values):
         progress=True,
     )
     drawn = sum(entry.path is not None for entry in entries)
-    print(f"{drawn} of {len(entries)} pictures: {flag_values.out}")
+    print(f"{drawn} of {len(entries)} pictures: {out}")
 
 
 def _tell(entry):

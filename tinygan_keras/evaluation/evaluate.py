@@ -57,7 +57,7 @@ def evaluate(
         progress: Show progress bars.
 
     Returns:
-        A dict: `figures` (scalars by name, see `record.FIGURES`), `classes` (one dict per class),
+        A dict: `figures` (scalars by name, see `figure_table.py`), `classes` (one dict per class),
         `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
         and `teacher` (identities), `seconds`, `environment`.
 

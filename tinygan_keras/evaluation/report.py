@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from ..files import plain, replace_file
-from .record import FIGURES, figure_text
+from .figure_table import FIGURES
+from .record import figure_text
 
 COLUMNS = {
     "teacher": "teacher",

@@ -32,8 +32,7 @@ class LoadedGenerator:
         source: What it was loaded from, as given.
         form: "run folder", "keras file", "saved model", "teacher" or "keras model" (in memory).
         content_hash: SHA-256 (hex) of graph or config and of weights; it names the generator.
-        weights: Which weights of the training these are, such as "exponential moving average, decay
-            0.999".
+        weights: Which weights of the training these are: "exponential moving average" or "last step".
         parameters: int, what training changes by gradient.
         teacher: Handle of the teacher it was distilled from.
         mix: Callable from latents and class weights float32 `[B, num_classes]` to images; None for an

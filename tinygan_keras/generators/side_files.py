@@ -46,7 +46,7 @@ def which_weights(config: dict, path=None) -> str | None:
     if decay is None or (path is not None and path.is_file() and path.name != STUDENT_FILE):
         return None
     # A run saves the averaged student, which is the trained one where nothing is averaged.
-    return f"exponential moving average, decay {decay:g}" if decay else "last step, not averaged"
+    return "exponential moving average" if decay else "last step"
 
 
 def _beside(path: Path, name):

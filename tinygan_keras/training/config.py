@@ -11,6 +11,7 @@ import difflib
 
 from ml_collections import ConfigDict, config_dict
 
+from ..evaluation.figure_table import MONITORS
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 DATA_SETS = ("fashion_mnist", "none")
@@ -158,6 +159,7 @@ _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
     "data": DATA_SETS,
+    "monitor": MONITORS,
     "devices": ("auto", "one", "mirrored"),
     "jit_compile": ("auto", "on", "off"),
     "dtype_policy": ("float32", "mixed_bfloat16"),

@@ -32,6 +32,7 @@ class RunFolder:
         self.moving_picture = self.path / "training.gif"
         self.best = self.path / "best"
         self.evaluation = self.path / "evaluation"
+        self.pictures = self.path / "pictures"
         self.report = self.path / "report.json"
         self.readable_report = self.path / "report.md"
 
@@ -83,26 +84,39 @@ class RunFolder:
 
 
 def evaluation_settings(path) -> dict:
-    """What an evaluation of a run takes from it, so that it repeats the one at the end of the run.
+    """What an evaluation takes from a run, so that it repeats the one at the end of the run.
 
-    `extractor`, `real`, `teacher`, `num_images`, `seed`, and `out`, its folder.
+    Paths of a config are relative to where the run was started, which was at or above its folder.
 
     Args:
-        path: Anything that can be evaluated; for what isn't a run folder nothing is known.
+        path: Anything that can be evaluated; of what isn't a run folder nothing is known.
+
+    Returns:
+        `extractor`, `real`, `teacher`, `num_images`, `seed`, and the folders `out` of the evaluation and
+        `pictures`.
     """
     folder = RunFolder(path)
-    if not folder.config.is_file():
+    if not folder.config.is_file() or not folder.student.is_file():
         return {}
     config = json.loads(folder.config.read_text())
     real = config.get("data_subset") or config.get("data")
     return {
-        "extractor": config.get("extractor") or None,
-        "real": None if real == "none" else real,
-        "teacher": config.get("teacher"),
+        "extractor": _located(config.get("extractor"), folder.path),
+        "real": _located(None if real == "none" else real, folder.path),
+        "teacher": _located(config.get("teacher"), folder.path),
         "num_images": config.get("evaluation_images"),
         "seed": config.get("sample_seed"),
         "out": str(folder.evaluation),
+        "pictures": str(folder.pictures),
     }
+
+
+def _located(name: str | None, folder: Path) -> str | None:
+    """A path of a config as seen from here; a name that is no path, or isn't found, as it is."""
+    if not name or "://" in name:
+        return name or None
+    places = (Path(), *folder.resolve().parents)
+    return next((str(place / name) for place in places if (place / name).exists()), name)
 
 
 def discard(path: Path):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from ..evaluation.cost import images_per_second, multiply_adds, parameters
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
-from ..evaluation.record import FIGURES
+from ..evaluation.figure_table import FIGURES
 from ..evaluation.subjects import open_reference
 from ..generators.loading import as_generator
 from ..generators.side_files import which_weights

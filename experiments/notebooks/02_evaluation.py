@@ -1,0 +1,114 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How good is a student?
+#
+# One number says little about a generator, and two numbers compare only if they were measured in the same
+# way. `tg.evaluate` gives the usual figures together with everything that moves them: the **protocol**.
+#
+# Install with `pip install -e '.[notebook]'` in a clone of the repository. This notebook is generated from
+# `02_evaluation.py`; edit that.
+
+# %%
+import os
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+import tinygan_keras as tg
+from tinygan_keras.evaluation.record import as_table, beside_teacher, compare
+
+DEBUG = "TINYGAN_DEBUG" in os.environ  # seconds instead of two minutes
+IMAGES = 300 if DEBUG else 10_000
+
+root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "saved_models").is_dir())
+extractor = tg.load_extractor(root / "saved_models/fashion_classifier")
+real = tg.open_images(root / "experiments/fashion_mnist/data/fashion_mnist_10k.npz")
+
+# %% [markdown]
+# ## Student beside teacher
+#
+# Both draw from the same latents and labels. The real images are looked at once; their statistics are kept
+# in Keras' home folder and read from there the next time. For ImageNet, write
+# `tg.load_extractor("inception")` and a folder of images.
+
+# %%
+result = tg.evaluate(
+    root / "saved_models/tinygan_fashion_32",
+    extractor,
+    reference=real,
+    teacher=root / "saved_models/biggan_fashion_32",
+    num_images=IMAGES,
+)
+print(as_table(beside_teacher(result, "student")))
+
+# %% [markdown]
+# Low is good for distances, high for the others. "Two halves of the real images" is what a perfect
+# generator would get. A small precision means images that look like nothing real; a small recall, real
+# images that nothing generated looks like. What the figures can't say is in the notes:
+
+# %%
+result["notes"]
+
+# %% [markdown]
+# ## The protocol
+#
+# Change one line of it and the figures move. Evaluations with different protocols are not compared:
+
+# %%
+result["protocol"]
+
+# %%
+fewer = tg.evaluate(
+    root / "saved_models/tinygan_fashion_32", extractor, reference=real, num_images=IMAGES // 2
+)
+try:
+    print(compare({"all": result, "half": fewer}))
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# ## Pictures
+#
+# Is anything memorised? What lies between two classes? Where are the images that the student never draws?
+
+# %%
+entries = tg.draw_album(
+    root / "saved_models/tinygan_fashion_32",
+    root / "runs/album",
+    teacher=root / "saved_models/biggan_fashion_32",
+    extractor=extractor,
+    real=real,
+    per_class=10 if DEBUG else 100,
+)
+for entry in entries:
+    picture = np.asarray(Image.open(entry.path))
+    plt.figure(figsize=(14, 14 * picture.shape[0] / picture.shape[1]))
+    plt.imshow(picture)
+    plt.axis("off")
+    plt.show()
+
+# %% [markdown]
+# ## While training
+#
+# The same figures after every few epochs, the best student kept, and an end when nothing gets better:
+#
+# ```python
+# def figures(student):
+#     return tg.evaluate(student, extractor, reference=real, num_images=2000, truncation=1.0)["figures"]
+#
+# best = tg.EvaluationCallback(figures, every=5, folder="runs/best", patience=4)
+# model.fit(batches, epochs=100, steps_per_epoch=150, callbacks=[best])
+# ```
