@@ -14,6 +14,35 @@ from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.latents import sample_latents
 
 COUNT = 300
+GOLDEN_STUDENT = {
+    "frechet_distance": 1.792790,
+    "frechet_floor": 0.0733181,
+    "kernel_distance": 0.00465438,
+    "kernel_distance_error": 0.00538197,
+    "precision": 0.938,
+    "recall": 0.3477,
+    "density": 1.1044,
+    "coverage": 0.15,
+    "inception_score": 7.218599,
+    "inception_score_deviation": 0.565001,
+    "intra_class_frechet": 4.363085,
+    "intra_class_frechet_deviation": 1.665709,
+    "label_accuracy": 0.894,
+    "frechet_to_teacher": 0.1809895,
+    "teacher_l1": 0.04119383,
+    "teacher_psnr": 26.950795,
+    "teacher_ssim": 0.9267507,
+    "teacher_feature_distance": 0.9962452,
+}
+GOLDEN_TEACHER = {
+    "frechet_distance": 1.571494,
+    "intra_class_frechet": 4.096314,
+    "kernel_distance": 0.00166823,
+    "inception_score": 7.251055,
+    "precision": 0.922,
+    "recall": 0.4044,
+    "label_accuracy": 0.888,
+}
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +129,13 @@ def test_golden_figures_of_the_committed_student(repository, monkeypatch, tmp_pa
             num_images=500,
             progress=False,
         )
-    assert result["figures"] == pytest.approx(GOLDEN_STUDENT, rel=1e-3)
-    teachers = result["teacher"]["figures"]
-    assert {name: teachers[name] for name in GOLDEN_TEACHER} == pytest.approx(
-        GOLDEN_TEACHER, rel=1e-3
-    )
+    assert result["figures"].keys() == GOLDEN_STUDENT.keys()
+    for found, golden in (
+        (result["figures"], GOLDEN_STUDENT),
+        (result["teacher"]["figures"], GOLDEN_TEACHER),
+    ):
+        for name, value in golden.items():
+            counted = name in ("precision", "recall", "density", "coverage", "label_accuracy")
+            # One image of 500 that falls on the other side is 0.002.
+            near = {"abs": 0.005} if counted else {"rel": 1e-3, "abs": 1e-5}
+            assert found[name] == pytest.approx(value, **near), name
