@@ -19,6 +19,7 @@ from tinygan_keras.evaluation.record import as_table, compare, read_evaluation
 from tinygan_keras.generators.drawing import DrawnImages
 from tinygan_keras.generators.loading import load_generator
 from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.teachers.hub import HubTeacher
 
 COUNT = 520  # two blocks of 250 and a rest
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -182,12 +183,13 @@ def test_evaluations_made_alike_stand_side_by_side(folder, extractor, real, resu
 
 
 def test_a_teacher_equals_itself(folder, extractor, real):
-    figures = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
-    figures = figures["figures"]
+    result = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    figures, notes = result["figures"], result["notes"]
     assert figures["teacher_l1"] == 0.0
     assert figures["teacher_ssim"] == pytest.approx(1.0)
     assert figures["frechet_to_teacher"] == pytest.approx(0.0, abs=1e-9)
-    assert figures["teacher_psnr"] == np.inf
+    assert "teacher_psnr" not in figures
+    assert any("520 of 520 images equal the teacher's" in note for note in notes)
 
 
 def test_the_teacher_is_measured_in_the_same_pass(folder, extractor, real, result):
@@ -215,9 +217,9 @@ def test_a_folder_of_images_is_evaluated_without_latents(folder, extractor, real
     assert found["protocol"]["generated_images"] == 24
     assert found["protocol"]["truncation"] is None
     assert any("Fewer than two generated images of 8 classes" in note for note in found["notes"])
-    with pytest.raises(ValueError, match="num_images=10 for a set of 24"):
+    with pytest.raises(ValueError, match="num_images=10 and a set of images"):
         evaluate(tmp_path, extractor, reference=real, num_images=10, progress=False)
-    with pytest.raises(ValueError, match="needs the latents"):
+    with pytest.raises(ValueError, match="latents behind them"):
         evaluate(tmp_path, extractor, teacher=folder / "teacher", progress=False)
 
 
@@ -263,6 +265,97 @@ def test_a_class_that_is_missing_among_the_real_images_is_named(folder, extracto
     assert any(note in line for line in found["notes"])
     assert "frechet_distance" not in found["classes"][4]
     assert "label_accuracy" in found["classes"][4]
+
+
+def test_real_labels_follow_the_names_of_their_classes(folder, extractor, real, result):
+    order = np.random.default_rng(1).permutation(NUM_CLASSES)
+    names = [f"class {label}" for label in order]  # label k of the real images is class order[k]
+    images = real.read(0, 300)
+    shuffled = ArrayImages(images, np.argsort(order)[real.labels], tuple(names), "shades")
+    found = evaluated(folder, extractor, real, reference=shuffled)
+    assert found["figures"] == pytest.approx(result["figures"])
+    with pytest.raises(ValueError, match="of the class 'cat 0'"):
+        cats = tuple(f"cat {label}" for label in range(NUM_CLASSES))
+        evaluated(folder, extractor, real, reference=ArrayImages(images, real.labels, cats))
+
+
+def test_nameless_real_images_are_matched_by_number_and_said_so(result):
+    (note,) = [note for note in result["notes"] if "no class names" in note]
+    assert "0 is class 0" in note
+
+
+def test_classes_that_are_never_drawn_are_named(folder, extractor, real):
+    kept = real.labels != 4
+    fewer = ArrayImages(real.read(0, 300)[kept], real.labels[kept], None, "shades")
+    found = evaluated(folder, extractor, fewer, reference=fewer)
+    assert any("No image is drawn of 1 of 10 classes (class 4)" in n for n in found["notes"])
+
+
+def test_warnings_about_real_images_are_notes(folder, extractor, real):
+    warned = ArrayImages(real.read(0, 300), real.labels, None, "shades", ("They are gray.",))
+    found = evaluated(folder, extractor, real, reference=warned, num_images=20)
+    assert "They are gray." in found["notes"]
+
+
+def test_a_teacher_in_memory_keeps_its_truncation(folder, extractor, real):
+    teacher = HubTeacher(folder / "teacher", truncation=0.3)
+    with pytest.raises(ValueError, match=r"draws at truncation 0.3, and latents of truncation 0.8"):
+        evaluate(folder / "run", extractor, teacher=teacher, num_images=20, progress=False)
+    with pytest.raises(ValueError, match=r"truncation=3"):
+        evaluate(folder / "run", extractor, truncation=3.0, num_images=20, progress=False)
+
+
+def test_an_assumed_truncation_is_said(folder, extractor):
+    student = keras.saving.load_model(folder / "run" / "student.keras")
+    found = evaluate(student, extractor, num_images=20, progress=False)
+    assert found["protocol"]["truncation"] == 0.5
+    assert any("0.5 is assumed" in note for note in found["notes"])
+
+
+def test_no_label_accuracy_from_a_classifier_of_other_classes(folder, extractor):
+    student = StudentGenerator.from_preset("tinygan_fashion_32", **TINY_STUDENT, num_classes=7)
+    found = evaluate(student, extractor, num_images=20, truncation=1.0, progress=False)
+    assert "label_accuracy" not in found["figures"]
+    assert any("7 classes, the extractor's logits 10" in note for note in found["notes"])
+
+
+def test_a_classifier_learns_from_the_generated_images(
+    folder, extractor, real, tmp_path, monkeypatch
+):
+    seen = {}
+
+    def score(images, labels, test_images, test_labels, num_classes, **options):
+        seen.update(images=images, labels=labels, test=test_labels, classes=num_classes)
+        known = ("epochs", "train_images", "test_images", "parameters")
+        return {"accuracy": 0.25, "missing_classes": [3], **dict.fromkeys(known, 1)}
+
+    monkeypatch.setattr(module, "classification_accuracy_score", score)
+    found = evaluated(folder, extractor, real, num_images=30, classification_test=real)
+    assert found["figures"]["classification_accuracy"] == 0.25
+    assert found["protocol"]["classification"]["test"] == real.fingerprint
+    assert (seen["images"].shape, seen["classes"]) == ((30, 32, 32, 3), NUM_CLASSES)
+    assert seen["test"].tolist() == real.labels.tolist()
+    assert any("from no image of 1 classes: 3" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classification_test": "no/such/images"}, "no/such/images"),
+        ({"teacher": "no/such/teacher"}, "no/such/teacher"),
+        ({"extractor": "no/such/extractor"}, "no/such/extractor"),
+        ({"labels": "some"}, "Expected 'balanced'"),
+        ({"resize": "bilinear"}, "give it to load_extractor"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_drawn(
+    folder, extractor, options, message, monkeypatch
+):
+    monkeypatch.setattr(DrawnImages, "read", None)
+    options = {"extractor": extractor, "progress": False} | options
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        evaluate(folder / "run", **options)
 
 
 def test_nan_is_an_error(folder, extractor, real):

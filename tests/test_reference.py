@@ -6,11 +6,11 @@ import pytest
 from tinygan_keras.data.image_source import ArrayImages
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.reference import (
-    cached_reference,
     is_reference_file,
     load_reference,
     measure_reference,
 )
+from tinygan_keras.evaluation.reference_cache import cached_reference
 
 
 class MeanColour:
@@ -69,6 +69,7 @@ def test_a_saved_reference_comes_back_equal(images, tmp_path):
     loaded = load_reference(reference.save(tmp_path / "folder" / "real.npz"))
     assert loaded.fingerprint == reference.fingerprint
     assert loaded.protocol == reference.protocol
+    assert "tensorflow" in loaded.protocol["measured_with"]
     assert loaded.floor == reference.floor
     assert loaded.class_names == ("even", "odd")
     np.testing.assert_array_equal(loaded.features, reference.features)
@@ -163,6 +164,32 @@ def test_the_cache_tells_images_and_extractors_apart(images, tmp_path):
     fewer, extractor = ArrayImages(images.read(0, 600), None, None, "noise"), MeanColour()
     cached_reference(fewer, extractor, tmp_path, progress=False)
     assert (other_extractor.seen, extractor.seen) == (700, 600)
+
+
+def test_the_cache_says_what_the_images_are_called_now(images, tmp_path):
+    cached_reference(images, MeanColour(), tmp_path, progress=False)
+    renamed = ArrayImages(images.read(0, 700), images.labels, ("0", "1"), "other", ("gray",))
+    extractor = MeanColour()
+    reference = cached_reference(renamed, extractor, tmp_path, progress=False)
+    assert extractor.seen == 0
+    assert (reference.class_names, reference.protocol["real_source"]) == (("0", "1"), "other")
+    assert reference.check(MeanColour(), 4) == ["gray"]
+
+
+def test_labels_follow_the_names_of_the_classes(images):
+    reference = measure_reference(images, MeanColour(), progress=False)
+    renumbered = reference.renumbered(("odd", "prime", "even"))
+    assert renumbered.class_names == ("odd", "prime", "even")
+    assert renumbered.labels[:4].tolist() == [2, 0, 2, 0]
+    assert reference.renumbered(("even", "odd")) is reference
+    with pytest.raises(ValueError, match="of the class 'even'. Expected one of"):
+        reference.renumbered(("odd", "prime"))
+
+
+def test_a_choice_of_features_is_part_of_what_is_known(images):
+    reference = measure_reference(images, MeanColour(), max_features=100, progress=False)
+    assert (reference.kept, reference.count) == (100, 700)
+    assert reference.fingerprint == images.fingerprint
 
 
 def test_a_damaged_cache_is_measured_anew(images, tmp_path):

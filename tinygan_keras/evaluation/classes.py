@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..data.folder_labels import listed
 from .metrics.frechet import class_frechet_distances
 
 _MEMORY = 2**29  # bytes of features that are gathered by class at a time
@@ -34,7 +35,7 @@ def measure_classes(store, plan, notes: list) -> list:
         }
         for label in np.flatnonzero(counts)
     }
-    _add_accuracies(rows, store, labels, plan.extractor.num_classes, notes)
+    _add_accuracies(rows, store, labels, plan, notes)
     if reference is not None and reference.features is not None:
         if reference.labels is None:
             notes.append("The real images have no labels: no distances within classes.")
@@ -44,10 +45,14 @@ def measure_classes(store, plan, notes: list) -> list:
     return list(rows.values())
 
 
-def _add_accuracies(rows, store, labels, num_classes, notes):
-    if max(rows) >= num_classes:
+def _add_accuracies(rows, store, labels, plan, notes):
+    """Only where the classifier can be taken to know these very classes."""
+    known = plan.extractor.num_classes
+    generator = getattr(plan.subject, "generator", None)
+    classes = generator.num_classes if generator else len(plan.class_names or ()) or None
+    if max(rows) >= known or classes not in (None, known):
         notes.append(
-            f"The images have labels up to {max(rows)}, the extractor knows {num_classes} classes: no "
+            f"The images have {classes or max(rows) + 1} classes, the extractor's logits {known}: no "
             "label accuracy."
         )
         return
@@ -81,10 +86,9 @@ def _note_missing(counts, real_labels, class_names, notes):
     for meaning, ours, others in (("generated", generated, real), ("real", real, generated)):
         missing = [_name(label, class_names) for label in np.flatnonzero((ours < 2) & (others > 0))]
         if missing:
-            listed = ", ".join(missing[:10]) + (", ..." if len(missing) > 10 else "")
             notes.append(
-                f"Fewer than two {meaning} images of {len(missing)} classes ({listed}): left out of the "
-                "distances within classes."
+                f"Fewer than two {meaning} images of {len(missing)} classes ({listed(missing, 10)}): left "
+                "out of the distances within classes."
             )
 
 

@@ -5,11 +5,10 @@ are kept, on disk, so memory doesn't grow with the number of images and an inter
 on where it was. Figures are computed in `figures.py`, written in `record.py`.
 """
 
-import os
 import time
 import warnings
 
-from ..data.image_source import open_images
+from ..data.folder_labels import listed
 from .environment import environment
 from .extraction import TEACHER_COLUMNS, extracted
 from .figures import compare_with_teacher, measure
@@ -59,7 +58,8 @@ def evaluate(
     Returns:
         A dict: `figures` (scalars by name, see `figure_table.py`), `classes` (one dict per class),
         `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
-        and `teacher` (identities), `seconds`, `environment`.
+        (what was measured), `teacher` (None, or its own `generator`, `figures` and `classes` on the same
+        latents), `real` (the protocol of the real images), `seconds`, `environment`.
 
     Raises:
         ValueError: sizes, classes or latents don't fit together; the reference was taken with another
@@ -84,14 +84,17 @@ def evaluate(
         truncation,
         seed,
         resize,
+        classification_test,
         progress,
     )
     result = {"generator": identity(plan.subject), "teacher": None, "protocol": plan.protocol}
+    if plan.reference is not None and plan.reference.protocol is not None:
+        result["real"] = plan.reference.protocol
     with extracted(plan, folder, progress) as store:
         looked = time.perf_counter()
         figures, classes, notes = measure(store, plan)
         if plan.teacher:
-            figures |= compare_with_teacher(store)
+            figures |= compare_with_teacher(store, notes)
             # Nothing but what was said of the student could be noted of the teacher.
             teachers, teacher_classes, _ = measure(store.renamed(TEACHER_COLUMNS), plan)
             result["teacher"] = {
@@ -99,9 +102,9 @@ def evaluate(
                 "figures": teachers,
                 "classes": teacher_classes,
             }
+        if plan.classification_test is not None:
+            figures |= _classification_accuracy(plan, notes, progress)
         measured = time.perf_counter()
-    if classification_test is not None:
-        figures |= _classification_accuracy(plan, classification_test, progress)
     result |= {
         "figures": figures,
         "classes": classes,
@@ -116,28 +119,25 @@ def evaluate(
     return result
 
 
-def _classification_accuracy(plan, test, progress) -> dict:
-    """Adds to the protocol what the score depends on."""
-    subject = plan.subject
-    if subject.labels is None:
-        raise ValueError(
-            f"Got {subject.name} without labels. Expected labelled images: a classifier is to learn "
-            "from them. Sort them into a folder per class, or leave classification_test out."
+def _classification_accuracy(plan, notes, progress) -> dict:
+    """Adds to the protocol what the score depends on, and to the notes what it lacks."""
+    subject, test = plan.subject, plan.classification_test
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of missing classes, which become a note
+        score = classification_accuracy_score(
+            subject.read(0, subject.count),
+            subject.labels,
+            test.read(0, test.count),
+            test.labels,
+            1 + int(max(subject.labels.max(), test.labels.max())),
+            seed=plan.seed,
+            progress=progress,
         )
-    test = open_images(test) if isinstance(test, (str, os.PathLike)) else test
-    if test.labels is None:
-        raise ValueError(
-            f"Got the test images {test.name} without labels. Expected labelled real images."
+    if score["missing_classes"]:
+        notes.append(
+            f"The classifier learned from no image of {len(score['missing_classes'])} classes: "
+            f"{listed(list(map(str, score['missing_classes'])), 10)}."
         )
-    score = classification_accuracy_score(
-        subject.read(0, subject.count),
-        subject.labels,
-        test.read(0, test.count),
-        test.labels,
-        1 + int(max(subject.labels.max(), test.labels.max())),
-        seed=plan.seed,
-        progress=progress,
-    )
     settings = ("epochs", "train_images", "test_images", "parameters")
     plan.protocol["classification"] = {
         "test": test.fingerprint,

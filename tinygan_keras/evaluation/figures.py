@@ -66,11 +66,12 @@ def measure(store, plan) -> Measured:
     return Measured(figures, classes, notes)
 
 
-def compare_with_teacher(store) -> dict:
+def compare_with_teacher(store, notes: list) -> dict:
     """The figures of a student beside its teacher, on equal latents.
 
     Args:
         store: A complete `FeatureStore` with `features`, `teacher_features` and the columns `FIDELITY`.
+        notes: Gets what has to be said about them.
     """
     figures = {
         "frechet_to_teacher": frechet_distance(
@@ -78,8 +79,15 @@ def compare_with_teacher(store) -> dict:
         )
     }
     for name in FIDELITY:
-        total = sum(float(chunk.sum(dtype="float64")) for chunk in store.chunks(name))
-        figures[name] = total / store.count
+        values = np.concatenate([chunk[:, 0] for chunk in store.chunks(name)]).astype("float64")
+        finite = np.isfinite(values)
+        if not finite.all():  # the PSNR of equal images
+            notes.append(
+                f"{np.sum(~finite):,} of {store.count:,} images equal the teacher's: their PSNR is "
+                "infinite and left out of the mean."
+            )
+        if finite.any():
+            figures[name] = float(values[finite].mean())
     return figures
 
 

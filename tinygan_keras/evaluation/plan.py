@@ -5,21 +5,23 @@ import hashlib
 import json
 import os
 
+from ..data.folder_labels import listed
 from ..generators.drawing import LABEL_LAWS, LAW, DrawnImages, draw_labels
 from .environment import environment
 from .extractors.loading import load_extractor
 from .figures import SETTINGS
 from .reference import ReferenceStatistics
 from .subjects import (
+    check_pair,
+    drawing_truncation,
     is_images,
     open_generator,
     open_reference,
     open_subject_images,
-    open_teacher,
+    open_test_images,
 )
 
 NUM_IMAGES = 10_000
-DEFAULT_TRUNCATION = 0.5  # the paper's, where a generator doesn't say its own
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
 
 
@@ -32,6 +34,7 @@ class Plan:
         teacher: `DrawnImages` of the teacher on the same latents, or None.
         extractor: A `FeatureExtractor`.
         reference: `ReferenceStatistics`, or None.
+        classification_test: Image source with labels, or None.
         class_names: Name per label, or None.
         seed: Of the latents and of every random choice.
         protocol: Everything that moves a figure. None where it isn't known.
@@ -42,6 +45,7 @@ class Plan:
     teacher: DrawnImages | None
     extractor: object
     reference: ReferenceStatistics | None
+    classification_test: object
     class_names: tuple | None
     seed: int
     protocol: dict
@@ -55,45 +59,106 @@ class Plan:
 
 
 def make_plan(
-    generator, extractor, reference, teacher, num_images, labels, truncation, seed, resize, progress
+    generator,
+    extractor,
+    reference,
+    teacher,
+    num_images,
+    labels,
+    truncation,
+    seed,
+    resize,
+    classification_test,
+    progress,
 ) -> Plan:
     """Opens the inputs of `evaluate`, which documents them, and checks that they fit together.
+
+    What costs nothing comes first: a mistyped name should not wait until real images are measured.
 
     Raises:
         ValueError, FileNotFoundError, OSError: see `evaluate`.
     """
-    images = is_images(generator)
-    # A generator first: a mistyped name should not wait for the extractor and the real images.
-    subject = None if images else open_generator(generator, truncation)
+    if seed < 0:
+        raise ValueError(f"Got seed={seed}. Expected 0 or more.")
+    notes = []
+    drawn = not is_images(generator)
+    names = None
+    if drawn:
+        generator = open_generator(generator, truncation)
+        truncation = drawing_truncation(generator, truncation, notes)
+        names = generator.class_names
+    else:
+        _refuse_for_images(num_images=num_images, truncation=truncation, teacher=teacher)
+        if labels != "auto":
+            _refuse_for_images(labels=labels)
+    if teacher is not None:
+        teacher = open_generator(teacher, truncation)
+        drawing_truncation(teacher, truncation, notes)
+        check_pair(generator, teacher)
+    test = open_test_images(classification_test, names)
     if isinstance(extractor, (str, os.PathLike)):
         extractor = load_extractor(extractor, resize=resize)
-    reference = open_reference(reference, extractor, progress)
-    real_names = None if reference is None else reference.class_names
-    if images:
-        subject = open_subject_images(generator, real_names)
-    law = None
-    if not images:
-        real_labels = None if reference is None else reference.labels
-        law, drawn = draw_labels(labels, num_images or NUM_IMAGES, subject, real_labels, seed)
-        truncation = truncation or subject.truncation or DEFAULT_TRUNCATION
-        subject = DrawnImages(subject, drawn, truncation, seed)
-    elif num_images not in (None, subject.count):
+    elif resize is not None:
         raise ValueError(
-            f"Got num_images={num_images} for a set of {subject.count} images. Expected None: all of "
-            "them are taken. Move the others elsewhere."
+            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
         )
-    teacher = open_teacher(teacher, subject)
-    names = getattr(subject, "generator", subject).class_names
-    notes = list(getattr(subject, "warnings", ()))
+    reference = open_reference(reference, extractor, names, progress)
+    real_names = None if reference is None else reference.class_names
+    law = None
+    if drawn:
+        real_labels = None if reference is None else reference.labels
+        law, drawn_labels = draw_labels(
+            labels, num_images or NUM_IMAGES, generator, real_labels, seed
+        )
+        subject = DrawnImages(generator, drawn_labels, truncation, seed)
+        teacher = teacher and DrawnImages(teacher, drawn_labels, truncation, seed)
+        if law == "reference":
+            _note_undrawn(generator, drawn_labels, notes)
+    else:
+        subject = open_subject_images(generator, real_names)
+        names = subject.class_names
+        notes += subject.warnings
+        if test is not None and subject.labels is None:
+            raise ValueError(
+                f"Got {subject.name} without labels. Expected labelled images: a classifier is to learn "
+                "from them. Sort them into a folder per class, or leave classification_test out."
+            )
     if reference is not None:
         notes += reference.check(extractor, subject.image_size)
-        if reference.labels is not None and names and not real_names:
-            notes.append(
-                "The real images have no class names: their label k is taken for label k of the "
-                f"generated ones, so that 0 is {names[0]}."
-            )
+        _note_unnamed(reference, names, notes)
     protocol = _protocol(extractor, reference, subject, law, seed, teacher)
-    return Plan(subject, teacher, extractor, reference, names or real_names, seed, protocol, notes)
+    return Plan(
+        subject, teacher, extractor, reference, test, names or real_names, seed, protocol, notes
+    )
+
+
+def _refuse_for_images(**given):
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"Got {name}={value!r} and a set of images. Expected none: all images are taken as they "
+                "are, and the latents behind them aren't known."
+            )
+
+
+def _note_undrawn(generator, labels, notes):
+    missing = sorted(set(range(generator.num_classes or 0)) - set(labels.tolist()))
+    if missing:
+        names = [generator.class_names[k] if generator.class_names else str(k) for k in missing]
+        notes.append(
+            f"No image is drawn of {len(missing)} of {generator.num_classes} classes "
+            f"({listed(names, 10)}): labels are drawn as the real images have them."
+        )
+
+
+def _note_unnamed(reference, names, notes):
+    if reference.labels is not None and (names is None) != (reference.class_names is None):
+        unnamed = "generated" if names is None else "real"
+        first = (names or reference.class_names)[0]
+        notes.append(
+            f"The {unnamed} images have no class names: labels are matched by number, so that 0 is "
+            f"{first} everywhere."
+        )
 
 
 def identity(subject) -> dict:
@@ -113,7 +178,7 @@ def _protocol(extractor, reference, subject, law, seed, teacher) -> dict:
         "image_size": subject.image_size,
         "generated_images": subject.count,
         "real_images": real.get("real_images"),
-        "real_source": real.get("real_source"),
+        "real_features": None if reference is None else reference.kept,
         "reference": None if reference is None else reference.fingerprint,
         "labels": LABEL_LAWS[law] if law else None,
         "truncation": subject.truncation if drawn else None,

@@ -8,14 +8,13 @@ for the Frechet distance, and what they were made from is unknown.
 import dataclasses
 import hashlib
 import json
-import os
-import warnings
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from .environment import environment
 from .metrics.frechet import StatisticsAccumulator, feature_statistics, frechet_distance
 from .protocol import differences
 
@@ -36,7 +35,7 @@ class ReferenceStatistics:
         labels: Int32 `[K]` of these images; None if unknown.
         class_names: Name per label; None if unknown.
         floor: Frechet distance between two halves of the features: what a perfect generator would be
-            measured at with that many images. None without features.
+            measured at with half as many images. None without features.
     """
 
     mean: np.ndarray
@@ -53,11 +52,39 @@ class ReferenceStatistics:
         return self.protocol["real_images"] if self.protocol else None
 
     @property
+    def kept(self) -> int | None:
+        """Number of images whose features are kept."""
+        return None if self.features is None else len(self.features)
+
+    @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of mean and covariance: two distances compare only if it is equal."""
+        """SHA-256 (hex) of the real images and labels; of mean and covariance if these are unknown."""
+        if self.protocol is not None:
+            return self.protocol["real_fingerprint"]
         digest = hashlib.sha256(np.ascontiguousarray(self.mean, "<f8"))
         digest.update(np.ascontiguousarray(self.covariance, "<f8"))
         return digest.hexdigest()
+
+    def renumbered(self, class_names) -> "ReferenceStatistics":
+        """The same with labels that number the classes as `class_names` does.
+
+        Raises:
+            ValueError: a class has none of these names.
+        """
+        own = self.class_names
+        if self.labels is None or None in (own, class_names) or tuple(own) == tuple(class_names):
+            return self
+        unknown = [name for name in own if name not in class_names]
+        if unknown:
+            raise ValueError(
+                f"Got real images of the class {unknown[0]!r}. Expected one of the classes that are "
+                f"generated, such as {class_names[0]!r}. Leave other images out of the real ones, or "
+                "name their folders as the generator names its classes."
+            )
+        numbers = np.array([class_names.index(name) for name in own], "int32")
+        return dataclasses.replace(
+            self, labels=numbers[self.labels], class_names=tuple(class_names)
+        )
 
     def check(self, extractor, image_size: int) -> list:
         """Makes sure that the statistics were taken with an extractor.
@@ -96,7 +123,7 @@ class ReferenceStatistics:
                 "extractor, size and resizing. Measure the real images again with this extractor "
                 "(tinygan reference)."
             )
-        return []
+        return list(self.protocol.get("notes", ()))
 
     def save(self, path) -> Path:
         """Writes the `.npz`; it appears whole or not at all."""
@@ -118,8 +145,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     """Looks at every real image once.
 
     Args:
-        images: An image source with `count`, `labels`, `class_names`, `image_size`, `name`,
-            `fingerprint` and `read(start, stop)`, such as `data.image_source.open_images` returns.
+        images: An image source, see `data.image_source`.
         extractor: A `FeatureExtractor`.
         max_features: Feature vectors to keep, chosen at random if there are more images.
         progress: Show a progress bar.
@@ -145,6 +171,8 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         "real_images": images.count,
         "real_source": images.name,
         "real_fingerprint": images.fingerprint,
+        "notes": list(images.warnings),
+        "measured_with": environment()["versions"],
     }
     labels = None if images.labels is None else np.asarray(images.labels)[kept]
     return ReferenceStatistics(
@@ -159,7 +187,7 @@ def load_reference(path) -> ReferenceStatistics:
         FileNotFoundError: there is no such file.
         ValueError: it isn't an intact `.npz` with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f"Got the reference {str(path)!r}, which is no file. Expected an .npz with mu and sigma, as "
@@ -188,40 +216,11 @@ def load_reference(path) -> ReferenceStatistics:
 
 def is_reference_file(path) -> bool:
     """Whether `path` is an `.npz` with `mu` and `sigma`, rather than one with images."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
-
-
-def cached_reference(images, extractor, folder=None, progress=True) -> ReferenceStatistics:
-    """The statistics of an image source, measured the first time and read from then on.
-
-    Args:
-        images: See `measure_reference`.
-        extractor: A `FeatureExtractor`.
-        folder: Where files are kept; None for `tinygan_keras/references` in Keras' home folder
-            (`$KERAS_HOME`, or `~/.keras`). A file is named after the hashes of images and extractor.
-        progress: Show a progress bar while measuring.
-    """
-    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
-    folder = Path(folder or Path(home, "tinygan_keras", "references"))
-    wanted = {**extractor.protocol(images.image_size), "images": images.fingerprint}
-    del wanted["extractor"]  # a folder may be moved
-    name = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:24]
-    path = folder / f"{name}.npz"
-    if path.is_file():
-        try:
-            return load_reference(path)
-        except ValueError as error:
-            warnings.warn(f"{error} It is measured anew now.", stacklevel=2)
-    statistics = measure_reference(images, extractor, progress=progress)
-    try:
-        statistics.save(path)
-    except OSError as error:
-        warnings.warn(f"The reference statistics can't be kept in {path}: {error}", stacklevel=2)
-    return statistics
 
 
 def _check_arrays(path, arrays):
