@@ -1,10 +1,14 @@
 """What is exported gives the images of the model in memory, and stores its weights once."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinygan_keras.generators.loading import load_generator
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.serving.export import export_saved_model
 
@@ -121,6 +125,67 @@ def test_folder_is_as_readable_as_any_new_folder(exported):
     other = exported.parent / "other"
     other.mkdir()
     assert exported.stat().st_mode == other.stat().st_mode
+
+
+def test_folder_far_from_its_run_knows_its_classes_and_truncation(generator, tmp_path, inputs):
+    names = ("T-shirt/top", "Häschen", "dog")
+    plain = export_saved_model(generator, tmp_path / "1")
+    path = export_saved_model(generator, tmp_path / "2", class_names=names, truncation=0.25)
+
+    loaded = load_generator(path)
+
+    assert (loaded.form, loaded.class_names, loaded.truncation) == ("saved model", names, 0.25)
+    assert (loaded.num_classes, loaded.weights, loaded.teacher) == (NUM_CLASSES, None, None)
+    assert sorted(set(entries(path)) - set(entries(plain))) == ["class_names.txt", "config.json"]
+    assert json.loads((path / "config.json").read_text()) == {"truncation": 0.25}
+    expected = generator((inputs[0], inputs[1].astype("int32")), training=False)
+    np.testing.assert_allclose(loaded.draw(*map(tf.constant, inputs)), expected, atol=1e-6)
+    before = loaded.content_hash
+    (path / "class_names.txt").unlink()
+    (path / "config.json").unlink()
+    assert load_generator(path).content_hash == before
+
+
+def test_each_of_the_two_can_be_given_alone(generator, tmp_path):
+    named = load_generator(export_saved_model(generator, tmp_path / "1", class_names="abc"))
+    truncated = load_generator(
+        export_saved_model(generator, tmp_path / "2", truncation=np.float32(1))
+    )
+    assert (named.class_names, named.truncation) == (("a", "b", "c"), None)
+    assert (truncated.class_names, truncated.truncation) == (None, 1.0)
+
+
+def entries(folder):
+    return [file.relative_to(folder).as_posix() for file in folder.rglob("*")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"class_names": ("cat", "dog")},
+            "Got the class names .*Expected 3, a name of one line per",
+        ),
+        ({"class_names": ("cat", "dog", "a\nb")}, "one line"),
+        ({"truncation": 0.0}, r"Got truncation=0\.0.*\(0, 1\]"),
+        ({"truncation": 1.5}, r"Got truncation=1\.5"),
+        ({"truncation": "0.5"}, "Got truncation='0.5'"),
+    ],
+)
+def test_classes_and_truncation_that_can_t_be_are_refused(generator, tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        export_saved_model(generator, tmp_path / "1", **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_without_its_names_is_not_left_behind(generator, tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    with pytest.raises(OSError, match="no space"):
+        export_saved_model(generator, tmp_path / "1", truncation=0.5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_object_that_is_no_generator_is_refused(tmp_path):

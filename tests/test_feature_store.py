@@ -45,9 +45,36 @@ def test_half_an_append_is_cut_off(tmp_path):
 @pytest.mark.parametrize(
     ("widths", "fingerprint"), [(WIDTHS, "b"), ({"features": 3}, "a")], ids=["maker", "columns"]
 )
-def test_rows_of_something_else_are_not_mixed_in(tmp_path, widths, fingerprint):
+def test_rows_of_something_else_are_dropped_and_counted(tmp_path, capsys, widths, fingerprint):
     FeatureStore(tmp_path, WIDTHS, "a").append(rows(0, 2))
     assert FeatureStore(tmp_path, widths, fingerprint).count == 0
+    said = f"Dropped 2 rows in {tmp_path}: they are of another evaluation. Starting anew.\n"
+    assert capsys.readouterr().out == said
+
+
+@pytest.mark.parametrize("damaged", ["features", "distance"])
+@pytest.mark.parametrize("size", [None, 0, 7], ids=["missing", "empty", "short"])
+def test_rows_are_dropped_where_a_column_lacks_some(tmp_path, capsys, damaged, size):
+    FeatureStore(tmp_path, WIDTHS, "a").append(rows(0, 2))
+    file = tmp_path / f"{damaged}.float32"
+    if size is None:
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[:size])
+    store = FeatureStore(tmp_path, WIDTHS, "a")
+    assert store.count == 0
+    said = f"Dropped 2 rows in {tmp_path}: {file.name} is missing or too short. Starting anew.\n"
+    assert capsys.readouterr().out == said
+    store.append(rows(5, 6))
+    assert read(store).tolist() == [[15, 16, 17]]
+    assert read(store, "distance").tolist() == [[15]]
+
+
+def test_going_on_and_starting_afresh_print_nothing(tmp_path, capsys):
+    FeatureStore(tmp_path, WIDTHS, "a").append(rows(0, 2))
+    FeatureStore(tmp_path, WIDTHS, "a")
+    FeatureStore(tmp_path / "other", WIDTHS, "a")
+    assert capsys.readouterr().out == ""
 
 
 def test_columns_of_different_length_are_refused(tmp_path):

@@ -101,10 +101,69 @@ def test_sub_folders_are_classes_in_the_order_of_their_names(tmp_path):
     assert folder.files == ["cat/0.png", "dog/0.png", "dog/1.png"]
 
 
-def test_numbered_sub_folders_count_as_numbers_do(tmp_path):
-    folder = ImageFolder(write_classes(tmp_path / "data", **{str(n): 1 for n in range(11)}))
-    assert folder.class_names[10] == "10"
-    assert dict(zip(folder.files, folder.labels.tolist(), strict=True))["10/0.png"] == 10
+def labels_by_file(folder):
+    return dict(zip(folder.files, folder.labels.tolist(), strict=True))
+
+
+def test_numbered_sub_folders_are_their_labels(tmp_path):
+    folder = ImageFolder(write_classes(tmp_path / "data", **{"10": 1, "3": 1, "007": 2, "0": 1}))
+    assert labels_by_file(folder) == {
+        "0/0.png": 0,
+        "007/0.png": 7,
+        "007/1.png": 7,
+        "10/0.png": 10,
+        "3/0.png": 3,
+    }
+    assert folder.labels.dtype == np.int32
+    assert folder.class_names is None
+    assert folder.warnings == ["No image of 7 of 11 classes: 1, 2, 4, 5, 6, 8, 9."]
+
+
+def test_numbered_sub_folder_without_images_is_a_class_without_images(tmp_path):
+    folder = ImageFolder(write_classes(tmp_path / "data", **{"0": 1, "1": 1, "2": 0}))
+    assert folder.labels.tolist() == [0, 1]
+    assert folder.warnings == ["No image of 1 of 3 classes: 2."]
+
+
+def test_numbered_sub_folders_take_the_given_names_by_label(tmp_path):
+    names = ("cat", "dog", "fox")
+    folder = ImageFolder(write_classes(tmp_path / "data", **{"02": 1, "0": 1}), names)
+    assert labels_by_file(folder) == {"0/0.png": 0, "02/0.png": 2}
+    assert folder.class_names == names
+    assert folder.warnings == ["No image of 1 of 3 classes: 1 (dog)."]
+    message = refusal(tmp_path / "data", class_names=names[:2])
+    assert "Got the sub-folder '02'. Expected numbers from 0 to 1" in message
+    assert "labels of the 2 class names" in message
+
+
+def test_numbers_are_names_where_classes_are_called_so(tmp_path):
+    data = write_classes(tmp_path / "data", **{"206": 1, "207": 1})
+    assert ImageFolder(data, ("Clio", "207", "206")).labels.tolist() == [2, 1]
+    message = refusal(data, class_names=("206", "208"))
+    assert "'207', which is the name of no class" in message
+
+
+def test_numbers_beside_a_name_are_names(tmp_path):
+    folder = ImageFolder(write_classes(tmp_path / "data", **{"10": 1, "9": 1, "cat": 1}))
+    assert folder.class_names == ("10", "9", "cat")
+    assert folder.labels.tolist() == [0, 1, 2]
+
+
+def test_sub_folders_of_one_number_are_refused(tmp_path):
+    data = write_classes(tmp_path / "data", **{"7": 1, "07": 1, "0": 1})
+    message = refusal(data)
+    assert "Got the sub-folders ['07', '7'] for the label 7. Expected one per class" in message
+    assert "for the class 'h'" in refusal(data, class_names=tuple("abcdefgh"))
+
+
+def test_long_numbers_are_labels_as_long_as_they_fit(tmp_path):
+    folder = ImageFolder(write_classes(tmp_path / "days", **{"20240131": 1}))
+    assert folder.labels.tolist() == [20240131]
+    (warning,) = folder.warnings
+    assert warning.startswith("No image of 20240131 of 20240132 classes: 0, 1,")
+    assert warning.endswith(", 9, and 20,240,121 more.")
+    message = refusal(write_classes(tmp_path / "data", **{str(2**31): 1}))
+    assert "Got the sub-folder '2147483648'. Expected numbers from 0 to 2147483647" in message
 
 
 def test_class_names_give_sub_folders_their_labels(tmp_path):
@@ -190,12 +249,14 @@ def test_mixed_sizes_are_counted_with_an_example_of_each(tmp_path):
     write(tmp_path / "big.png", pixels(size=9))
     message = refusal(tmp_path)
     assert "2 of 6x6 (such as a.png), 1 of 9x9 (such as big.png)" in message
-    assert "Resize all in the same way" in message
+    assert "Expected one size, and square. Resize all in the same way" in message
 
 
 def test_image_that_is_not_square_is_refused(tmp_path):
     write(tmp_path / "wide.png", np.zeros((4, 7, 3), "uint8"))
-    assert "Got images of 7x4 pixels" in refusal(tmp_path)
+    message = refusal(tmp_path)
+    assert "Got images of 7x4 pixels" in message and "(such as wide.png)" in message
+    assert "Expected square ones. Crop all" in message
 
 
 def test_sixteen_bits_are_refused(tmp_path):
@@ -275,8 +336,21 @@ def test_missing_folder_file_and_empty_folder_are_refused(tmp_path):
 
 def test_images_too_deep_are_refused_with_the_way_out(tmp_path):
     write_classes(tmp_path / "train", cat=1)
-    write_classes(tmp_path / "test", cat=1)
-    assert "two folders down" in refusal(tmp_path)
+    (tmp_path / "annotations" / "empty").mkdir(parents=True)
+    message = refusal(tmp_path)
+    assert f"more than one folder down (such as {tmp_path / 'train' / 'cat' / '0.png'})" in message
+    assert message.endswith(f"such as {tmp_path / 'train'}.")
+
+
+def test_images_still_deeper_are_refused_with_the_way_out(tmp_path):
+    write_classes(tmp_path / "data" / "v1" / "train", cat=1)
+    assert refusal(tmp_path).endswith(f"such as {tmp_path / 'data' / 'v1' / 'train'}.")
+
+
+def test_images_too_deep_beside_others_are_refused(tmp_path):
+    write(tmp_path / "a.png")
+    write(tmp_path / "more" / "cat" / "b.png")
+    assert "more than one folder down" in refusal(tmp_path)
 
 
 def test_images_beside_class_folders_are_refused(tmp_path):

@@ -121,8 +121,48 @@ def test_class_names_can_be_given_or_have_to_agree(archive):
     assert open_images(path, list(NAMES)).class_names == NAMES
     with pytest.raises(ValueError, match="the first that differs is that of label 1"):
         open_images(path, ("cat", "wolf"))
-    with pytest.raises(ValueError, match="with 2 class names, and 3 others.*label 2"):
-        open_images(path, (*NAMES, "wolf"))
+    with pytest.raises(ValueError, match="with 2 class names, and 1 others.*label 1.*all among"):
+        open_images(path, NAMES[:1])
+
+
+def test_classes_are_counted_as_the_given_names_do(archive):
+    # Label 0 (cat) becomes 2, label 1 (dog) becomes 0.
+    path = archive(images=images(), labels=[0, 1, 1, 0, 1], class_names=NAMES)
+    source = open_images(path, ("dog", "wolf", "cat"))
+    assert source.labels.tolist() == [2, 0, 0, 2, 0]
+    assert source.labels.dtype == np.int32
+    assert source.class_names == ("dog", "wolf", "cat")
+    assert source.warnings == ["No image of 1 of 3 classes: 1 (wolf)."]
+    np.testing.assert_array_equal(source.read(0, 5), images())
+    turned = open_images(path, NAMES[::-1])
+    assert (turned.labels.tolist(), turned.class_names) == ([1, 0, 0, 1, 0], ("dog", "cat"))
+    assert turned.fingerprint != open_images(path).fingerprint
+
+
+def test_images_without_labels_take_the_given_names(archive):
+    source = open_images(archive(images=images(), class_names=NAMES), NAMES[::-1])
+    assert (source.labels, source.class_names) == (None, ("dog", "cat"))
+
+
+@pytest.mark.parametrize(
+    ("own", "given"),
+    [(("crane", "crane"), ("crane", "dog")), (("crane", "dog"), ("crane", "dog", "crane"))],
+)
+def test_classes_of_one_name_are_not_told_apart_by_it(archive, own, given):
+    path = archive(images=images(), labels=np.arange(5) % 2, class_names=own)
+    assert open_images(path, own).labels.tolist() == [0, 1, 0, 1, 0]
+    with pytest.raises(ValueError, match="all among the others, each once"):
+        open_images(path, given)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 1, 0, 1, 2], "Got labels from 0 to 2"), (np.eye(5), "argmax"), ([0, -1, 0, 0, 0], "-1")],
+)
+def test_labels_are_checked_before_they_are_counted_anew(archive, labels, message):
+    path = archive(images=images(), labels=labels, class_names=NAMES)
+    with pytest.raises(ValueError, match=message):
+        open_images(path, ("dog", "wolf", "cat"))
 
 
 def test_28_by_28_is_padded_as_fashion_mnist_is(archive):
@@ -194,6 +234,9 @@ def test_fashion_mnist_is_known_by_name(monkeypatch, name, split):
     np.testing.assert_array_equal(source.read(0, 10), load(split).images)
     assert source.class_names == fashion_mnist.CLASS_NAMES
     assert source.name == f"Fashion-MNIST, {split}"
+    backwards = open_images(name, fashion_mnist.CLASS_NAMES[::-1])
+    assert backwards.labels.tolist() == list(range(10))[::-1]
+    assert backwards.class_names == fashion_mnist.CLASS_NAMES[::-1]
 
 
 def test_folder_is_opened_with_its_class_names(tmp_path):

@@ -4,8 +4,9 @@
 
 A quarter of an hour on two busy CPU cores, 92 % test accuracy. The result is a SavedModel folder with
 the signature `serving_default(images float32 [B, 32, 32, 3] in [-1, 1]) -> {"features", "logits"}`, read
-by `tinygan_keras.evaluation.features`. Every Frechet distance of this project hangs on it: train it
-anew and all figures must be measured anew, which is why reports state its hash.
+by `tinygan_keras.evaluation.extractors.extractor`. Every Frechet distance of this project hangs on it:
+train it anew and all figures must be measured anew, which is why every evaluation states the hash of its
+content as `extractor_hash`.
 
 Batch norm uses momentum 0.9: with the usual 0.99 a run this short has statistics that lag behind.
 Shifts are the only augmentation. Flips are left out because a mirrored shoe is not in the data, and a

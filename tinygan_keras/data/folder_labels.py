@@ -4,6 +4,7 @@ Scope: names only; nothing here opens a file.
 """
 
 import collections
+import itertools
 import re
 from pathlib import PurePosixPath
 
@@ -11,6 +12,7 @@ import numpy as np
 
 _SAMPLE_STEM = re.compile(r"\d{5,}_(\d{3,})_(.+)")
 _SHOWN_NAMES = 10
+_LARGEST_LABEL = 2**31 - 1  # labels are int32
 
 
 def sample_file_name(index: int, label: int, class_name: str) -> str:
@@ -30,29 +32,37 @@ def labels_of_sub_folders(files, folder_names, class_names=None):
         folder_names: All sub-folders, sorted; those without images keep their label.
         class_names: Names by label, one of which every sub-folder has, with underscores in place of
             other characters than letters and digits if need be. None: the labels count the sub-folders
-            in the order of their names, or of their numbers if every name is a number.
+            in the order of their names.
+
+            Sub-folders that are all numbers, such as "7" or "007", have these as their labels instead,
+            unless there are class names that are numbers too.
 
     Returns:
-        Labels int32 `[N]`, and the tuple of class names.
+        Labels int32 `[N]`; the tuple of class names, or None for numbers without `class_names`; and
+        the number of classes, those of sub-folders without images included.
 
     Raises:
-        ValueError: a sub-folder has the name of no class, or of several; or several have that of one.
+        ValueError: a sub-folder has the name of no class, or of several, or a number that is no label; or
+            several have that of one class.
     """
-    if class_names is None:
-        numbers = all(name.isdecimal() for name in folder_names)
-        class_names = sorted(folder_names, key=int) if numbers else folder_names
-        label_of = {name: label for label, name in enumerate(class_names)}
+    numbers = all(name.isdecimal() for name in folder_names)
+    if numbers and not any(name.isdecimal() for name in class_names or ()):
+        label_of = {name: int(name) for name in folder_names}
+        _check_numbers(label_of, class_names)
     else:
+        class_names = folder_names if class_names is None else class_names
         label_of = {name: _label_of(name, class_names) for name in folder_names}
-        (label, count), *_ = collections.Counter(label_of.values()).most_common(1)
-        if count > 1:
-            same = [name for name in folder_names if label_of[name] == label]
-            raise ValueError(
-                f"Got the sub-folders {same} for the class {class_names[label]!r}. Expected one per "
-                "class. Merge them."
-            )
+    (label, count), *_ = collections.Counter(label_of.values()).most_common(1)
+    if count > 1:
+        same = [name for name in folder_names if label_of[name] == label]
+        of_class = f"class {class_names[label]!r}" if class_names else f"label {label}"
+        raise ValueError(
+            f"Got the sub-folders {same} for the {of_class}. Expected one per class. Merge them."
+        )
     labels = np.array([label_of[file.split("/")[0]] for file in files], "int32")
-    return labels, tuple(class_names)
+    if class_names is None:
+        return labels, None, max(label_of.values()) + 1
+    return labels, tuple(class_names), len(class_names)
 
 
 def labels_of_sample_names(files, class_names=None):
@@ -100,25 +110,53 @@ def labels_of_sample_names(files, class_names=None):
     return labels, class_names
 
 
-def missing_classes(labels, class_names=None) -> list:
+def missing_classes(labels, class_names=None, count=None) -> list:
     """Returns a warning, as a list of one, if classes have no image, and else an empty list.
 
     Args:
         labels: Int `[N]`, at least one.
-        class_names: Names by label; None for the classes up to the largest label.
+        class_names: Names by label, if known.
+        count: Number of classes; None for that of the names, or else for those up to the largest label.
     """
-    count = len(class_names) if class_names else int(np.max(labels)) + 1
-    missing = sorted(set(range(count)) - set(np.unique(labels).tolist()))
-    if not missing:
+    count = count or (len(class_names) if class_names else int(np.max(labels)) + 1)
+    present = set(np.unique(labels).tolist())
+    if len(present) == count:
         return []
-    names = [f"{label} ({class_names[label]})" if class_names else str(label) for label in missing]
-    return [f"No image of {len(missing)} of {count} classes: {listed(names, _SHOWN_NAMES)}."]
+    # Labels may be dates: what is missing then fills no memory.
+    missing = (label for label in range(count) if label not in present)
+    first = itertools.islice(missing, _SHOWN_NAMES)
+    names = [f"{label} ({class_names[label]})" if class_names else str(label) for label in first]
+    number = count - len(present)
+    return [f"No image of {number} of {count} classes: {listed(names, _SHOWN_NAMES, number)}."]
 
 
-def listed(names, most: int) -> str:
-    """Returns names in one line, the first `most` of them and how many more there are."""
-    more = f", and {len(names) - most:,} more" if len(names) > most else ""
+def listed(names, most: int, count: int | None = None) -> str:
+    """Returns names in one line, the first `most` of them and how many more there are.
+
+    Args:
+        names: List of str.
+        most: How many of them to show.
+        count: How many there are, if `names` only begins with them.
+    """
+    count = len(names) if count is None else count
+    more = f", and {count - most:,} more" if count > most else ""
     return ", ".join(names[:most]) + more
+
+
+def _check_numbers(label_of, class_names):
+    largest = len(class_names) - 1 if class_names else _LARGEST_LABEL
+    wrong = next((name for name, label in label_of.items() if label > largest), None)
+    if wrong is None:
+        return
+    mend = "Take shorter numbers, or names."
+    if class_names:
+        mend = (
+            f"These are the labels of the {len(class_names)} class names; give those of the folder."
+        )
+    raise ValueError(
+        f"Got the sub-folder {wrong!r}. Expected numbers from 0 to {largest}, as all sub-folders are "
+        f"numbers. {mend}"
+    )
 
 
 def _label_of(folder_name, class_names):

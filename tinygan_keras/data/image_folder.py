@@ -27,10 +27,10 @@ class ImageFolder:
 
     Labels come from one of three layouts:
 
-    - sub-folders: one per class. Without `class_names` the labels count the sub-folders in the order of
-      their names, or of their numbers if every name is a number. With `class_names` a sub-folder has the
-      label of the class of its name; other characters than letters and digits may be underscores, so
-      that `T_shirt_top` is "T-shirt/top".
+    - sub-folders: one per class. If every name is a number, such as `7` or `007`, it is the label.
+      Otherwise the labels count the sub-folders in the order of their names; with `class_names` a
+      sub-folder has the label of the class of its name, where other characters than letters and digits
+      may be underscores, so that `T_shirt_top` is "T-shirt/top".
     - files that are named as `tinygan sample --out=folder/` names them, such as `00000_003_Dress.png`
       for label 3.
     - other files: no labels.
@@ -40,7 +40,8 @@ class ImageFolder:
 
     Args:
         path: The folder.
-        class_names: Names by label; None to take those of the sub-folders or files.
+        class_names: Names by label; None to take those of the sub-folders or files. If some of these
+            names are numbers, sub-folders that are numbers are taken as names, too.
 
     Attributes:
         count: int, number of images.
@@ -69,15 +70,16 @@ class ImageFolder:
         folder_names, self.files, self.warnings = _list_images(self.path)
         self.count = len(self.files)
         class_names = None if class_names is None else tuple(class_names)
+        classes = None
         if folder_names:
             labels = labels_of_sub_folders(self.files, folder_names, class_names)
+            self.labels, self.class_names, classes = labels
         else:
-            labels = labels_of_sample_names(self.files, class_names)
-        self.labels, self.class_names = labels
+            self.labels, self.class_names = labels_of_sample_names(self.files, class_names)
         self.image_size, warnings = scan_headers(self.path, self.files)
         self.warnings += warnings
         if self.labels is not None:
-            self.warnings += missing_classes(self.labels, self.class_names)
+            self.warnings += missing_classes(self.labels, self.class_names, classes)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Reads the images from `start` up to `stop`, cut off at the end like a slice of a list.
@@ -154,7 +156,7 @@ def _list_images(path):
         folder_names.append(entry.name)
         for inner in _visible(entry):
             if inner.is_dir():
-                _refuse_images_in(inner, path)
+                _refuse_images_in(inner, entry, path)
             else:
                 (nested if _is_image(inner) else others).append(f"{entry.name}/{inner.name}")
     if not flat and not nested:
@@ -175,13 +177,16 @@ def _list_images(path):
     return (folder_names if nested else []), flat or nested, warnings
 
 
-def _refuse_images_in(folder, path):
-    image = next((entry for entry in _visible(folder) if _is_image(entry)), None)
-    if image:
-        raise ValueError(
-            f"Got {path} with images two folders down (such as {image.path}). Expected images in it or in "
-            "a sub-folder per class. Give the folder that the class folders lie in, such as its 'train'."
-        )
+def _refuse_images_in(folder, above, path):
+    for entry in _visible(folder):
+        if entry.is_dir(follow_symlinks=False):
+            _refuse_images_in(entry, folder, path)
+        elif _is_image(entry):
+            raise ValueError(
+                f"Got {path} with images more than one folder down (such as {entry.path}). Expected images "
+                "in it or in a sub-folder per class. Give the folder that the class folders lie in, such as "
+                f"{above.path}."
+            )
 
 
 def _visible(folder):

@@ -55,14 +55,14 @@ def _one_size(path, sizes):
         groups = sorted(sizes.items(), key=lambda group: -len(group[1]))
         counts = [f"{len(found)} of {w}x{h} (such as {found[0]})" for (w, h), found in groups]
         raise ValueError(
-            f"Got images of {len(sizes)} sizes in {path}: {listed(counts, _NAMED)}. Expected one size. "
-            "Resize all in the same way, or move the others away."
+            f"Got images of {len(sizes)} sizes in {path}: {listed(counts, _NAMED)}. Expected one size, "
+            "and square. Resize all in the same way, or move the others away."
         )
     (((width, height), files),) = sizes.items()
     if width != height:
         raise ValueError(
             f"Got images of {width}x{height} pixels in {path} (such as {files[0]}). Expected square ones. "
-            "Crop all in the same way."
+            "Crop all in the same way; of a sheet with many images, save each on its own."
         )
     return width
 

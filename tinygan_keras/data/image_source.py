@@ -84,7 +84,9 @@ def open_images(name, class_names=None):
         name: "fashion_mnist" or "fashion_mnist:test"; an `.npz` file with `images` uint8 `[N, S, S, 3]`
             or gray `[N, H, H]` (28x28 is padded to 32x32, as Fashion-MNIST is everywhere here) and,
             if there are any, `labels` int `[N]` and `class_names`; or a folder, see `ImageFolder`.
-        class_names: Names by label, for sources that have none of their own; others have to agree.
+        class_names: Names by label, for sources that have none of their own. Where a source has, they have
+            to be among these, and its labels become those of these names. Labels of a folder: see
+            `ImageFolder`.
 
     Returns:
         `ArrayImages` or `ImageFolder`.
@@ -99,10 +101,9 @@ def open_images(name, class_names=None):
     text = str(name)
     if text in _FASHION_MNIST:
         data = load_fashion_mnist(_FASHION_MNIST[text])
-        names = _agreed_names(data.class_names, class_names, text)
-        return ArrayImages(
-            data.images, data.labels, names, f"Fashion-MNIST, {_FASHION_MNIST[text]}"
-        )
+        name = f"Fashion-MNIST, {_FASHION_MNIST[text]}"
+        labels, names = _named(data.labels, len(data.images), data.class_names, class_names, name)
+        return ArrayImages(data.images, labels, names, name)
     path = Path(name).expanduser()
     if text and path.is_dir():
         return ImageFolder(path, class_names)
@@ -134,8 +135,10 @@ def _open_archive(path, class_names):
                 f"Converted {len(images)} of {len(images)} images to RGB, which are gray."
             )
         images = np.repeat(images[..., None], 3, axis=-1)
-    names = _agreed_names(arrays.get("class_names"), class_names, path)
-    return ArrayImages(images, arrays.get("labels"), names, name, warnings)
+    images = _checked_images(images, name)
+    labels, own = arrays.get("labels"), arrays.get("class_names")
+    labels, names = _named(labels, len(images), own, class_names, name)
+    return ArrayImages(images, labels, names, name, warnings)
 
 
 def _read_archive(path):
@@ -153,16 +156,25 @@ def _read_archive(path):
         ) from error
 
 
-def _agreed_names(own, given, name):
+def _named(labels, count, own, given, name):
+    """Labels and names that fit together: those of the source, or its classes as `given` counts them."""
     own, given = (None if names is None else tuple(map(str, names)) for names in (own, given))
-    if own is not None and given is not None and own != given:
+    if own is None or given is None or own == given:
+        return labels, own or given
+    # Of two classes of one name, nobody knows which is meant.
+    once = len(set(own)) == len(own) and len(set(given)) == len(given)
+    if not once or not set(own) <= set(given):
         pairs = enumerate(zip(own, given, strict=False))
         label = next((label for label, (a, b) in pairs if a != b), min(len(own), len(given)))
         raise ValueError(
             f"Got {name} with {len(own)} class names, and {len(given)} others; the first that differs is "
-            f"that of label {label}. Expected the same. Give class names only where the images have none."
+            f"that of label {label}. Expected names of its own that are all among the others, each once. "
+            "Give class names only where the images have none, or all of the same."
         )
-    return own or given
+    if labels is not None:
+        labels = _checked_labels(labels, count, own, name)
+        labels = np.array([given.index(own_name) for own_name in own], "int32")[labels]
+    return labels, given
 
 
 def _checked_images(images, name):

@@ -22,7 +22,8 @@ class FeatureStore:
     Args:
         folder: Made if missing.
         widths: Numbers per row by column name, such as `{"features": 128, "logits": 10}`.
-        fingerprint: Says what the rows are made from. What a folder holds of another one is removed.
+        fingerprint: Says what the rows are made from. What a folder holds of another one is removed, and
+            so are all rows if those of one column are gone; a printed line says so.
 
     Attributes:
         count: Rows that are stored and whole.
@@ -38,15 +39,25 @@ class FeatureStore:
         self._state = {"fingerprint": fingerprint, "widths": self.widths, "count": 0}
         self._index = self.folder / "rows.json"
         if self._index.is_file():
-            kept = json.loads(self._index.read_text())
-            if {**kept, "count": 0} == self._state:
-                self._state = kept
-            else:
-                self.discard()
+            self._go_on(json.loads(self._index.read_text()))
         self.folder.mkdir(parents=True, exist_ok=True)
         for name in self.widths:
             with open(self._file(name), "ab") as file:  # drops half a row of an interrupted append
                 file.truncate(4 * self.count * self.widths[name])
+
+    def _go_on(self, kept):
+        """Takes over the rows of an interrupted extraction, or drops them where they don't fit."""
+        number = kept.get("count", 0)
+        if {**kept, "count": 0} != self._state:
+            reason = "they are of another evaluation"
+        elif short := [name for name in self.widths if self._stored(name) < number]:
+            reason = f"{self._file(short[0]).name} is missing or too short"
+        else:
+            self._state = kept
+            return
+        self.discard()
+        if number:
+            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting anew.")
 
     @property
     def count(self) -> int:
@@ -82,6 +93,11 @@ class FeatureStore:
     def discard(self):
         """Removes all rows."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _stored(self, name) -> int:
+        """Whole rows in the file of a column."""
+        file = self._file(name)
+        return file.stat().st_size // (4 * self.widths[name]) if file.is_file() else 0
 
     def _file(self, name) -> Path:
         return self.folder / f"{name}.float32"

@@ -47,18 +47,6 @@ def differences(first: dict, second: dict, names=("first", "second"), ignore=())
     return _compare(names, (first, second), ignore)[0]
 
 
-def unknowns(first: dict, second: dict, names=("first", "second"), ignore=()) -> list[str]:
-    """Says which keys only one of two protocols knows; the other has None or nothing there.
-
-    Arguments and errors are those of `differences`.
-
-    Example:
-        >>> unknowns({"seed": 0}, {"seed": None}, ("runs/a", "runs/b"))
-        ['seed: 0 (runs/a), unknown (runs/b)']
-    """
-    return _compare(names, (first, second), ignore)[1]
-
-
 def check_comparable(protocols: dict, ignore=()) -> list[str]:
     """Refuses a comparison of figures that were made in different ways.
 
@@ -67,7 +55,8 @@ def check_comparable(protocols: dict, ignore=()) -> list[str]:
         ignore: See `differences`.
 
     Returns:
-        A line for each key that not all of them know, to be shown as a warning.
+        A line for each key that not all of them know, having None or nothing there, such as
+        "seed: 0 (runs/a), unknown (runs/b)". To be shown as a warning.
 
     Raises:
         ProtocolError: two of them differ; the message shows the lines.

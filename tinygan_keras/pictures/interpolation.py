@@ -31,6 +31,22 @@ _SMALLEST_SINE = (
     1e-4  # below, the two formulas agree to float32 and the great circle divides by zero
 )
 _CAPTION_HEIGHT, _ROW_GAP = 18, 6  # in pixels
+_LATENT_TITLE = (
+    "From one random draw to another, within a class",
+    (
+        "The two ends of a row are independent draws (two latents z). The images between them lie at "
+        "equal steps on the great circle between the two latents.",
+        "Good: every image in between is a plausible one of its class, and the change is gradual.",
+    ),
+)
+_CLASS_TITLE = (
+    "From one class to another, with the same z",
+    (
+        "The random draw z is fixed in a row. The class changes in equal steps, by mixing the two "
+        "class embeddings; the numbers above are the share of the class at the right.",
+        "Good: what z decides, such as pose and brightness, stays while the kind of thing changes.",
+    ),
+)
 
 
 def spherical_path(start, end, steps: int) -> np.ndarray:
@@ -123,39 +139,19 @@ def latent_interpolation(rows, names) -> np.ndarray:
     Raises:
         ValueError: the rows differ in shape, or their number from that of the names.
     """
-    return titled(
-        _rows(rows, names, None),
-        "From one random draw to another, within a class",
-        (
-            "The two ends of a row are independent draws (two latents z). The images between them lie at "
-            "equal steps on the great circle between the two latents.",
-            "Good: every image in between is a plausible one of its class, and the change is gradual.",
-        ),
-    )
+    return titled(_rows(rows, names, None), *_LATENT_TITLE)
 
 
 def class_interpolation(rows, first_names, second_names) -> np.ndarray:
     """Draws images between two classes, the same z along a row.
 
     Args:
-        rows: List of images uint8 or float in [-1, 1], `[N, S, S, 3]`, drawn along a path of class weights.
+        rows: Images as for `latent_interpolation`, drawn along a path of class weights.
         first_names, second_names: The classes at the left and at the right end of each row.
 
-    Returns:
-        uint8 `[H, W, 3]`.
-
-    Raises:
-        ValueError: the rows differ in shape, or their number from that of the names.
+    Returns, Raises: as for `latent_interpolation`.
     """
-    return titled(
-        _rows(rows, first_names, second_names),
-        "From one class to another, with the same z",
-        (
-            "The random draw z is fixed in a row. The class changes in equal steps, by mixing the two "
-            "class embeddings; the numbers above are the share of the class at the right.",
-            "Good: what z decides, such as pose and brightness, stays while the kind of thing changes.",
-        ),
-    )
+    return titled(_rows(rows, first_names, second_names), *_CLASS_TITLE)
 
 
 def _rows(rows, left_names, right_names):

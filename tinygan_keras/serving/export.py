@@ -8,6 +8,8 @@ to track the generator: what an endpoint uses is saved anyway, and tracking woul
 twice (keras issue 23553).
 """
 
+import dataclasses
+import json
 from pathlib import Path
 
 import keras
@@ -15,9 +17,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..files import write_archive
+from ..teachers.catalog import check_truncation
 
 
-def export_saved_model(generator, path) -> Path:
+def export_saved_model(generator, path, *, class_names=None, truncation=None) -> Path:
     """Writes a generator as a SavedModel that needs none of this package's code to run.
 
     The signature `serving_default` takes `z` float32 `[B, latent_dim]` and `label` int64 `[B]` in
@@ -31,6 +34,10 @@ def export_saved_model(generator, path) -> Path:
         generator: A Keras model called as `generator((latents, labels), training=False)`, with the
             attributes `latent_dim`, `num_classes` and `image_size`, such as `StudentGenerator`.
         path: The folder to write. Servers expect a version number as its name: "saved_model/1".
+        class_names: Name per label, written to `class_names.txt` in the folder.
+        truncation: Scalar in (0, 1] that the generator was trained at, written to `config.json` there.
+            `load_generator` reads both files, and servers ignore them. They are for folders that leave
+            their run: inside it the files of the run say more, and these would hide them.
 
     Returns:
         The path written.
@@ -38,19 +45,53 @@ def export_saved_model(generator, path) -> Path:
     Raises:
         FileExistsError: `path` exists. A published version is never replaced.
         TypeError: `generator` lacks one of the attributes.
+        ValueError: names that are not one line per class, or a truncation out of range.
 
     Example:
         export_saved_model(model.ema_student, "runs/demo/saved_model/1")
+        export_saved_model(student, "serving/tinygan/1", class_names=names, truncation=0.5)
         served = tf.saved_model.load("runs/demo/saved_model/1").signatures["serving_default"]
         images = served(z=latents, label=labels)["image"]
     """
     path = Path(path)
     _check_arguments(generator, path)
+    texts = _side_files(generator, class_names, truncation)
 
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serving_default", *_serving_default(generator))
 
-    return write_archive(archive, path)
+    return write_archive(_WithTexts(archive, texts), path)
+
+
+@dataclasses.dataclass(frozen=True)
+class _WithTexts:
+    """An archive that comes with text files, so that they appear together."""
+
+    archive: keras.export.ExportArchive
+    texts: dict
+
+    def write_out(self, folder, verbose):
+        self.archive.write_out(folder, verbose=verbose)
+        for name, text in self.texts.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+
+
+def _side_files(generator, class_names, truncation) -> dict:
+    """Text by file name of what a generator's folder says about it."""
+    texts = {}
+    if class_names is not None:
+        names = [str(name) for name in class_names]
+        text = "".join(f"{name}\n" for name in names)
+        if len(names) != generator.num_classes or text.splitlines() != names:
+            raise ValueError(
+                f"Got the class names {names}. Expected {generator.num_classes}, a name of one line per "
+                "class. Give those of the data that the generator was trained on."
+            )
+        texts["class_names.txt"] = text
+    if truncation is not None:
+        truncation = check_truncation(truncation, "an exported generator")
+        texts["config.json"] = json.dumps({"truncation": truncation}) + "\n"
+    return texts
 
 
 def _serving_default(generator):

@@ -1,7 +1,7 @@
 """From a handle to a folder: a path as it is, a URL through TensorFlow Hub's cache or a download.
 
 Scope: files and hosts, for teachers and feature extractors alike. What is in the files is the matter of
-`hub.py` and of `evaluation/classifiers.py`. TensorFlow Hub is imported here and only when needed.
+`hub.py` and of `evaluation/extractors/classifiers.py`. TensorFlow Hub is imported here and only when needed.
 """
 
 import contextlib
@@ -69,17 +69,22 @@ def load(folder: str, handle: str, role: str = "teacher"):
         ) from error
 
 
-def content_hash(folder: str) -> str:
-    """SHA-256 (hex) over the files that define the function: the graph, the variables, the assets.
-
-    A model card or a Hub descriptor beside them may change without changing the hash.
-    """
+def defining_files(folder: str) -> list:
+    """Names, sorted, of the files that define a module's function: the graph, the variables, the assets."""
     names = [name for name in tf.io.gfile.listdir(folder) if name.startswith("saved_model.")]
     for part in ("assets", "variables"):
         if tf.io.gfile.isdir(f"{folder}/{part}"):
             names += [f"{part}/{name}" for name in tf.io.gfile.listdir(f"{folder}/{part}")]
+    return sorted(names)
+
+
+def content_hash(folder: str) -> str:
+    """SHA-256 (hex) over the files that define a module's function.
+
+    A model card or a Hub descriptor beside them may change without changing the hash.
+    """
     digest = hashlib.sha256()
-    for name in sorted(names):
+    for name in defining_files(folder):
         with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:
             digest.update(f"{name} {file.size()}\n".encode())
             while piece := file.read(1 << 24):

@@ -97,12 +97,8 @@ def content_hash(folder: str) -> str:
 
     Another recipe than `teachers.download.content_hash`; written reports hold hashes of either kind.
     """
-    names = [name for name in tf.io.gfile.listdir(folder) if name.startswith("saved_model.")]
-    for part in ("assets", "variables"):
-        if tf.io.gfile.isdir(f"{folder}/{part}"):
-            names += [f"{part}/{name}" for name in tf.io.gfile.listdir(f"{folder}/{part}")]
     digest = hashlib.sha256()
-    for name in sorted(names):
+    for name in download.defining_files(folder):
         digest.update(name.encode() + b"\0")
         of_file = hashlib.sha256()
         with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:

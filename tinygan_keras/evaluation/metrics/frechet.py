@@ -1,10 +1,9 @@
 """Frechet distance between sets of feature vectors, in float64.
 
 It is our own on purpose. TF-GAN's drops singular values below 1e-10, which is 2.6 % off at a feature
-deviation of 1e-2, and its memory grows with the number of
-images. `tfgan_frechet_distance` is the
-reference where it is exact; a test holds both equal there, and
-`experiments/benchmarks/frechet.py` compares time and memory.
+deviation of 1e-2, and its memory grows with the number of images. `tfgan_frechet_distance` is the reference
+where it is exact; a test holds both equal there, and `experiments/benchmarks/frechet.py` compares time and
+memory.
 
 Every covariance is written as `A^T A`. Then `trace((C1 C2)^(1/2))` is the sum of the singular values of
 `A1 A2^T`. Its usual form, the roots of the eigenvalues of a product of covariances, has half the digits:

@@ -81,8 +81,9 @@ def nearest_neighbours(
             row that is equal to it is one.
 
     Returns:
-        Indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Of equal distances the lower index
-        comes first.
+        Indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Within a row, of equal distances
+        the lower index comes first. Where more candidates are at the k-th distance than there is room
+        for, any of them may be left out.
 
     Raises:
         ValueError: other shapes, a `k` out of range, or a value that is not finite.
