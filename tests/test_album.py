@@ -315,6 +315,14 @@ def test_the_teacher_of_a_run_is_found_where_the_run_was_started(tmp_path, monke
     assert found_teacher(generator()) is None
 
 
+def test_a_file_in_the_way_of_the_teacher_is_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "teacher").write_text("notes")
+    (tmp_path / "teacher").mkdir()
+    run = generator(source=str(tmp_path / "runs" / "mine"), teacher="teacher")
+    assert found_teacher(run) == str(tmp_path / "teacher")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

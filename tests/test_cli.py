@@ -7,12 +7,14 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from run_fixtures import TINY_STUDENT
 
 import tinygan_keras.training.run
-from tinygan_keras.cli import main
+from tinygan_keras.cli import checks, main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.generators.loading import load_generator
 from tinygan_keras.networks.student import StudentGenerator
 
 CONFIG = "from tinygan_keras.training.config import default_config as get_config"
@@ -70,6 +72,9 @@ def test_help_is_answered_without_tensorflow():
         (["sample", "--model={run}", "--labels=10"], "from 0 to 9"),
         (["sample", "--model={run}", "--per_class=0"], "--per_class=0"),
         (["sample", "--model={run}", "--truncation=2"], "--truncation=2"),
+        (["sample", "--model={run}", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
+        (["sample", "--model={run}", "--out={config}"], "which is a file. Expected a folder"),
+        (["sample", "--model={run}", "--out={config}/a/b.png"], "where nothing can be written"),
         (["export", "--model={run}"], "no --out"),
         (["export", "--model={run}", "--out={run}"], "exists already"),
     ],
@@ -151,9 +156,45 @@ def test_sample_is_a_function_of_its_seed_and_of_the_truncation(run_folder, tmp_
     assert not np.array_equal(pictures["first"], pictures["truncation"])
 
 
+def test_a_teacher_draws_with_its_statistics_at_the_truncation(tmp_path):
+    """Its images are as bright as the truncation, whatever the latents."""
+    specs = [tf.TensorSpec([None, 2]), tf.TensorSpec([None, 3]), tf.TensorSpec([])]
+    module = tf.Module()
+    module.default = tf.function(
+        lambda z, y, truncation: {"default": tf.fill([tf.shape(z)[0], 16, 16, 3], truncation)},
+        input_signature=[
+            tf.TensorSpec(spec.shape, spec.dtype, name)
+            for spec, name in zip(specs, ("z", "y", "truncation"), strict=True)
+        ],
+    )
+    tf.saved_model.save(module, str(tmp_path / "t"), signatures={"default": module.default})
+
+    for flags, brightness in (([], 0.5), (["--truncation=0.2"], 0.2)):
+        out = tmp_path / str(brightness)
+        flags = [*flags, "--labels=0", "--per_class=1", f"--out={out}"]
+        assert main(["sample", f"--model={tmp_path / 't'}", *flags]) == 0
+        (path,) = out.iterdir()
+        image = np.asarray(Image.open(path), "float32") / 127.5 - 1
+        np.testing.assert_allclose(image, brightness, atol=0.01)
+
+
+def test_places_to_write_are_tried_and_nothing_is_left(tmp_path):
+    checks.check_out_folder(tmp_path / "a" / "b")
+    checks.check_out_file(tmp_path / "c" / "d.npz")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "there" / "kept").mkdir(parents=True)
+    checks.check_out_folder(tmp_path / "there")
+    checks.check_out_folder(tmp_path / "there" / "new")
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["kept"]
+    with pytest.raises(IsADirectoryError, match="a folder. Expected a file"):
+        checks.check_out_file(tmp_path / "there")
+
+
 def test_exported_model_samples_the_same_images(run_folder, tmp_path):
     exported = tmp_path / "serving" / "1"
     assert main(["export", f"--model={run_folder}", f"--out={exported}"]) == 0
+    assert load_generator(exported).class_names == CLASS_NAMES
+    assert load_generator(exported).truncation == 0.25
 
     pictures = []
     for model in (run_folder, exported):

@@ -2,10 +2,13 @@
 
 import inspect
 import runpy
+import subprocess
+import sys
 
 import pytest
 from ml_collections import ConfigDict
 
+from tinygan_keras.evaluation.figure_table import MONITORS
 from tinygan_keras.networks.presets import STUDENTS
 from tinygan_keras.tinygan import TinyGAN
 from tinygan_keras.training.config import (
@@ -88,6 +91,28 @@ def test_run_shorter_than_an_epoch_is_one_epoch():
 def test_evaluation_on_the_latents_of_the_training_is_refused():
     with pytest.raises(ValueError, match="Change sample_seed"):
         validate({"seed": 7, "sample_seed": 7})
+
+
+@pytest.mark.parametrize("monitor", MONITORS)
+def test_without_real_images_only_two_figures_can_be_monitored(monitor):
+    config = {"evaluate_every": 1, "extractor": "inception", "monitor": monitor}
+    assert validate(config | {"data": "fashion_mnist"}).monitor == monitor
+    if monitor in ("inception_score", "label_accuracy"):
+        assert validate(config | {"data": "none"}).monitor == monitor
+        return
+    with pytest.raises(ValueError, match=rf"monitor='{monitor}' and data='none'.*label_accuracy"):
+        validate(config | {"data": "none"})
+
+
+def test_the_config_imports_no_tensorflow():
+    program = (
+        "import sys; import tinygan_keras.training.config\n"
+        "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]"]
 
 
 def test_fewer_teacher_samples_than_a_batch_are_refused():

@@ -1,6 +1,8 @@
 """`tinygan evaluate`, `compare` and `reference` as a user runs them, with a user's mistakes."""
 
 import json
+import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -16,6 +18,8 @@ from run_fixtures import (
 )
 
 from tinygan_keras.cli import main
+from tinygan_keras.evaluation import evaluate as evaluate_module
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.networks.student import StudentGenerator
 
 
@@ -113,8 +117,9 @@ def test_gray_images_are_converted_with_a_note(folder, tmp_path, capsys):
 def test_a_saved_reference_gives_the_same_figures(folder, evaluated, tmp_path, capsys):
     reference = tmp_path / "real_statistics.npz"
     flags = [f"--real={folder / 'real.npz'}", f"--extractor={folder / 'classifier'}"]
-    assert main(["reference", *flags, f"--out={reference}"]) == 0
-    assert "40 real images" in capsys.readouterr().out
+    for _ in range(2):  # a reference may be measured anew
+        assert main(["reference", *flags, f"--out={reference}"]) == 0
+        assert "40 real images" in capsys.readouterr().out
     flags = [f"--real={reference}", f"--out={tmp_path / 'e'}"]
     assert main(["evaluate", f"--model={folder / 'run'}", *flags]) == 0
     ours, theirs = (
@@ -147,12 +152,15 @@ def test_different_protocols_are_not_compared(folder, evaluated, tmp_path, capsy
         (["evaluate", "--model={folder}/run", "--truncation=0"], r"(0, 1]"),
         (["evaluate", "--model={folder}/nowhere", "--out={out}"], "doesn't exist"),
         (["evaluate", "--model={folder}/run", "--extractor=inceptoin"], "Did you mean 'inception'"),
-        (["evaluate", "--model={folder}/run", "--real={folder}/nothing"], "nothing"),
-        (["evaluate", "--model={folder}/run", "--labels=some"], "labels"),
+        (["evaluate", "--model={folder}/run", "--real={folder}/nothing"], "are not there"),
+        (["evaluate", "--model={folder}/run", "--labels=some"], "<auto|reference|balanced>"),
+        (["evaluate", "--model={folder}/run", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
+        (["evaluate", "--model={folder}/run", "--resize=cubic"], "Did you mean 'bicubic'"),
         (["compare", "{folder}/run"], "Expected two or more"),
         (["compare", "{folder}/teacher", "{folder}/run"], "Evaluate it first"),
         (["compare", "{folder}/run", "{folder}/run/evaluation", "--ignore=sed"], "mean 'seed'"),
         (["reference", "--real={folder}/real.npz", "--out=x.txt"], "Expected both"),
+        (["reference", "--real=x", "--out={folder}/real.npz"], "a file that is no reference"),
     ],
 )
 def test_mistakes_are_one_message(arguments, message, folder, evaluated, tmp_path, capsys):
@@ -161,6 +169,95 @@ def test_mistakes_are_one_message(arguments, message, folder, evaluated, tmp_pat
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    ("command", "out", "message"),
+    [
+        (["evaluate", "--model=run"], "real.npz", "which is a file. Expected a folder"),
+        (["evaluate", "--model=run"], "real.npz/deeper", "where nothing can be written"),
+        (["reference", "--real=real.npz"], "real.npz/deeper.npz", "where nothing can be written"),
+        (["reference", "--real=real.npz"], "folder.npz", "which is a folder. Expected a file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_before_measuring(
+    command, out, message, folder, tmp_path, monkeypatch, capsys
+):
+    for name in ("run", "real.npz"):
+        (tmp_path / name).symlink_to(folder / name)
+    (tmp_path / "folder.npz").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(FeatureExtractor, "__call__", lambda *_: pytest.fail("it measured"))
+
+    assert main([*command, f"--extractor={folder / 'classifier'}", f"--out={out}"]) == 2
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert list((tmp_path / "folder.npz").iterdir()) == []
+
+
+def test_warnings_become_notes_once(folder, tmp_path, monkeypatch, capsys):
+    real = evaluate_module.evaluate
+
+    def warning(*args, **kwargs):
+        for _ in range(2):
+            warnings.warn("The cache is full.", stacklevel=2)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(evaluate_module, "evaluate", warning)
+    flags = ["--num_images=4", "--teacher=none", f"--out={tmp_path}"]
+    assert main(["evaluate", f"--model={folder / 'run'}", *flags]) == 0
+
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Note: ")]
+    assert notes.count("Note: The cache is full.") == 1
+    assert sum(note.startswith("Note: 4 images for 4 features") for note in notes) == 1
+    assert len(set(notes)) == len(notes)
+
+
+def test_the_kernel_of_a_run_goes_with_its_extractor(folder, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(folder / "run", run)
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "resize": "area"}))
+    kernels = []
+
+    def stop(*args, **kwargs):
+        kernels.append(kwargs["resize"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate_module, "evaluate", stop)
+    for flags in ([], ["--resize=bicubic"], ["--extractor=inception"]):
+        assert main(["evaluate", f"--model={run}", *flags]) == 130
+    assert kernels == ["area", "bicubic", None]
+
+
+def test_an_exported_model_is_evaluated_like_its_run(folder, evaluated, tmp_path, capsys):
+    exported = tmp_path / "exported"
+    assert main(["export", f"--model={folder / 'run'}", f"--out={exported}"]) == 0
+    flags = [f"--extractor={folder / 'classifier'}", f"--real={folder / 'real.npz'}"]
+    flags += [f"--teacher={folder / 'teacher'}", "--num_images=30", "--seed=11"]
+    flags += ["--truncation=0.8", f"--out={tmp_path / 'e'}"]
+    assert main(["evaluate", f"--model={exported}", *flags]) == 0
+    result, run = (
+        json.loads((path / "evaluation.json").read_text()) for path in (tmp_path / "e", evaluated)
+    )
+    assert result["generator"]["form"] == "saved model"
+    assert result["protocol"]["labels"] == run["protocol"]["labels"]
+    for name in ("frechet_distance", "kernel_distance", "teacher_l1"):
+        assert result["figures"][name] == pytest.approx(run["figures"][name], rel=1e-3)
+
+
+def test_an_archive_of_images_is_evaluated(folder, tmp_path):
+    """The real images, held against themselves."""
+    flags = [f"--real={folder / 'real.npz'}", f"--extractor={folder / 'classifier'}"]
+    flags += [f"--out={tmp_path / 'e'}"]
+    assert main(["evaluate", f"--model={folder / 'real.npz'}", *flags]) == 0
+    result = json.loads((tmp_path / "e" / "evaluation.json").read_text())
+    assert result["protocol"]["generated_images"] == result["protocol"]["real_images"] == 40
+    assert result["figures"]["frechet_distance"] == pytest.approx(0, abs=1e-6)
+    assert result["figures"]["recall"] == 1.0
+    assert [row["images"] for row in result["classes"]] == [4] * NUM_CLASSES
 
 
 def test_a_corrupt_file_is_named_and_counted(folder, tmp_path, capsys):

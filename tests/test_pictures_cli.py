@@ -1,6 +1,7 @@
 """`tinygan pictures`: its flags, its mistakes, and what it tells."""
 
 import json
+import shutil
 
 import keras
 import pytest
@@ -10,6 +11,7 @@ from run_fixtures import TINY_STUDENT, write_classifier, write_real_images, writ
 from tinygan_keras.cli import main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
 from tinygan_keras.evaluation.album import album
+from tinygan_keras.evaluation.extractors import loading
 from tinygan_keras.networks.student import StudentGenerator
 
 
@@ -92,6 +94,19 @@ def test_flags_reach_the_album(here, monkeypatch):
     assert (default["classes"], default["teacher"]) == ([], None)
 
 
+def test_the_kernel_of_a_run_goes_with_its_extractor(here, tmp_path, monkeypatch):
+    shutil.copytree(here / "runs" / "mine", tmp_path / "run")
+    config = {"extractor": str(here / "classifier"), "resize": "area"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    kernels = []
+    monkeypatch.setattr(loading, "load_extractor", lambda _, resize: kernels.append(resize))
+    monkeypatch.setattr(album, "draw_album", lambda *a, **k: [])
+
+    for flags in ([], ["--resize=bicubic"], ["--extractor=inception"]):
+        assert main(["pictures", f"--model={tmp_path / 'run'}", *flags]) == 0
+    assert kernels == ["area", "bicubic", None]
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -105,7 +120,9 @@ def test_flags_reach_the_album(here, monkeypatch):
         (["--model=runs/mine", "--teacher=missing"], "missing"),
         (["--model=runs/mine", "--extractor=missing"], "missing"),
         (["--model=runs/mine", "--real=missing"], "missing"),
+        (["--model=runs/mine", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
         (["--model=runs/mine", "--out=real.npz"], "a file. Expected a folder"),
+        (["--model=runs/mine", "--out=real.npz/pictures"], "where nothing can be written"),
         (["--model=real.npz"], "real.npz"),
     ],
 )

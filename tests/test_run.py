@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 from run_fixtures import LATENT_DIM, tiny_config
 
+from tinygan_keras.cli import main
 from tinygan_keras.data import fashion_mnist
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.record import read_evaluation
@@ -156,6 +157,109 @@ def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp
     assert written["figures"].items() <= report["student"].items()
 
 
+@pytest.fixture
+def settings_of(tmp_path):
+    """What is read from a run folder with this config, in a project folder."""
+
+    def read(config):
+        run = tmp_path / "runs" / "mine"
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "student.keras").write_text("")
+        text = config if isinstance(config, str) else json.dumps(config)
+        (run / "config.json").write_text(text)
+        return evaluation_settings(run)
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "key"),
+    [
+        ("data", "fashion_mnist", "real"),
+        ("data_subset", "fashion_mnist:test", "real"),
+        ("extractor", "inception", "extractor"),
+        ("extractor", "keras_inception_v3", "extractor"),
+        ("extractor", "https://host/module", "extractor"),
+        ("teacher", "https://host/teacher", "teacher"),
+    ],
+)
+def test_names_are_never_taken_for_folders(settings_of, tmp_path, setting, name, key):
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "runs" / name).mkdir(parents=True)
+    assert settings_of({setting: name})[key] == name
+
+
+def test_paths_of_a_run_are_found_from_elsewhere(settings_of, tmp_path, monkeypatch):
+    for name in ("inception", "teacher"):
+        (tmp_path / name).mkdir()
+    config = {"extractor": "./inception", "teacher": "teacher", "data_subset": "moved.npz"}
+    found = settings_of({**config, "resize": "bicubic"})
+    assert found["extractor"] == str(tmp_path / "inception")
+    assert found["teacher"] == str(tmp_path / "teacher")
+    assert (found["real"], found["resize"]) == ("moved.npz", "bicubic")
+    monkeypatch.chdir(tmp_path)
+    found = settings_of({**config, "resize": ""})
+    assert (found["extractor"], found["resize"]) == ("./inception", None)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"runs"'])
+def test_a_broken_config_of_a_run_is_named(settings_of, tmp_path, config, text):
+    with pytest.raises(ValueError, match=r"config.json.*Expected"):
+        settings_of(text)
+    with pytest.raises(ValueError, match=r"config.json.*Expected"):
+        distill(config, tmp_path / "runs" / "mine")
+
+
+def test_an_extractor_of_another_size_and_other_classes_measures_a_run(config, tmp_path):
+    config.extractor = write_extractor(tmp_path / "extractor", size=16)
+    config.update({"resize": "bilinear+antialias", "teacher_samples": 4, "steps": 2})
+    report = distill(config, tmp_path / "run")
+    assert report["protocol"]["resize"] == "bilinear, antialias True, to 16"
+    assert report["student"]["frechet_distance"] > 0
+    assert "label_accuracy" not in report["student"], "3 logits, 10 classes"
+
+    assert main(["evaluate", f"--model={tmp_path / 'run'}", f"--out={tmp_path / 'again'}"]) == 0
+
+    again = json.loads((tmp_path / "again" / "evaluation.json").read_text())
+    assert again["protocol"] == report["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, r"Got images of 32x32 pixels. Expected \(N, 16, 16, 3\).*choose a kernel"),
+        ({"resize": "bilinaer"}, "Got resize='bilinaer'.*Did you mean 'bilinear'"),
+        (
+            {"resize": "area", "evaluate_every": 1, "monitor": "label_accuracy"},
+            "10 classes of the teacher and 3 of the feature",
+        ),
+    ],
+)
+def test_extractors_that_do_not_fit_are_refused_before_training(
+    config, tmp_path, monkeypatch, changes, message
+):
+    monkeypatch.setattr(run, "train", lambda *_: pytest.fail("the run started"))
+    config.extractor = write_extractor(tmp_path / "extractor", size=16)
+    config.update(changes)
+    with pytest.raises(ValueError, match=message):
+        distill(config, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def write_extractor(folder, size) -> str:
+    """Three colours as features and as logits."""
+
+    class Colours(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)])
+        def classify(self, images):
+            colours = tf.reduce_mean(images[:, ::2], axis=(1, 2))
+            return {"features": colours, "logits": colours}
+
+    module = Colours()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.classify})
+    return str(folder)
+
+
 def test_students_are_evaluated_during_training(config, tmp_path):
     config.update({"evaluate_every": 1, "training_evaluation_images": 20})
     distill(config, tmp_path)
@@ -244,6 +348,7 @@ def test_unwritable_workdir_is_refused_first(config, tmp_path):
         ({"evaluate_every": 1, "monitor": "frechet"}, "Expected one of frechet_distance"),
         ({"evaluate_every": 1, "extractor": ""}, "no extractor"),
         ({"patience": 3}, "evaluate_every=0"),
+        ({"evaluate_every": 1, "data": "none"}, "others need real images"),
     ],
 )
 def test_mistakes_are_told_before_training_and_leave_nothing(

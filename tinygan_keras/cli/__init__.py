@@ -16,7 +16,7 @@ from absl import flags
 
 COMMANDS = {
     "distill": "distil a teacher into a student, from a config to a report",
-    "sample": "draw pictures with a trained student",
+    "sample": "draw pictures with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",
     "compare": "show evaluations side by side",
     "reference": "measure real images once, for all evaluations",

@@ -2,11 +2,12 @@
 
     tinygan evaluate --model=runs/mine
     tinygan evaluate --model=https://tfhub.dev/deepmind/biggan-deep-128/1 --extractor=inception \\
-        --real=imagenet/val --num_images=50000 --out=evaluations/biggan
+        --real=imagenet_val_128/ --num_images=50000 --out=evaluations/biggan
     tinygan evaluate --model=pictures/ --extractor=saved_models/fashion_classifier --real=fashion_mnist \\
         --out=evaluations/pictures
 
-A model is a run folder, a .keras file, an exported SavedModel, a teacher, or a folder of images. For a
+A model is a run folder, a .keras file, an exported SavedModel, a teacher, or a folder or .npz of images.
+Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For a
 run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
 its folder. Ctrl-C keeps what was measured so far; the same command goes on.
 """
@@ -15,6 +16,8 @@ import warnings
 from pathlib import Path
 
 from absl import flags
+
+from .checks import check_out_folder, check_seed, check_truncation
 
 
 def define_flags(flag_values, arguments):
@@ -66,7 +69,8 @@ def define_flags(flag_values, arguments):
         flags.DEFINE_string,
         "resize",
         None,
-        "How images get to the extractor's size, such as bilinear or bicubic+antialias.",
+        "How images get to the extractor's size, such as bilinear or bicubic+antialias; default: as in "
+        "the run, with its extractor.",
     )
     define(
         flags.DEFINE_string,
@@ -89,9 +93,11 @@ def run(flag_values):
     from ..training.run_folder import evaluation_settings
 
     run = evaluation_settings(flag_values.model)
+    if flag_values.extractor not in (None, run.get("extractor")):
+        run.pop("resize", None)  # it is for the run's extractor
     settings = {
         name: run.get(name) if flag_values[name].value is None else flag_values[name].value
-        for name in ("extractor", "real", "teacher", "num_images", "seed", "out")
+        for name in ("extractor", "resize", "real", "teacher", "num_images", "seed", "out")
     }
     out = settings["out"]
     if out is None:
@@ -99,8 +105,9 @@ def run(flag_values):
             f"Got --model={flag_values.model} and no --out. Expected a folder for the evaluation of "
             "anything but a run, such as --out=evaluations/mine."
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # they are shown as notes below the table
+    check_out_folder(out)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
         result = evaluate(
             flag_values.model,
             settings["extractor"] or "inception",
@@ -110,14 +117,27 @@ def run(flag_values):
             labels=flag_values.labels,
             truncation=flag_values.truncation,
             seed=SEED if settings["seed"] is None else settings["seed"],
-            resize=flag_values.resize,
+            resize=settings["resize"],
             classification_test=flag_values.classification_test,
             folder=out,
         )
     print(as_table(beside_teacher(result)))
-    for note in result["notes"]:
+    for note in _notes(result, caught):
         print(f"Note: {note}")
     print(f"Evaluation: {Path(out) / 'evaluation.md'}")
+
+
+def _notes(result, caught) -> list:
+    """The notes of an evaluation, and what else was warned of, each once."""
+    notes = list(result["notes"])
+    for warning in caught:
+        if issubclass(warning.category, UserWarning):
+            notes.append(str(warning.message))
+        else:  # not meant for users; shown as ever
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return list(dict.fromkeys(notes))
 
 
 def _check(flag_values):
@@ -131,8 +151,5 @@ def _check(flag_values):
             f"Got --num_images={flag_values.num_images}. Expected 2 or more: a covariance needs them. "
             "Leave it out for 10000."
         )
-    if flag_values.truncation is not None and not 0 < flag_values.truncation <= 1:
-        raise ValueError(
-            f"Got --truncation={flag_values.truncation}. Expected a number in (0, 1]. Leave it out "
-            "for the truncation of the training."
-        )
+    check_truncation(flag_values.truncation)
+    check_seed(flag_values.seed)

@@ -3,6 +3,8 @@
 tinygan export --model=runs/mine --out=serving/tinygan/1
 """
 
+from pathlib import Path
+
 from absl import flags
 
 
@@ -28,8 +30,15 @@ def run(flag_values):
             "--out=serving/tinygan/1."
         )
     from ..generators.loading import load_student
+    from ..generators.side_files import read_class_names, read_config
     from ..serving.export import export_saved_model
 
-    path = export_saved_model(load_student(flag_values.model), flag_values.out)
+    source = Path(flag_values.model)
+    path = export_saved_model(
+        load_student(source),
+        flag_values.out,
+        class_names=read_class_names(source),
+        truncation=read_config(source).get("truncation"),
+    )
     print(f"Exported to {path}")
     print(f"Next: tensorflow_model_server --model_base_path={path.resolve().parent}")

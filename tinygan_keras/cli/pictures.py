@@ -11,6 +11,8 @@ extractor and real images also the nearest real neighbours of generated images, 
 
 from absl import flags
 
+from .checks import check_out_folder, check_seed, check_truncation
+
 
 def define_flags(flag_values, arguments):
     def define(kind, name, default, meaning):
@@ -25,7 +27,10 @@ def define_flags(flag_values, arguments):
     )
     define(flags.DEFINE_string, "extractor", None, "SavedModel, or a name; default: the run's.")
     define(
-        flags.DEFINE_string, "resize", None, "Kernel that brings images to the extractor's size."
+        flags.DEFINE_string,
+        "resize",
+        None,
+        "Kernel that brings images to the extractor's size; default: the run's, with its extractor.",
     )
     define(
         flags.DEFINE_string,
@@ -48,13 +53,16 @@ def run(flag_values):
     from ..training.run_folder import evaluation_settings
 
     run = evaluation_settings(flag_values.model)
-    extractor = flag_values.extractor or run.get("extractor")
+    extractor, resize = flag_values.extractor or run.get("extractor"), flag_values.resize
+    if extractor == run.get("extractor"):
+        resize = resize or run.get("resize")
     out = flag_values.out or run.get("pictures", "pictures")
+    check_out_folder(out)
     entries = draw_album(
         flag_values.model,
         out,
         teacher=None if flag_values.teacher == "none" else flag_values.teacher,
-        extractor=load_extractor(extractor, resize=flag_values.resize) if extractor else None,
+        extractor=load_extractor(extractor, resize=resize) if extractor else None,
         real=flag_values.real or run.get("real"),
         classes=flag_values.classes,
         per_class=flag_values.per_class,
@@ -86,8 +94,5 @@ def _check(flag_values):
         raise ValueError(
             f"Got --per_class={flag_values.per_class}. Expected 2 or more. Leave it out for 100."
         )
-    if flag_values.truncation is not None and not 0 < flag_values.truncation <= 1:
-        raise ValueError(
-            f"Got --truncation={flag_values.truncation}. Expected a number in (0, 1]. Leave it out "
-            "for the truncation of the training."
-        )
+    check_truncation(flag_values.truncation)
+    check_seed(flag_values.seed)

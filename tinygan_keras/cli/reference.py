@@ -1,12 +1,17 @@
 """tinygan reference: measures real images once and writes their statistics.
 
-    tinygan reference --real=imagenet/val --extractor=inception --out=imagenet_val.npz
+    tinygan reference --real=imagenet_val_128/ --extractor=inception --out=imagenet_val_128.npz
 
-The file holds mu and sigma as other FID programs write them, and features, labels and protocol beside
-these. tinygan evaluate --real=imagenet_val.npz reads it.
+Real images are squares of the size of the generators to be measured: imagenet_val_128/ is a folder of
+128x128 images. The file holds mu and sigma as other FID programs write them, and features, labels and
+protocol beside these. tinygan evaluate --real=imagenet_val_128.npz reads it.
 """
 
+from pathlib import Path
+
 from absl import flags
+
+from .checks import check_out_file
 
 
 def define_flags(flag_values, arguments):
@@ -35,10 +40,16 @@ def run(flag_values):
             f"Got --real={flag_values.real} and --out={flag_values.out}. Expected both, such as "
             "--real=fashion_mnist --out=fashion_mnist.npz."
         )
+    check_out_file(flag_values.out)
     from ..data.image_source import open_images
     from ..evaluation.extractors.loading import load_extractor
-    from ..evaluation.reference import measure_reference
+    from ..evaluation.reference import is_reference_file, measure_reference
 
+    if Path(flag_values.out).exists() and not is_reference_file(flag_values.out):
+        raise FileExistsError(
+            f"Got --out={flag_values.out}, a file that is no reference. Expected a new name: only "
+            "references are replaced. Choose another --out."
+        )
     extractor = load_extractor(flag_values.extractor, resize=flag_values.resize)
     statistics = measure_reference(open_images(flag_values.real), extractor)
     path = statistics.save(flag_values.out)

@@ -45,4 +45,7 @@ MONITORS = tuple(
     for name, figure in FIGURES.items()
     if figure.better and "teacher" not in name and name != "classification_accuracy"
 )
-"""Those that every evaluation during training has, and by which students can be ranked."""
+"""Those that an evaluation during training can have, and by which students can be ranked."""
+
+MONITORS_WITHOUT_REAL = ("inception_score", "label_accuracy")
+"""Those of them that need no real images."""

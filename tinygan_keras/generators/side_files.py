@@ -39,6 +39,21 @@ def read_class_names(path) -> tuple | None:
     return tuple(file.read_text(encoding="utf-8").splitlines()) if file else None
 
 
+def located(name, path, is_there=Path.exists) -> str | None:
+    """Finds what a config names, which is relative to where the run was started: at or above its folder.
+
+    Args:
+        name: A path of the config.
+        path: The run folder or a file in it, from whose parents on upwards it is looked for.
+        is_there: Function that tells whether a `Path` is what is looked for.
+
+    Returns:
+        The first one found, looking from here before; None if there is none.
+    """
+    places = (Path(), *Path(path).resolve().parents)
+    return next((str(place / name) for place in places if is_there(place / name)), None)
+
+
 def which_weights(config: dict, path=None) -> str | None:
     """Which weights of its training the student of a run, or in a file, has; None if unknown."""
     decay = config.get("ema_decay")

@@ -11,7 +11,7 @@ import difflib
 
 from ml_collections import ConfigDict, config_dict
 
-from ..evaluation.figure_table import MONITORS
+from ..evaluation.figure_table import MONITORS, MONITORS_WITHOUT_REAL
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 DATA_SETS = ("fashion_mnist", "none")
@@ -71,7 +71,8 @@ def default_config() -> ConfigDict:
     config.discriminator_gan_weight = 0.2
     config.adversarial_interval = 5
 
-    config.extractor = ""  # folder of the feature extractor; "": no Frechet distances
+    config.extractor = ""  # folder, TF-Hub handle, or name of the feature extractor; "": no figures
+    config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
     config.evaluation_images = 10_000
     config.evaluate_every = 0  # epochs between evaluations in training; 0: only at its end
     config.training_evaluation_images = 2_000  # drawn by each of these
@@ -195,6 +196,16 @@ def _check_values(config):
         raise ValueError(
             f"Got evaluate_every={config.evaluate_every} and no extractor. Expected the folder of a feature "
             "extractor: nothing can be measured without. Set extractor, or evaluate_every=0."
+        )
+    if (
+        config.evaluate_every
+        and config.data == "none"
+        and config.monitor not in MONITORS_WITHOUT_REAL
+    ):
+        raise ValueError(
+            f"Got monitor={config.monitor!r} and data='none'. Expected one of "
+            f"{', '.join(MONITORS_WITHOUT_REAL)}: the others need real images. Set monitor or data, or "
+            "evaluate_every=0."
         )
     if config.patience and not config.evaluate_every:
         raise ValueError(

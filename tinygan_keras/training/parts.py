@@ -38,7 +38,9 @@ def prepare(config) -> Parts:
     judged_against = None
     if real is not None:
         judged_against = open_images(config.data_subset or config.data, fashion_mnist.CLASS_NAMES)
-    extractor = load_extractor(config.extractor) if config.extractor else None
+    extractor = None
+    if config.extractor:
+        extractor = load_extractor(config.extractor, resize=config.resize or None)
     reference = load_generator(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
     with strategy.scope():
@@ -73,7 +75,10 @@ def load_real_images(config) -> fashion_mnist.LabelledImages | None:
 
 
 def check_agreement(parts, config):
-    """Raises ValueError if image sizes, latents or classes differ between the parts of a run."""
+    """Raises ValueError if image sizes, latents or classes differ between the parts of a run.
+
+    A feature extractor may have other classes, and with a kernel to resize images another size.
+    """
     networks = {
         "the teacher": parts.teacher,
         "the student": parts.model.student,
@@ -87,12 +92,21 @@ def check_agreement(parts, config):
     if parts.real is not None:
         sizes["the real images"] = parts.real.images.shape[1]
         classes["the real images"] = len(parts.class_names)
-    if parts.extractor is not None:
-        sizes["the feature extractor"] = parts.extractor.input_size
-        classes["the feature extractor"] = parts.extractor.num_classes
     _check_equal("image sizes", sizes)
     _check_equal("numbers of classes", classes)
     _check_equal("latent lengths", latents)
+    if parts.extractor is not None:
+        parts.extractor.protocol(parts.teacher.image_size)  # refuses a size that it can't take
+        _check_monitor(parts, config)
+
+
+def _check_monitor(parts, config):
+    ours, theirs = parts.teacher.num_classes, parts.extractor.num_classes
+    if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
+        raise ValueError(
+            f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
+            "extractor. Expected a classifier of the same classes. Set another monitor or extractor."
+        )
 
 
 def _check_equal(meaning, values):

@@ -7,7 +7,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from .config import differences
+from ..evaluation.extractors.loading import NAMES as EXTRACTORS
+from ..generators.side_files import located, read_config
+from .config import DATA_SETS, differences
+
+_NO_PATHS = (*DATA_SETS, "fashion_mnist:test", *EXTRACTORS)
 
 
 class RunFolder:
@@ -45,7 +49,7 @@ class RunFolder:
         """Raises ValueError if the folder holds a run with another config than this plain one."""
         if overwrite or not self.config.is_file():
             return
-        differing = differences(_as_json(config), json.loads(self.config.read_text()))
+        differing = differences(_as_json(config), read_config(self.path))
         if differing:
             raise ValueError(
                 f"{self.path} holds a run with another config. Got\n  "
@@ -92,18 +96,22 @@ def evaluation_settings(path) -> dict:
         path: Anything that can be evaluated; of what isn't a run folder nothing is known.
 
     Returns:
-        `extractor`, `real`, `teacher`, `num_images`, `seed`, and the folders `out` of the evaluation and
-        `pictures`.
+        `extractor`, `resize`, `real`, `teacher`, `num_images`, `seed`, and the folders `out` of the
+        evaluation and `pictures`.
+
+    Raises:
+        ValueError: `config.json` can't be read.
     """
-    folder = RunFolder(path)
+    folder = RunFolder(Path(path).expanduser())
     if not folder.config.is_file() or not folder.student.is_file():
         return {}
-    config = json.loads(folder.config.read_text())
+    config = read_config(folder.path)
     real = config.get("data_subset") or config.get("data")
     return {
-        "extractor": _located(config.get("extractor"), folder.path),
-        "real": _located(None if real == "none" else real, folder.path),
-        "teacher": _located(config.get("teacher"), folder.path),
+        "extractor": _located(config.get("extractor"), folder),
+        "resize": config.get("resize") or None,
+        "real": _located(None if real == "none" else real, folder),
+        "teacher": _located(config.get("teacher"), folder),
         "num_images": config.get("evaluation_images"),
         "seed": config.get("sample_seed"),
         "out": str(folder.evaluation),
@@ -111,12 +119,12 @@ def evaluation_settings(path) -> dict:
     }
 
 
-def _located(name: str | None, folder: Path) -> str | None:
+def _located(name: str | None, folder: RunFolder) -> str | None:
     """A path of a config as seen from here; a name that is no path, or isn't found, as it is."""
-    if not name or "://" in name:
+    # What leads somewhere stays as it is written: "./inception" is a folder and "inception" a name.
+    if not name or name in _NO_PATHS or "://" in name or Path(name).exists():
         return name or None
-    places = (Path(), *folder.resolve().parents)
-    return next((str(place / name) for place in places if (place / name).exists()), name)
+    return located(name, folder.student) or name
 
 
 def discard(path: Path):

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 
 from ...generators.drawing import DrawnImages
-from ..subjects import open_teacher
+from ...generators.side_files import located
+from ..subjects import check_pair, drawing_truncation, open_generator
 
 MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is quadratic
 _CHUNK = 250
@@ -40,7 +41,12 @@ class AlbumImages:
         self.classes, self.per_class, self.seed = classes, per_class, seed
         self._progress = int(progress)
         self.student = DrawnImages(generator, classes.repeat(per_class), truncation, seed)
-        self.teacher = open_teacher(teacher, self.student)
+        self.teacher = None
+        if teacher is not None:
+            teacher = open_generator(teacher, truncation)
+            drawing_truncation(teacher, truncation, notes=[])
+            check_pair(generator, teacher)
+            self.teacher = DrawnImages(teacher, self.student.labels, truncation, seed)
         theirs = getattr(real, "class_names", None)
         # Names of another set of classes would be wrong ones.
         same = theirs is not None and len(theirs) == generator.num_classes
@@ -110,12 +116,7 @@ class AlbumImages:
 
 
 def found_teacher(generator) -> str | None:
-    """The folder of the teacher that a run was distilled from, if it is on this machine.
-
-    Configurations name it relative to where the run was started, which was at or above the run folder.
-    """
+    """The folder of the teacher that a run was distilled from, if it is on this machine."""
     if not generator.teacher:
         return None
-    places = (Path(), *Path(generator.source).resolve().parents)
-    folders = (place / generator.teacher for place in places)
-    return next((str(folder) for folder in folders if folder.is_dir()), None)
+    return located(generator.teacher, generator.source, Path.is_dir)
