@@ -138,6 +138,7 @@ def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path,
         np.testing.assert_allclose(resumed, expected, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of so few images
 def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp_path):
     workdir, report = finished
     settings = evaluation_settings(workdir)

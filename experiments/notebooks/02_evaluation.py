@@ -56,8 +56,9 @@ print(as_table(beside_teacher(result, "student")))
 
 # %% [markdown]
 # Low is good for distances, high for the others. "Two halves of the real images" is what a perfect
-# generator would get with half as many images. A small precision means images that look like nothing real; a small recall, real
-# images that nothing generated looks like. What the figures can't say is in the notes:
+# generator would get with half as many images. A small precision means images that look like nothing
+# real; a small recall, real images that nothing generated looks like. What the figures can't say is in
+# the notes:
 
 # %%
 result["notes"]
