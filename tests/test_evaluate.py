@@ -168,7 +168,7 @@ def test_files_hold_the_evaluation(folder, extractor, real, result, tmp_path):
     assert loaded["figures"] == result["figures"]
     assert loaded["protocol"] == result["protocol"]
     text = (tmp_path / "run" / "evaluation" / "evaluation.md").read_text()
-    assert f"{result['figures']['frechet_distance']:.4g}" in text
+    assert f"{result['figures']['frechet_distance']:#.4g}" in text
     assert "class 3" in text and extractor.hash in text
     assert Image.open(tmp_path / "run" / "evaluation" / "classes.png").size[0] > 300
 
@@ -221,6 +221,16 @@ def test_a_folder_of_images_is_evaluated_without_latents(folder, extractor, real
         evaluate(tmp_path, extractor, reference=real, num_images=10, progress=False)
     with pytest.raises(ValueError, match="latents behind them"):
         evaluate(tmp_path, extractor, teacher=folder / "teacher", progress=False)
+
+
+def test_labels_of_given_images_are_matched_by_name_too(folder, extractor, real):
+    names = tuple(f"class {label}" for label in range(NUM_CLASSES))
+    images, labels = real.read(0, 300), real.labels
+    reference = ArrayImages(images, labels, names, "real")
+    backwards = ArrayImages(images, NUM_CLASSES - 1 - labels, names[::-1], "the same, renumbered")
+    found = evaluate(backwards, extractor, reference=reference, progress=False)
+    assert found["figures"]["intra_class_frechet"] == pytest.approx(0.0, abs=1e-6)
+    assert found["classes"][0]["name"] == "class 9"
 
 
 def test_other_programs_statistics_serve_for_the_distance_alone(folder, extractor, real, tmp_path):
@@ -376,6 +386,6 @@ def test_a_teacher_of_other_size_is_refused(folder, extractor, real):
 def test_the_table_shows_value_and_spread(result):
     text = as_table({"mine": result})
     figures = result["figures"]
-    score = f"{figures['inception_score']:.4g} ({figures['inception_score_deviation']:.2g})"
+    score = f"{figures['inception_score']:#.4g} ({figures['inception_score_deviation']:.2g})"
     assert score in text
     assert "*" not in text

@@ -86,17 +86,17 @@ def test_markdown_shows_teacher_beside_student(report, tmp_path):
     write_report(report, tmp_path)
     cells = table((tmp_path / "report.md").read_text(encoding="utf-8"))
     assert cells["parameters"] == ["1,252,004", "74,227 (0.0593)"]
-    assert cells["Frechet distance"] == ["0.5", "0.75 (1.5)"]
+    assert cells["Frechet distance"] == ["0.5000", "0.7500 (1.5)"]
     assert cells["images per second"] == ["250", "1,000 (4)"]
     assert cells["label accuracy"] == ["91.00%", "90.50%"]
-    assert cells["Frechet distance to the teacher"][-1] == "0.3"
+    assert cells["Frechet distance to the teacher"][-1] == "0.3000"
 
 
 def test_markdown_shows_the_reference_student_beside_both(report):
     reference = {"parameters": 74_227, "frechet_distance": 0.55}
     markdown = as_markdown({**report, "config": {}, "reference_student": reference})
     assert "| teacher | student | reference student |" in markdown
-    assert table(markdown)["Frechet distance"][-1] == "0.55 (1.1)"
+    assert table(markdown)["Frechet distance"][-1] == "0.5500 (1.1)"
 
 
 def test_markdown_says_how_the_figures_were_made(report, tmp_path):

@@ -108,19 +108,23 @@ def run(flag_values):
     check_out_folder(out)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        result = evaluate(
-            flag_values.model,
-            settings["extractor"] or "inception",
-            reference=settings["real"],
-            teacher=None if settings["teacher"] == "none" else settings["teacher"],
-            num_images=settings["num_images"],
-            labels=flag_values.labels,
-            truncation=flag_values.truncation,
-            seed=SEED if settings["seed"] is None else settings["seed"],
-            resize=settings["resize"],
-            classification_test=flag_values.classification_test,
-            folder=out,
-        )
+        try:
+            result = evaluate(
+                flag_values.model,
+                settings["extractor"] or "inception",
+                reference=settings["real"],
+                teacher=None if settings["teacher"] == "none" else settings["teacher"],
+                num_images=settings["num_images"],
+                labels=flag_values.labels,
+                truncation=flag_values.truncation,
+                seed=SEED if settings["seed"] is None else settings["seed"],
+                resize=settings["resize"],
+                classification_test=flag_values.classification_test,
+                folder=out,
+            )
+        except KeyboardInterrupt:
+            print(f"\nInterrupted. The same command goes on; {out} keeps what was measured so far.")
+            raise
     print(as_table(beside_teacher(result)))
     for note in _notes(result, caught):
         print(f"Note: {note}")

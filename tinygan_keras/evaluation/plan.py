@@ -96,12 +96,7 @@ def make_plan(
         drawing_truncation(teacher, truncation, notes)
         check_pair(generator, teacher)
     test = open_test_images(classification_test, names)
-    if isinstance(extractor, (str, os.PathLike)):
-        extractor = load_extractor(extractor, resize=resize)
-    elif resize is not None:
-        raise ValueError(
-            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
-        )
+    extractor = _open_extractor(extractor, resize)
     reference = open_reference(reference, extractor, names, progress)
     real_names = None if reference is None else reference.class_names
     law = None
@@ -117,6 +112,8 @@ def make_plan(
     else:
         subject = open_subject_images(generator, real_names)
         names = subject.class_names
+        if reference is not None:
+            reference = reference.renumbered(names)
         notes += subject.warnings
         if test is not None and subject.labels is None:
             raise ValueError(
@@ -130,6 +127,16 @@ def make_plan(
     return Plan(
         subject, teacher, extractor, reference, test, names or real_names, seed, protocol, notes
     )
+
+
+def _open_extractor(extractor, resize):
+    if isinstance(extractor, (str, os.PathLike)):
+        return load_extractor(extractor, resize=resize)
+    if resize is not None:
+        raise ValueError(
+            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
+        )
+    return extractor
 
 
 def _refuse_for_images(**given):
