@@ -88,8 +88,9 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..evaluation.evaluate import SEED, evaluate
+    from ..evaluation.evaluate import evaluate
     from ..evaluation.record import as_table, beside_teacher
+    from ..generators.drawing import SEED
     from ..training.run_folder import evaluation_settings
 
     run = evaluation_settings(flag_values.model)

@@ -48,8 +48,9 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..evaluation.album.album import SEED, draw_album
+    from ..evaluation.album.album import draw_album
     from ..evaluation.extractors.loading import load_extractor
+    from ..generators.drawing import SEED
     from ..training.run_folder import evaluation_settings
 
     run = evaluation_settings(flag_values.model)

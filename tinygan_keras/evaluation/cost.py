@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.grappler import tf_optimizer
 
+from ..generators.loaded import count_parameters
+
 # Attributes that keep a call from being inlined, and one that turns loops into a tangle of TF1 nodes.
 _OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")
 
@@ -35,7 +37,7 @@ def parameters(source) -> int:
             f"Got {source!r} without trainable variables. Expected a built, unfrozen model; call it "
             "once, set trainable = True, or give the list of variables."
         )
-    return sum(math.prod(variable.shape) for variable in variables)
+    return count_parameters(variables)
 
 
 def multiply_adds(function, *specs) -> int:

@@ -9,14 +9,13 @@ import time
 import warnings
 
 from ..data.folder_labels import listed
+from ..generators.drawing import SEED
 from .environment import environment
 from .extraction import TEACHER_COLUMNS, extracted
 from .figures import compare_with_teacher, measure
 from .metrics.classification import classification_accuracy_score
 from .plan import identity, make_plan
 from .record import write_evaluation
-
-SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
 
 
 def evaluate(

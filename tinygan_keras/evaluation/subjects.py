@@ -5,12 +5,11 @@ from pathlib import Path
 
 from ..data.image_folder import SUFFIXES
 from ..data.image_source import open_images
+from ..generators.loaded import DEFAULT_TRUNCATION
 from ..generators.loading import as_generator, load_generator
 from ..teachers.catalog import check_truncation
 from .reference import ReferenceStatistics, is_reference_file, load_reference
 from .reference_cache import cached_reference
-
-DEFAULT_TRUNCATION = 0.5  # the paper's
 
 
 def is_images(subject) -> bool:

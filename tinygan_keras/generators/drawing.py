@@ -10,6 +10,7 @@ import tensorflow as tf
 from ..data.images import to_uint8
 from ..teachers.latents import truncated_normal
 
+SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
 BLOCK = 250  # images whose latents come from one key
 LAW = "truncation * normal cut off at 2 standard deviations, blocks of 250 keyed by (seed, block)"
 LABEL_LAWS = {

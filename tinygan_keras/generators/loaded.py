@@ -16,6 +16,8 @@ from ..networks.student import StudentGenerator
 from ..teachers.hub import HubTeacher
 from .side_files import read_class_names
 
+DEFAULT_TRUNCATION = 0.5  # the paper's, where a generator doesn't say its own
+
 
 @dataclasses.dataclass(frozen=True)
 class LoadedGenerator:

@@ -13,7 +13,14 @@ from ..networks import student as _student  # noqa: F401  registers the class of
 from ..teachers import download
 from ..teachers.catalog import check_truncation, nearest_handles
 from ..teachers.hub import HubTeacher
-from .loaded import LoadedGenerator, as_generator, count_parameters, from_student, from_teacher
+from .loaded import (
+    DEFAULT_TRUNCATION,
+    LoadedGenerator,
+    as_generator,
+    count_parameters,
+    from_student,
+    from_teacher,
+)
 from .side_files import STUDENT_FILE, read_class_names, read_config, which_weights
 
 __all__ = ["LoadedGenerator", "as_generator", "generate_images", "load_generator", "load_student"]
@@ -63,7 +70,7 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
     """
     source = str(path)
     if "://" in source:
-        return from_teacher(HubTeacher(source, 0.5 if truncation is None else truncation), source)
+        return from_teacher(HubTeacher(source, _teachers(truncation)), source)
     path = Path(path).expanduser()
     if not path.exists():
         raise FileNotFoundError(
@@ -77,7 +84,7 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
 
     signatures = _signatures(path)
     if signatures and "default" in signatures:
-        teacher = HubTeacher(path, 0.5 if truncation is None else truncation)
+        teacher = HubTeacher(path, _teachers(truncation))
         return from_teacher(teacher, source, class_names)
     known = {
         "source": source,
@@ -90,6 +97,10 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
         return _saved_model(path, known)
     form = "run folder" if path.is_dir() else "keras file"
     return from_student(load_student(path), {**known, "form": form})
+
+
+def _teachers(truncation):
+    return DEFAULT_TRUNCATION if truncation is None else truncation  # 0 is one of BigGAN-deep's
 
 
 def _saved_model(path, known):

@@ -10,6 +10,7 @@ from ..data.folder_labels import sample_file_name
 from ..pictures.files import save_png
 from ..pictures.grids import progress_strip
 from ..teachers.latents import sample_latents
+from .loaded import DEFAULT_TRUNCATION
 from .loading import generate_images
 
 
@@ -30,7 +31,7 @@ def sample_classes(generator, classes, per_class: int, seed=0, truncation=None):
         ValueError: there is no such class.
     """
     labels = class_numbers(classes, generator).repeat(per_class)
-    truncation = truncation or generator.truncation or 0.5
+    truncation = truncation or generator.truncation or DEFAULT_TRUNCATION
     latents = sample_latents(len(labels), generator.latent_dim, truncation, seed)
     return generate_images(generator.draw, latents, labels), labels
 

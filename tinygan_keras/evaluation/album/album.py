@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.image_source import open_images
+from ...generators.drawing import SEED
+from ...generators.loaded import DEFAULT_TRUNCATION
 from ...generators.loading import load_generator
 from ...generators.sampling import class_numbers
 from ...pictures.files import save_png
@@ -19,7 +21,6 @@ from ..extractors.loading import load_extractor
 from .images import AlbumImages, found_teacher
 from .pages import GRID_IMAGES, MAPS, PAGES
 
-SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
 _CLASSES = 10  # drawn of many, unless told which
 
 
@@ -106,7 +107,7 @@ def draw_album(
         real,
         chosen,
         per_class if extractor else min(per_class, GRID_IMAGES),
-        truncation or generator.truncation or 0.5,
+        truncation or generator.truncation or DEFAULT_TRUNCATION,
         seed,
         progress,
     )
