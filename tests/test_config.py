@@ -59,7 +59,6 @@ def test_loss_settings_are_the_keywords_of_compile_with_the_same_defaults():
         ("evaluation_images", 1),
         ("teacher", ""),
         ("student", "tinygan_33"),
-        ("data", "cifar"),
         ("devices", "two"),
         ("jit_compile", "yes"),
         ("dtype_policy", "float8"),

@@ -15,6 +15,7 @@ from ..evaluation.figure_table import MONITORS, MONITORS_WITHOUT_REAL
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 DATA_SETS = ("fashion_mnist", "none")
+"""Names of `data` beside folders, files, and `tfds:NAME` and `keras:NAME`."""
 LOSS_SETTINGS = (
     "feature_weights",
     "pixel_weight",
@@ -47,9 +48,14 @@ def default_config() -> ConfigDict:
     config.discriminator = "tinygan_128"
     config.discriminator_overrides = ConfigDict()
 
-    config.data = "none"  # "fashion_mnist", or "none": no real images, no GAN terms
-    config.data_subset = ""  # the file to read when the full set is not on this machine
+    # "none": no real images, no GAN terms; "fashion_mnist", "tfds:imagenet2012", "keras:cifar10", a folder
+    # with a sub-folder per class, or an .npz file.
+    config.data = "none"
+    config.data_subset = ""  # the file to read when Fashion-MNIST is not on this machine
+    config.horizontal_flip = False  # of real images, at random
+    config.classes = ""  # "": all; "animals", "0-9,17" or names: of teacher and real images
     config.teacher_samples = 0  # drawn once, before training; 0: a live teacher in every step
+    config.teacher_cache = ""  # or a folder of `tinygan cache`, drawn long before
 
     config.batch_size = 32
     config.steps = 741_600  # 30 epochs of 791 thousand teacher images
@@ -62,6 +68,8 @@ def default_config() -> ConfigDict:
     # 300,000 however long the run, so that shorter runs never decay.
     config.learning_rate_decay_start = 0.4
     config.ema_decay = 0.999  # not in the paper; 0: the EMA student is the student
+    config.gradient_clip_norm = 0.0  # largest norm of all gradients of a network; 0: off
+    config.divergence_limit = 1e4  # a loss term beyond it, or not finite, stops the run
 
     config.feature_weights = config_dict.placeholder(tuple)  # None: 1 / 2 ** n, ..., 1/8, 1/4, 1
     config.pixel_weight = 0.2
@@ -80,9 +88,13 @@ def default_config() -> ConfigDict:
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
     config.reference_student = ""  # folder of a finished student, reported beside this one
 
-    config.devices = "auto"  # "one", "mirrored", or "auto": mirrored when there are several GPUs
+    # "one"; "mirrored": all of this host; "multi_worker": all of the hosts that TF_CONFIG names; "auto":
+    # mirrored when there are several GPUs.
+    config.devices = "auto"
+    config.synchronized_batch_norm = True  # statistics over all replicas, where there are several
     config.jit_compile = "auto"  # XLA "on", "off", or "auto": on a single GPU only
-    config.dtype_policy = "float32"  # or "mixed_bfloat16"
+    config.steps_per_execution = 1  # steps between two looks of the host at the devices
+    config.dtype_policy = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.debug = False  # the same run, ended in a minute: few steps, few images
     return config
 
@@ -146,8 +158,9 @@ _EXPECTED = {
     "teacher": ("a TF-Hub handle or a folder", bool),
     "truncation": ("a number in (0, 1]", lambda value: 0 < value <= 1),
     **dict.fromkeys(("image_size", "batch_size", "adversarial_interval"), _AT_LEAST_ONE),
-    **dict.fromkeys(("steps", "steps_per_epoch"), _AT_LEAST_ONE),
-    **dict.fromkeys(("g_learning_rate", "d_learning_rate"), _POSITIVE),
+    **dict.fromkeys(("steps", "steps_per_epoch", "steps_per_execution"), _AT_LEAST_ONE),
+    **dict.fromkeys(("g_learning_rate", "d_learning_rate", "divergence_limit"), _POSITIVE),
+    "gradient_clip_norm": _NOT_NEGATIVE,
     **dict.fromkeys(("beta_1", "beta_2", "ema_decay"), _DECAY),
     "learning_rate_decay_start": _FRACTION,
     **dict.fromkeys((name for name in LOSS_SETTINGS if "_weight" in name), _NOT_NEGATIVE),
@@ -159,11 +172,10 @@ _EXPECTED = {
 _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
-    "data": DATA_SETS,
     "monitor": MONITORS,
-    "devices": ("auto", "one", "mirrored"),
+    "devices": ("auto", "one", "mirrored", "multi_worker"),
     "jit_compile": ("auto", "on", "off"),
-    "dtype_policy": ("float32", "mixed_bfloat16"),
+    "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
 }
 
 
@@ -186,6 +198,11 @@ def _check_values(config):
             f"Got seed={config.seed} and sample_seed={config.sample_seed}. Expected a "
             "sample_seed outside seed to seed + 6, or the student is judged on the latents it was "
             "trained on. Change sample_seed."
+        )
+    if config.teacher_samples and config.teacher_cache:
+        raise ValueError(
+            f"Got teacher_samples={config.teacher_samples} and teacher_cache={config.teacher_cache!r}. "
+            "Expected one of them. Set teacher_samples=0 to learn from the cache."
         )
     if 0 < config.teacher_samples < config.batch_size:
         raise ValueError(
