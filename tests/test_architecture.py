@@ -16,7 +16,7 @@ PACKAGE = "tinygan_keras"
 # -> networks, losses.
 # A room may import itself and what its entry lists: a room, or one module of it.
 FOUNDATION = {"networks", "losses", "objectives", "checks", "files"}
-MODELS = FOUNDATION | {"tinygan", "teachers"}
+MODELS = FOUNDATION | {"tinygan", "gradients", "train_function", "teachers"}
 TRAINED = MODELS | {"data", "pictures", "generators"}
 MAY_IMPORT = {
     "networks": set(),
@@ -25,8 +25,10 @@ MAY_IMPORT = {
     "objectives": {"losses"},
     "checks": set(),
     "files": set(),
+    "gradients": set(),
+    "train_function": set(),
     # The model knows no hub, only the law of the latents.
-    "tinygan": FOUNDATION | {"teachers.latents"},
+    "tinygan": FOUNDATION | {"gradients", "train_function", "teachers.latents"},
     "teachers": FOUNDATION,
     "data": MODELS,
     "pictures": {"data"},

@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tinygan_keras.training.callbacks import Checkpoints, ProgressPictures, latest_checkpoint
+from tinygan_keras.training.callbacks import (
+    Checkpoints,
+    ProgressPictures,
+    latest_checkpoint,
+    load_checkpoint,
+)
 
 
 @pytest.fixture
@@ -51,6 +56,20 @@ def test_interrupted_write_keeps_the_former_checkpoint(tmp_path, model, monkeypa
 
     assert latest_checkpoint(tmp_path) == before
     model.load_weights(before[1])
+
+
+def test_what_an_interrupted_write_left_is_no_checkpoint_and_is_removed(tmp_path, model):
+    (tmp_path / "unfinished.weights.h5").write_bytes(b"half")
+    assert latest_checkpoint(tmp_path) == (0, None)
+    Checkpoints(tmp_path).on_train_begin()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path, model):
+    path = tmp_path / "epoch_00001.weights.h5"
+    path.write_bytes(b"half")
+    with pytest.raises(ValueError, match=r"Got the checkpoint .*epoch_00001.* can't be read"):
+        load_checkpoint(model, path)
 
 
 def test_no_checkpoint_is_epoch_zero(tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tinygan_keras.data.fashion_mnist import LabelledImages
 from tinygan_keras.data.pipeline import distillation_batches
@@ -74,3 +75,95 @@ def test_empty_sources_are_refused():
         distillation_batches(samples(), real(0), 4)
     with pytest.raises(ValueError, match="empty data set: no teacher samples"):
         distillation_batches(samples(0), real(), 4)
+
+
+class Recorded:
+    """A source that only has batches; the number of a batch is in all of it."""
+
+    latent_dim, num_classes = 4, 3
+
+    def __init__(self, **values):
+        self.values, self.calls = values, []
+
+    def batches(self, batch_size, seed=0, start_step=0, **options):
+        self.calls.append((batch_size, seed, start_step, options))
+
+        def batch(step):
+            return {
+                name: tf.fill((batch_size,), tf.cast(step, dtype))
+                for name, dtype in self.values.items()
+            }
+
+        return tf.data.Dataset.counter(start_step).map(batch)
+
+
+def test_caches_and_real_images_with_batches_of_their_own_are_joined_step_by_step():
+    cache = Recorded(latent=tf.float32, label=tf.int32, teacher_image=tf.float32)
+    files = Recorded(image=tf.float32, image_label=tf.int32)
+    batches = distillation_batches(cache, files, 4, seed=10, start_step=7, horizontal_flip=True)
+    for step, batch in enumerate(take(batches, 3), start=7):
+        assert batch.pop("fresh_latent").shape == (4, 4)
+        assert set(batch) == {"latent", "label", "teacher_image", "image", "image_label"}
+        assert all((values == step).all() for values in batch.values())
+    assert cache.calls == [(4, 13, 7, {})]
+    assert files.calls == [(4, 14, 7, {"horizontal_flip": True})]
+
+
+def test_fresh_latents_do_not_depend_on_where_the_images_come_from():
+    files = Recorded(image=tf.float32, image_label=tf.int32)
+    (ours,), (theirs,) = (
+        take(distillation_batches(samples(), images, 4, seed=2, truncation=0.5), 1)
+        for images in (files, real())
+    )
+    np.testing.assert_array_equal(ours["fresh_latent"], theirs["fresh_latent"])
+    np.testing.assert_array_equal(ours["latent"], theirs["latent"])
+
+
+def test_classes_restrict_the_labels_of_a_live_teacher():
+    class Teacher:
+        latent_dim, num_classes = 4, 1000
+
+    batches = take(distillation_batches(Teacher(), None, 32, classes=(7, 2, 397, 7)), 10)
+    labels = np.concatenate([batch["label"] for batch in batches])
+    assert labels.dtype == np.int32 and set(labels) == {2, 7, 397}
+    assert np.bincount(labels).max() < 160  # each about a third
+    for wrong in ((), (1000,), (-1, 3)):
+        with pytest.raises(ValueError, match="Expected at least one, from 0 to 999"):
+            distillation_batches(Teacher(), None, 32, classes=wrong)
+
+
+def test_flips_mirror_some_real_images_and_no_teacher_images():
+    images = np.arange(9 * 64, dtype="uint8").reshape(9, 8, 8, 1) * np.ones(3, "uint8")
+    data = LabelledImages(images, np.arange(9, dtype="int32"), "test")
+    (plain,), (flipped,) = (
+        take(distillation_batches(samples(), data, 9, horizontal_flip=flip), 1)
+        for flip in (False, True)
+    )
+    np.testing.assert_array_equal(plain["teacher_image"], flipped["teacher_image"])
+    mirrored = [
+        np.array_equal(a[:, ::-1], b) for a, b in zip(plain["image"], flipped["image"], strict=True)
+    ]
+    kept = [np.array_equal(a, b) for a, b in zip(plain["image"], flipped["image"], strict=True)]
+    assert 0 < sum(mirrored) < 9 and sum(mirrored) + sum(kept) == 9
+
+
+def test_the_order_is_that_of_the_committed_results():
+    """A change here changes every result below experiments/ that names a seed."""
+    (batch,) = take(distillation_batches(samples(), real(), 8, seed=5, start_step=3), 1)
+    assert batch["latent"][:, 0].astype(int).tolist() == [7, 4, 2, 0, 5, 8, 6, 10]
+    assert np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5).astype(int).tolist() == [
+        2,
+        1,
+        4,
+        0,
+        7,
+        1,
+        2,
+        8,
+    ]
+
+    class Teacher:
+        latent_dim, num_classes = 4, 10
+
+    (batch,) = take(distillation_batches(Teacher(), None, 8, seed=5, start_step=3), 1)
+    assert batch["label"].tolist() == [3, 8, 2, 5, 0, 9, 0, 2]

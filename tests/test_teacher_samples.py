@@ -42,3 +42,13 @@ def test_batches_are_whole_and_samples_depend_on_the_seed_alone():
 def test_none_is_refused():
     with pytest.raises(ValueError, match="count=0"):
         sample_teacher(Teacher(), 0)
+
+
+def test_classes_take_turns_among_the_wanted():
+    samples = sample_teacher(Teacher(), 5, batch_size=4, progress=False, classes=(2, 0))
+    np.testing.assert_array_equal(samples.labels, [0, 2, 0, 2, 0])
+    assert samples.labels.dtype == np.int32
+    with pytest.raises(
+        ValueError, match="3 classes from 0 to 3. Expected at least one, from 0 to 2"
+    ):
+        sample_teacher(Teacher(), 5, classes=(0, 1, 3))

@@ -142,9 +142,11 @@ def test_discriminator_loss_has_no_gradient_for_the_student():
     model, batch = make_model(), make_batch(real=False)
     with tf.GradientTape() as tape:
         images = model.student((batch["latent"], batch["label"]))
-        d_loss = model._d_terms(batch, images, None, training=False)["d_loss"]
+        terms = model.objectives.discriminator_terms(
+            model.discriminator, batch, images, None, training=False
+        )
     gradients = tape.gradient(
-        d_loss, model.student.trainable_variables, unconnected_gradients="none"
+        terms["d_loss"], model.student.trainable_variables, unconnected_gradients="none"
     )
     assert all(gradient is None for gradient in gradients)
 
@@ -153,7 +155,8 @@ def test_power_iteration_runs_once_a_step_in_the_discriminator_update_only():
     model, batch = make_model(), make_batch()
     vectors = [v for v in model.discriminator.non_trainable_variables if v.name == "u"]
     before = values(vectors)
-    model._g_terms({**batch}, tf.constant(batch["teacher_image"]), None)
+    images = tf.constant(batch["teacher_image"])
+    model.objectives.student_terms(model.discriminator, batch, images, 0.2, adversarial=True)
     assert not any(moved(before, vectors))
     model.train_on_batch(batch)
     assert all(moved(before[:2], vectors[:2]))
@@ -364,13 +367,103 @@ def test_bad_settings_are_refused():
         make_model(pixel_weight=-1.0)
 
 
-def test_xla_with_a_teacher_that_it_can_t_compile_is_refused():
+def test_xla_leaves_out_a_teacher_that_it_can_t_compile():
     teacher = LinearTeacher()
     teacher.is_pure = False
     batch = make_batch()
     del batch["teacher_image"]
+    model = make_model(teacher, jit_compile=True, run_eagerly=False)
+    expected = make_model(LinearTeacher(), run_eagerly=False)
+    expected.set_weights(model.get_weights())
+    expected = expected.train_on_batch(batch, return_dict=True)
+    assert model.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)
+
+    late = make_model(jit_compile=True, run_eagerly=False)
+    late.teacher = teacher
     with pytest.raises(ValueError, match="is_pure is False"):
-        make_model(teacher, jit_compile=True, run_eagerly=False).train_on_batch(batch)
+        late.train_on_batch(batch)
+
+
+def test_the_mean_of_the_fresh_term_is_that_of_the_adversarial_steps():
+    model = make_model(adversarial_interval=2)
+    history = model.fit(dataset(steps=2), verbose=0).history
+    both = model.trackers["adversarial_gan"].variables
+    assert float(both[1]) == 1.0  # the weight of the mean: one of two steps
+    assert history["adversarial_gan"][0] != 0.0
+
+
+def test_fresh_images_move_the_student_at_adversarial_steps_only():
+    def moves(interval, weight):
+        keras.utils.set_random_seed(0)
+        model = make_model(
+            adversarial_interval=interval,
+            adversarial_gan_weight=weight,
+            adversarial_distillation_weight=0.0,
+        )
+        model.step.assign(1)
+        model.train_on_batch(make_batch())
+        return np.concatenate([v.numpy().ravel() for v in model.student.trainable_variables])
+
+    np.testing.assert_array_equal(moves(2, 5.0), moves(2, 0.0))
+    assert not np.array_equal(moves(1, 5.0), moves(1, 0.0))
+
+
+def test_a_step_of_a_network_in_half_precision_scales_the_loss():
+    """Without scaling, gradients this small are zero in float16."""
+    keras.config.set_dtype_policy("mixed_float16")
+    model = make_model(run_eagerly=False)
+    assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
+    before = values(model.student.trainable_variables)
+    logs = model.train_on_batch(make_batch(), return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert sum(moved(before, model.student.trainable_variables)) > 15
+    optimizer = model.d_optimizer
+    model.compile(d_optimizer=optimizer)
+    assert model.d_optimizer is optimizer
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_xla_inside_of_two_replicas_gives_the_losses_of_one_device(policy):
+    """The same half batch on both, so that statistics of a replica are those of the whole batch."""
+    keras.config.set_dtype_policy(policy)
+    half = make_batch()
+    whole = {key: np.concatenate([value, value]) for key, value in half.items()}
+    options = tf.data.Options()
+    off = tf.data.experimental.AutoShardPolicy.OFF
+    options.experimental_distribute.auto_shard_policy = off
+    data = tf.data.Dataset.from_tensors(whole).repeat(2).with_options(options)
+    one = make_model(run_eagerly=False, adversarial_interval=2)
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        two = make_model(run_eagerly=False, adversarial_interval=2, jit_compile=True)
+    assert two.compiles_parts
+    two.set_weights(one.get_weights())
+    expected = one.fit(data, verbose=0).history
+    got = two.fit(data, verbose=0).history
+    for name in METRICS:
+        tolerance = {"rel": 1e-4} if policy == "float32" else {"rel": 2e-2, "abs": 5e-3}
+        assert got[name] == pytest.approx(expected[name], **tolerance), name
+
+
+def test_xla_with_synchronised_statistics_is_refused():
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        model = TinyGAN(make_student(synchronized=True), make_discriminator())
+        with pytest.raises(ValueError, match="synchronized=False"):
+            model.compile(jit_compile=True)
+
+
+def test_terms_beyond_the_limit_are_counted_by_name():
+    model = make_model(divergence_limit=1.0)
+    model.train_on_batch(make_batch())
+    assert not model.failures.numpy()[METRICS.index("pixel_distillation")]
+    model.student.get_layer("to_rgb").bias.assign([np.nan] * 3)
+    model.train_on_batch(make_batch())
+    assert model.failures.numpy()[METRICS.index("pixel_distillation")] == 1
 
 
 def test_teacher_features_are_constants():

@@ -26,23 +26,36 @@ def check_agreement(first_name, first, second_name, second):
             )
 
 
-def resolve_jit_compile(requested, teacher) -> bool:
-    """Whether to use XLA: what was asked for, or for "auto" on a single GPU if the teacher allows it.
+def resolve_jit_compile(requested, teacher, student) -> str:
+    """How to use XLA: for the whole "step", for its "parts", or not at all, "".
+
+    "auto" uses it on a single GPU, if the teacher allows it. The whole step can't be compiled with several
+    replicas, whose variables lie on several devices, nor with a teacher that isn't pure.
 
     Raises:
         ValueError: XLA was asked for where it can't be used.
     """
-    one_device = tf.distribute.get_strategy().num_replicas_in_sync == 1
-    pure = getattr(teacher, "is_pure", True)
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    whole = not several and getattr(teacher, "is_pure", True)
     if requested == "auto":
-        return one_device and pure and bool(tf.config.list_physical_devices("GPU"))
-    if requested and not (one_device and pure):
-        reason = (
-            "several replicas" if pure else "a teacher that XLA can't compile (is_pure is False)"
+        return "step" if whole and tf.config.list_physical_devices("GPU") else ""
+    if requested and several and getattr(student, "synchronized", False):
+        raise ValueError(
+            "Got jit_compile=True with batch statistics that are synchronised over replicas. Expected one of "
+            "the two: XLA can't wait for other replicas. Build the student with synchronized=False (in a "
+            "config synchronized_batch_norm=False), or set jit_compile=False."
         )
-        mend = "." if pure else ", or batches that hold 'teacher_image'."
-        raise ValueError(f"Got jit_compile=True with {reason}. Expected jit_compile=False{mend}")
-    return bool(requested)
+    return ("step" if whole else "parts") if requested else ""
+
+
+def check_compilable(whole_step: bool, teacher):
+    """Raises ValueError if XLA is to compile a whole step with a teacher that it can't compile."""
+    if whole_step and not getattr(teacher, "is_pure", True):
+        raise ValueError(
+            "Got jit_compile=True before a teacher that XLA can't compile (is_pure is False). Expected the "
+            "teacher at compile, which then compiles the rest of the step. Call compile again, or give "
+            "batches that hold 'teacher_image'."
+        )
 
 
 def check_keys(batch, live_teacher: bool):

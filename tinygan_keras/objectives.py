@@ -86,13 +86,13 @@ class Objectives:
             d_loss = d_loss + self.discriminator_gan_weight * terms["discriminator_gan"]
         return {**terms, "d_loss": d_loss}
 
-    def student_terms(self, discriminator, batch, student_images, fresh_images, pixel_weight, step):
-        """Returns `g_loss` and its terms; the discriminator is read, not changed.
+    def student_terms(self, discriminator, batch, student_images, pixel_weight, adversarial):
+        """Returns `g_loss` and its terms on `S(z, y)`; the discriminator is read, not changed.
 
         Args:
-            discriminator, batch, student_images, fresh_images: As in `discriminator_terms`.
+            discriminator, batch, student_images: As in `discriminator_terms`.
             pixel_weight: The present lambda_1.
-            step: Number of the step; decides whether the adversarial terms count.
+            adversarial: Bool scalar, whether the adversarial term counts.
         """
         labels = batch["label"]
         teacher = discriminator((batch["teacher_image"], labels), training=False)
@@ -104,15 +104,15 @@ class Objectives:
             "pixel_distillation": losses.pixel_distillation(batch["teacher_image"], student_images),
             "adversarial_distillation": losses.generator_adversarial(student["logits"]),
         }
-        adversarial = self.adversarial_distillation_weight * terms["adversarial_distillation"]
-        if fresh_images is not None:
-            fresh = discriminator((fresh_images, batch["image_label"]), training=False)
-            terms["adversarial_gan"] = losses.generator_adversarial(fresh["logits"])
-            adversarial += self.adversarial_gan_weight * terms["adversarial_gan"]
-        counts = ops.cast(ops.equal(step % self.adversarial_interval, 0), "float32")
-        distillation = terms["feature_distillation"]
-        distillation += pixel_weight * terms["pixel_distillation"]
-        return {**terms, "g_loss": distillation + counts * adversarial}
+        weight = self.adversarial_distillation_weight * ops.cast(adversarial, "float32")
+        g_loss = terms["feature_distillation"] + pixel_weight * terms["pixel_distillation"]
+        g_loss += weight * terms["adversarial_distillation"]
+        return {**terms, "g_loss": g_loss}
+
+    def fresh_term(self, discriminator, batch, fresh_images):
+        """Returns `L_GAN_S`, the student's term on `S(z', y)`, without its weight."""
+        outputs = discriminator((fresh_images, batch["image_label"]), training=False)
+        return losses.generator_adversarial(outputs["logits"])
 
 
 def default_feature_weights(stages: int) -> tuple:

@@ -5,8 +5,8 @@ callable teacher, or batches that already hold the teacher's images; files, hubs
 live elsewhere.
 
 Decisions:
-- `S(z, y)` and `S(z', y)` are computed once, in one batch, and serve both updates. The student's gradient
-  is taken through the discriminator that has just been updated, as in the paper's alternation.
+- `S(z, y)` and `S(z', y)` are computed once each, and serve both updates. The student's gradient is taken
+  through the discriminator that has just been updated, as in the paper's alternation.
 - The discriminator sees everything it is updated on as one batch, so power iteration runs once a step.
 - The teacher is kept out of Keras' and TensorFlow's tracking: a checkpoint never contains it.
 - Everything that changes during training (weights, EMA, step, pixel weight, both optimisers) is saved.
@@ -18,8 +18,15 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from .checks import check_agreement, check_dataset, check_keys, resolve_jit_compile
-from .objectives import METRICS, Objectives, join_labels
+from . import gradients, train_function
+from .checks import (
+    check_agreement,
+    check_compilable,
+    check_dataset,
+    check_keys,
+    resolve_jit_compile,
+)
+from .objectives import METRICS, Objectives
 from .teachers.latents import truncated_normal
 
 PACKAGE = "tinygan_keras"
@@ -80,7 +87,9 @@ class TinyGAN(keras.Model):
         self.ema_student.trainable = False
         self.step = self.add_weight(name="step", shape=(), dtype="int64", trainable=False)
         self.pixel_weight = self.add_weight(name="pixel_weight", shape=(), trainable=False)
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in METRICS}
+        shape, zeros = (len(METRICS),), {"initializer": "zeros", "aggregation": "sum"}
+        self.failures = self.add_weight(name="failures", shape=shape, trainable=False, **zeros)
+        self.trackers = {name: train_function.EpochMean(name=name) for name in METRICS}
         self.teacher = teacher
         self.built = True
 
@@ -110,6 +119,7 @@ class TinyGAN(keras.Model):
         adversarial_gan_weight=0.002,
         discriminator_gan_weight=0.2,
         adversarial_interval=5,
+        divergence_limit=1e4,
         jit_compile="auto",
         **kwargs,
     ):
@@ -117,6 +127,7 @@ class TinyGAN(keras.Model):
 
         Args:
             g_optimizer: Optimiser of the student; default Adam(2e-4, beta_1=0, beta_2=0.9).
+                Of a network in float16 it is wrapped in a `keras.optimizers.LossScaleOptimizer`.
             d_optimizer: Optimiser of the discriminator; default the same.
             feature_weights: alpha_i, one per discriminator stage from the image side up; default
                 1 / 2 ** n, ..., 1/8, 1/4, 1: the paper's for five stages, its tail for fewer.
@@ -126,8 +137,11 @@ class TinyGAN(keras.Model):
             adversarial_gan_weight: lambda_3.
             discriminator_gan_weight: lambda_4.
             adversarial_interval: The student's adversarial terms count at every n-th step only.
+            divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
+                per term in the order of `objectives.METRICS`; see `training.StopOnDivergence`.
             jit_compile: XLA. "auto" uses it on a single GPU and nowhere else: on CPUs depthwise
-                convolutions are an order of magnitude slower under XLA.
+                convolutions are an order of magnitude slower under XLA. With several replicas, or with
+                a teacher that XLA can't compile, True compiles networks and gradients and nothing else.
             **kwargs: Of `keras.Model.compile`, such as `run_eagerly` and `steps_per_execution`.
 
         Raises:
@@ -143,12 +157,14 @@ class TinyGAN(keras.Model):
             adversarial_interval,
         )
         self.objectives = objectives.for_stages(len(self.discriminator.output["features"]))
+        self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
-        jit_compile = resolve_jit_compile(jit_compile, self.teacher)
-        super().compile(optimizer=None, jit_compile=jit_compile, **kwargs)
+        xla = resolve_jit_compile(jit_compile, self.teacher, self.student)
+        self.compiles_parts = xla == "parts"
+        super().compile(optimizer=None, jit_compile=xla == "step", **kwargs)
         self.pixel_weight.assign(pixel_weight)
-        self.g_optimizer = _optimizer(g_optimizer)
-        self.d_optimizer = _optimizer(d_optimizer)
+        self.g_optimizer = gradients.scaling_optimizer(g_optimizer, self.student)
+        self.d_optimizer = gradients.scaling_optimizer(d_optimizer, self.discriminator)
         # Built now: the state of an unbuilt optimiser is silently left out of a restored checkpoint.
         self.g_optimizer.build(self.student.trainable_variables)
         self.d_optimizer.build(self.discriminator.trainable_variables)
@@ -164,37 +180,40 @@ class TinyGAN(keras.Model):
         """Draws images with the averaged student."""
         return self.ema_student(inputs, training=training)
 
+    def make_train_function(self, force=False):
+        return train_function.make(self, force)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build; Keras' way of finding out fails with several workers."""
+
     def train_step(self, data):
         batch = self._complete(data)
-        with tf.GradientTape() as student_tape:
-            student_images, fresh_images = self._student_images(batch, training=True)
-
-        with tf.GradientTape() as tape:
-            d_terms = self._d_terms(batch, student_images, fresh_images, training=True)
-            d_loss = self._scaled(d_terms["d_loss"], self.d_optimizer)
-        variables = self.discriminator.trainable_variables
-        self.d_optimizer.apply(tape.gradient(d_loss, variables), variables)
-
-        images = [x for x in (student_images, fresh_images) if x is not None]
-        with tf.GradientTape(watch_accessed_variables=False) as image_tape:
-            image_tape.watch(images)
-            g_terms = self._g_terms(batch, student_images, fresh_images)
-            g_loss = self._scaled(g_terms["g_loss"], self.g_optimizer)
-        image_gradients = image_tape.gradient(g_loss, images)
-        variables = self.student.trainable_variables
-        gradients = student_tape.gradient(images, variables, output_gradients=image_gradients)
-        self.g_optimizer.apply(gradients, variables)
-
+        adversarial = ops.equal(self.step % self.objectives.adversarial_interval, 0)
+        drawn = gradients.draw(self, batch)
+        d_terms, found = gradients.of_discriminator(self, batch, drawn)
+        self.d_optimizer.apply(found, self.discriminator.trainable_variables)
+        g_terms, found = gradients.of_student(self, batch, drawn, adversarial)
+        self.g_optimizer.apply(found, self.student.trainable_variables)
         self._update_average()
+        terms = {**g_terms, **d_terms}
+        self._count_failures(terms)
         self.step.assign_add(1)
-        return self._track({**g_terms, **d_terms})
+        return self._track(terms, adversarial)
 
     def test_step(self, data):
         batch = self._complete(data)
-        student_images, fresh_images = self._student_images(batch, training=False)
-        g_terms = self._g_terms(batch, student_images, fresh_images)
-        d_terms = self._d_terms(batch, student_images, fresh_images, training=False)
-        return self._track({**g_terms, **d_terms})
+        images = self.student((batch["latent"], batch["label"]), training=False)
+        fresh_images = None
+        judged = (self.discriminator, batch, images)
+        terms = self.objectives.student_terms(*judged, self.pixel_weight, adversarial=True)
+        if "image" in batch:
+            inputs = (batch["fresh_latent"], batch["image_label"])
+            fresh_images = self.student(inputs, training=False)
+            term = self.objectives.fresh_term(self.discriminator, batch, fresh_images)
+            terms["adversarial_gan"] = term
+            terms["g_loss"] += self.objectives.adversarial_gan_weight * term
+        terms |= self.objectives.discriminator_terms(*judged, fresh_images, training=False)
+        return self._track(terms, adversarial=True)
 
     def _complete(self, data):
         """The batch as a dict, with the teacher's images and the fresh latents it may lack."""
@@ -202,7 +221,7 @@ class TinyGAN(keras.Model):
         check_keys(batch, live_teacher=self.teacher is not None)
         batch = dict(batch)
         if "teacher_image" not in batch:
-            resolve_jit_compile(self.jit_compile, self.teacher)  # it may have come after compile
+            check_compilable(self.jit_compile, self.teacher)  # it may have come after compile
             batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
         batch["teacher_image"] = ops.stop_gradient(ops.cast(batch["teacher_image"], "float32"))
         if "image" in batch and "fresh_latent" not in batch:
@@ -213,42 +232,27 @@ class TinyGAN(keras.Model):
         """z' of the GAN terms: the teacher's law, a pure function of seed, step and replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream = tf.cast(self.step.value, tf.int32) * 1009 + tf.cast(replica, tf.int32)
-        truncation = self.truncation
-        if truncation is None:
-            truncation = getattr(self.teacher, "truncation", 1.0)
+        of_teacher = getattr(self.teacher, "truncation", 1.0)
+        truncation = of_teacher if self.truncation is None else self.truncation
         return truncated_normal(shape, (self.seed + 6, stream), truncation)
-
-    def _student_images(self, batch, training):
-        """`S(z, y)` and, when there are real images, `S(z', y)` with their labels, in one batch."""
-        if "image" not in batch:
-            return self.student((batch["latent"], batch["label"]), training=training), None
-        latents = ops.concatenate([batch["latent"], batch["fresh_latent"]], axis=0)
-        labels = join_labels(batch["label"], batch["image_label"])
-        images = self.student((latents, labels), training=training)
-        return tf.split(images, 2)
-
-    def _d_terms(self, *images, training):
-        return self.objectives.discriminator_terms(self.discriminator, *images, training)
-
-    def _g_terms(self, *images):
-        state = {"pixel_weight": self.pixel_weight, "step": self.step}
-        return self.objectives.student_terms(self.discriminator, *images, **state)
-
-    def _scaled(self, loss, optimizer):
-        """The loss an optimiser gets: it sums over replicas, and may scale for half precision."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return optimizer.scale_loss(loss / replicas)
 
     def _update_average(self):
         step = ops.cast(self.step, "float32")
         decay = ops.minimum(self.ema_decay, (1.0 + step) / (10.0 + step))
-        pairs = zip(self.ema_student.variables, self.student.variables, strict=True)
-        for average, current in pairs:
-            average.assign(decay * average + (1.0 - decay) * current)
+        averages, students = self.ema_student.variables, self.student.variables
+        for average, current in zip(averages, students, strict=True):
+            average.assign_add((1.0 - decay) * (current - average))
 
-    def _track(self, terms):
+    def _count_failures(self, terms):
+        values = ops.stack([terms.get(name, 0.0) for name in METRICS])
+        failed = ops.logical_not(ops.abs(values) <= self.divergence_limit)  # NaN is within no limit
+        self.failures.assign_add(ops.cast(failed, "float32"))
+
+    def _track(self, terms, adversarial):
         for name, value in terms.items():
-            self.trackers[name].update_state(value)
+            # Between adversarial steps this term isn't computed.
+            weight = adversarial if name == "adversarial_gan" else True
+            self.trackers[name].update_state(value, sample_weight=ops.cast(weight, "float32"))
         return {name: self.trackers[name].result() for name in METRICS if name in terms}
 
     def get_config(self):
@@ -272,6 +276,7 @@ class TinyGAN(keras.Model):
     def get_compile_config(self):
         return {
             **self.objectives.settings(),
+            "divergence_limit": self.divergence_limit,
             "jit_compile": self.requested_jit_compile,
             "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
             "d_optimizer": keras.saving.serialize_keras_object(self.d_optimizer),
@@ -289,9 +294,3 @@ class _PixelWeightDecay(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
         self.model.pixel_weight.assign(max(0.0, lowered))
-
-
-def _optimizer(optimizer):
-    if optimizer is None:
-        return keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
-    return keras.optimizers.get(optimizer)

@@ -15,6 +15,7 @@ from pathlib import Path
 from absl import flags
 
 COMMANDS = {
+    "cache": "draw samples of a teacher once, to learn from many times",
     "distill": "distil a teacher into a student, from a config to a report",
     "sample": "draw pictures with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",

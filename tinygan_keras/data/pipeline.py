@@ -2,92 +2,138 @@
 
 Batch number k is a pure function of the seed and k: shuffling is a keyed permutation of the indices, one
 key per pass over the data, not a buffer. A resumed run therefore sees exactly the batches that it would
-have seen, and starting at step k costs nothing.
+have seen, and starting at step k costs nothing, or, where records come from shards, reading a few of these.
+
+Scope: what belongs to a step, put together. Teacher images come from memory, from a cache, or, by
+`TinyGAN`, from a live teacher; real images from memory or from files, or there are none at all.
 """
 
 import tensorflow as tf
 
 from ..teachers.latents import truncated_normal
+from .classes import checked_classes
 from .fashion_mnist import LabelledImages
+from .real_images.preprocessing import flip_at_random, to_float
+from .shuffling import shuffled_indices
 from .teacher_samples import TeacherSamples
 
 
 def distillation_batches(
     source,
-    real: LabelledImages | None,
+    real,
     batch_size: int,
     seed=0,
     truncation=1.0,
     start_step=0,
+    classes=None,
+    horizontal_flip=False,
 ) -> tf.data.Dataset:
     """Endless batches for `TinyGAN.fit`.
 
     Args:
-        source: `TeacherSamples`; or a live teacher, for which latents and labels are drawn here and
-            whose images `TinyGAN` computes: anything with `latent_dim` and `num_classes`.
-        real: Real images for the GAN terms; None for data-free training.
+        source: `TeacherSamples`; a cache of them, with `latent_dim`, `num_classes` and
+            `batches(batch_size, seed, start_step)`; or a live teacher, for which latents and labels are
+            drawn here and whose images `TinyGAN` computes: anything else with `latent_dim` and `num_classes`.
+        real: Real images for the GAN terms: `LabelledImages`, `RealImages`, or anything else with
+            `batches(batch_size, seed, start_step)`; None for data-free training.
         batch_size: Examples per batch; the shape is static.
-        seed: Seed of order, latents and labels.
+        seed: Seed of order, latents, labels and flips.
         truncation: Scale of the latents that are drawn here.
         start_step: Number of the first batch.
+        classes: Labels to draw for a live teacher; None for all. Samples and real images bring theirs.
+        horizontal_flip: Mirror half of the real images, chosen at random each time.
 
     Returns:
         Data set of dicts as `TinyGAN` takes them, images float32 in [-1, 1].
 
     Raises:
-        ValueError: there is no teacher sample or no real image.
+        ValueError: there is no teacher sample, no real image or no class.
     """
-    cached = isinstance(source, TeacherSamples)
-    for name, examples in (("teacher samples", source if cached else None), ("real", real)):
+    kept = isinstance(source, TeacherSamples)
+    cached = not kept and hasattr(source, "batches")
+    for name, examples in (
+        ("teacher samples", source if kept else None),
+        ("real", real if isinstance(real, LabelledImages) else None),
+    ):
         if examples is not None and not len(examples.labels):
             raise ValueError(
                 f"Got an empty data set: no {name} images. Expected at least one; for data-free "
                 "training pass real=None."
             )
-    latent_dim = source.latents.shape[1] if cached else source.latent_dim
-    if cached:
-        kept = [tf.constant(array) for array in source]
+    latent_dim = source.latents.shape[1] if kept else source.latent_dim
+    makers = []
+    if kept:
+        makers.append(_kept_samples(source, batch_size, seed + 3))
+    elif not cached:
+        labels = checked_classes(classes, source.num_classes)
+        makers.append(_drawn(labels, (batch_size, latent_dim), seed, truncation))
+    if isinstance(real, LabelledImages):
+        makers.append(_kept_images(real, batch_size, seed + 4, horizontal_flip))
     if real is not None:
-        real_images, real_labels = tf.constant(real.images), tf.constant(real.labels)
-
-    def batch(step):
         shape = (batch_size, latent_dim)
-        if cached:
-            index = _shuffled_indices(step, batch_size, len(source.labels), seed + 3)
-            latents, labels, images = (tf.gather(array, index) for array in kept)
-            example = {"latent": latents, "label": labels, "teacher_image": _to_float(images)}
-        else:
-            example = {
-                "latent": truncated_normal(shape, (seed + 2, step), truncation),
-                "label": tf.random.stateless_uniform(
-                    (batch_size,), (seed + 1, step), 0, source.num_classes, tf.int32
-                ),
-            }
-        if real is not None:
-            index = _shuffled_indices(step, batch_size, len(real.labels), seed + 4)
-            example["image"] = _to_float(tf.gather(real_images, index))
-            example["image_label"] = tf.gather(real_labels, index)
-            example["fresh_latent"] = truncated_normal(shape, (seed + 5, step), truncation)
+        makers.append(
+            lambda step: {"fresh_latent": truncated_normal(shape, (seed + 5, step), truncation)}
+        )
+
+    def batch(step, *others):
+        example = {}
+        for other in others:
+            example.update(other)
+        for make in makers:
+            example.update(make(step))
         return example
 
-    steps = tf.data.Dataset.counter(start_step, dtype=tf.int32)
-    batches = steps.map(batch, num_parallel_calls=2).prefetch(2)
+    streams = [tf.data.Dataset.counter(start_step, dtype=tf.int32)]
+    if cached:
+        streams.append(source.batches(batch_size, seed + 3, start_step))
+    if real is not None and not isinstance(real, LabelledImages):
+        flip = {"horizontal_flip": True} if horizontal_flip else {}
+        streams.append(real.batches(batch_size, seed + 4, start_step, **flip))
+    steps = tf.data.Dataset.zip(tuple(streams))
+    batches = steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
     options = tf.data.Options()
     # Batches are drawn by number, so there are no files to shard; each replica gets its part of a batch.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return batches.with_options(options)
 
 
-def _shuffled_indices(step, batch_size, count, seed):
-    """Indices of batch `step` when `count` examples are passed over again and again, reshuffled."""
-    position = tf.cast(step, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
-    passes = position // count
-    keys = tf.stack([tf.fill([batch_size], tf.cast(seed, tf.int64)), passes, 0 * passes], axis=1)
-    # The raw op: tf.random.experimental.index_shuffle refuses one key per index in TensorFlow 2.21.
-    return tf.raw_ops.RandomIndexShuffle(
-        index=position % count, seed=keys, max_index=tf.constant(count - 1, tf.int64), rounds=4
-    )
+def _kept_samples(samples, batch_size, seed):
+    """Function of a step: the batch of teacher samples in memory."""
+    latents, labels, images = (tf.constant(array) for array in samples)
+
+    def make(step):
+        index = shuffled_indices(step, batch_size, len(samples.labels), seed)
+        return {
+            "latent": tf.gather(latents, index),
+            "label": tf.gather(labels, index),
+            "teacher_image": to_float(tf.gather(images, index)),
+        }
+
+    return make
 
 
-def _to_float(images):
-    return tf.cast(images, tf.float32) / 127.5 - 1.0
+def _kept_images(real, batch_size, seed, horizontal_flip):
+    """Function of a step: the batch of real images in memory."""
+    images, labels = tf.constant(real.images), tf.constant(real.labels)
+
+    def make(step):
+        index = shuffled_indices(step, batch_size, len(real.labels), seed)
+        chosen = tf.gather(images, index)
+        if horizontal_flip:
+            chosen = flip_at_random(chosen, seed, step)
+        return {"image": to_float(chosen), "image_label": tf.gather(labels, index)}
+
+    return make
+
+
+def _drawn(classes, shape, seed, truncation):
+    """Function of a step: latents and labels for a live teacher."""
+
+    def make(step):
+        place = tf.random.stateless_uniform(shape[:1], (seed + 1, step), 0, len(classes), tf.int32)
+        return {
+            "latent": truncated_normal(shape, (seed + 2, step), truncation),
+            "label": tf.gather(tf.constant(classes), place),
+        }
+
+    return make

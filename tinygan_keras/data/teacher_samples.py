@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..teachers.latents import truncated_normal
+from .classes import checked_classes
 from .images import to_uint8
 
 
@@ -22,7 +23,9 @@ class TeacherSamples(NamedTuple):
     images: np.ndarray
 
 
-def sample_teacher(teacher, count: int, seed=0, batch_size=256, progress=True) -> TeacherSamples:
+def sample_teacher(
+    teacher, count: int, seed=0, batch_size=256, progress=True, classes=None
+) -> TeacherSamples:
     """Draws `count` images from a generator; the classes take turns, so they are balanced.
 
     The same seed gives the same samples, and the first N of a longer draw equal a draw of N when N is a
@@ -35,21 +38,26 @@ def sample_teacher(teacher, count: int, seed=0, batch_size=256, progress=True) -
         seed: Seed of the latents.
         batch_size: Images per call.
         progress: Show a progress bar.
+        classes: Labels to draw; None for all of the teacher's.
 
     Returns:
         `TeacherSamples`.
+
+    Raises:
+        ValueError: `count` is less than 1, or `classes` are not the teacher's.
     """
     if count < 1:
         raise ValueError(f"Got count={count} teacher samples. Expected 1 or more.")
     truncation = getattr(teacher, "truncation", 1.0)
     bar = keras.utils.Progbar(count, unit_name="image", verbose=int(progress))
     latents, images = [], []
-    labels = (np.arange(count) % teacher.num_classes).astype("int32")
+    turns = np.array(checked_classes(classes, teacher.num_classes), "int32")
+    labels = turns[np.arange(count) % len(turns)]
     for step, start in enumerate(range(0, count, batch_size)):
         # Always a whole batch: one graph, and no image depends on where the draw ends.
         shape = (batch_size, teacher.latent_dim)
         z = truncated_normal(shape, (seed, step), truncation)
-        y = (np.arange(start, start + batch_size) % teacher.num_classes).astype("int32")
+        y = turns[np.arange(start, start + batch_size) % len(turns)]
         taken = min(batch_size, count - start)
         images.append(to_uint8(teacher(z, tf.constant(y)))[:taken])
         latents.append(z.numpy()[:taken])

@@ -44,7 +44,7 @@ def evaluate(
         teacher: What the student is compared with on equal latents: like `generator`. None: nothing.
         num_images: Images to draw, 10,000 by default; of a folder all are taken.
         labels: "reference" draws the labels of the real images, "balanced" each class in turn; "auto"
-            is "reference" where the real images have labels.
+            is "reference" where the real images have labels. A sequence of class numbers draws these in turn.
         truncation: Scale of the latents; by default what the generator was trained with, or 0.5.
         seed: Seed of the latents and of every random choice. Equal seeds give equal figures.
         resize: Kernel that brings the images to the extractor's size; see `FeatureExtractor`.

@@ -187,7 +187,7 @@ def _protocol(extractor, reference, subject, law, seed, teacher) -> dict:
         "real_images": real.get("real_images"),
         "real_features": None if reference is None else reference.kept,
         "reference": None if reference is None else reference.fingerprint,
-        "labels": LABEL_LAWS[law] if law else None,
+        "labels": LABEL_LAWS.get(law, law),
         "truncation": subject.truncation if drawn else None,
         "latents": LAW if drawn else None,
         "seed": seed,

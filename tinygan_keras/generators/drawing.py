@@ -21,22 +21,26 @@ _PIXELS = 256 * 64 * 64  # drawn in one call, at most
 _TOLERANCE = 1e-3  # an eighth of one uint8 level
 
 
-def draw_labels(law: str, count: int, generator, real_labels, seed: int):
+def draw_labels(law, count: int, generator, real_labels, seed: int):
     """The labels of images that are to be drawn.
 
     Args:
-        law: "reference", "balanced", or "auto": "reference" where there are real labels.
+        law: "reference", "balanced", or "auto": "reference" where there are real labels; or a sequence of
+            class numbers, which take turns.
         count: Number of labels.
         generator: Its `num_classes`, which may be None, bounds them.
         real_labels: Int `[K]`, or None.
         seed: Of the order of the real labels.
 
     Returns:
-        The law's name in `LABEL_LAWS`, and labels int32 `[count]`.
+        The law's name in `LABEL_LAWS`, or a sentence for chosen classes; and labels int32 `[count]`.
 
     Raises:
         ValueError: there is no such law, it lacks what it needs, or a label is no class.
     """
+    if not isinstance(law, str):
+        labels = np.resize(np.asarray(law, "int32"), count)
+        return f"{len(law)} classes in turn: {_ranges(law)}", labels
     if law == "auto":
         law = "balanced" if real_labels is None else "reference"
     if law not in LABEL_LAWS or (law == "reference" and real_labels is None):
@@ -123,3 +127,14 @@ class DrawnImages:
                 "Expected [-1, 1]; let the generator end in tanh, or scale its images."
             )
         return to_uint8(images)
+
+
+def _ranges(numbers) -> str:
+    """Sorted numbers in short: (0, 1, 2, 7) is "0-2,7"."""
+    runs = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)

@@ -38,12 +38,12 @@ class _SpectralNorm:
     def _normalized(self, kernel, training: bool):
         kernel = ops.cast(kernel, "float32")
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
-        constant = ops.stop_gradient(matrix)
-        v = _unit(ops.matmul(self.u, ops.transpose(constant)))
-        u = _unit(ops.matmul(v, constant))
+        v = ops.stop_gradient(_unit(ops.matmul(self.u, ops.transpose(matrix))))
+        product = ops.matmul(v, matrix)
+        u = ops.stop_gradient(_unit(product))
         if training:
             self.u.assign(u)
-        sigma = ops.sum(ops.matmul(v, matrix) * u)
+        sigma = ops.sum(product * u)
         return ops.cast(kernel / sigma, self.compute_dtype)
 
 
@@ -150,7 +150,7 @@ class ConditionalBatchNormalization(layers.Layer):
                 initializer=initializer,
                 trainable=False,
                 autocast=False,
-                aggregation="mean",
+                aggregation="none",  # replicas agree if synchronised; else the first one's are saved
             )
 
         self.moving_mean = add("moving_mean", "zeros")
@@ -292,4 +292,7 @@ class SelfAttention(layers.Layer):
 def upsample(features, interpolation="nearest"):
     """Doubles height and width of a feature map `[B, H, W, C]`."""
     _, height, width, _ = features.shape
-    return ops.image.resize(features, (2 * height, 2 * width), interpolation=interpolation)
+    # In float32, as XLA's gradient of the bilinear resize is that whatever it is given.
+    wide = ops.cast(features, "float32") if interpolation == "bilinear" else features
+    resized = ops.image.resize(wide, (2 * height, 2 * width), interpolation=interpolation)
+    return ops.cast(resized, features.dtype)

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 
 from .class_weights import checked_class_weights
+from .convolution import Conv2D
 from .layers import (
     PACKAGE,
     BatchNormalization,
@@ -73,7 +74,7 @@ class StudentGenerator(ConditionalNetwork):
         features = BatchNormalization(
             momentum=0.9, epsilon=1e-5, synchronized=synchronized, name="final_norm"
         )(features)
-        features = layers.Conv2D(3, 3, padding="same", name="to_rgb")(ops.relu(features))
+        features = Conv2D(3, 3, padding="same", name="to_rgb")(ops.relu(features))
         images = layers.Activation("tanh", dtype="float32", name="image")(features)
         super().__init__(inputs=(latents, labels), outputs=images, **kwargs)
 
@@ -135,10 +136,10 @@ def _residual_block(features, embedding, filters, synchronized, name):
 
     def separable(x, part):
         x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise_{part}")(x)
-        return layers.Conv2D(filters, 1, name=f"{name}_pointwise_{part}")(x)
+        return Conv2D(filters, 1, name=f"{name}_pointwise_{part}")(x)
 
     residual = upsample(norm(features, "norm_0"), "bilinear")
     residual = separable(residual, 0)
     residual = separable(norm(residual, "norm_1"), 1)
-    shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut")(features)
+    shortcut = Conv2D(filters, 1, name=f"{name}_shortcut")(features)
     return residual + upsample(shortcut, "bilinear")

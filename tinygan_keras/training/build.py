@@ -37,7 +37,9 @@ def build_model(config, synchronized=False) -> TinyGAN:
     model.compile(
         g_optimizer=_adam(config, config.g_learning_rate),
         d_optimizer=_adam(config, config.d_learning_rate),
+        divergence_limit=config.divergence_limit,
         jit_compile=_XLA[config.jit_compile],
+        steps_per_execution=config.steps_per_execution,
         **{name: config[name] for name in LOSS_SETTINGS},
     )
     return model
@@ -92,4 +94,9 @@ def _network(config, part, network, **arguments):
 def _adam(config, learning_rate):
     start = round(config.learning_rate_decay_start * config.steps)
     schedule = LinearDecay(learning_rate, start, config.steps)
-    return keras.optimizers.Adam(schedule, beta_1=config.beta_1, beta_2=config.beta_2)
+    return keras.optimizers.Adam(
+        schedule,
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        global_clipnorm=config.gradient_clip_norm or None,
+    )

@@ -5,6 +5,7 @@ a kill between the two resumes at the wrong step, and it tells the epoch only in
 to start the data at that step. Here the epoch is the file's name, and a rename makes it whole.
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -12,20 +13,41 @@ import keras
 
 from ..pictures.files import save_png
 
+_UNFINISHED = "unfinished.weights.h5"
+
 
 def latest_checkpoint(folder):
-    """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
+    """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`.
+
+    What an interrupted write left behind has another name, and is no checkpoint.
+    """
     found = {}
     for path in Path(folder).glob("epoch_*.weights.h5"):
         found[int(re.search(r"epoch_(\d+)", path.name).group(1))] = path
     return max(found.items(), default=(0, None))
 
 
+def load_checkpoint(model, path):
+    """Restores all state of a `TinyGAN` from a checkpoint.
+
+    Raises:
+        ValueError: the file is damaged, or belongs to another model.
+    """
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"Got the checkpoint {path}, which can't be read ({error}). Expected one that this version wrote "
+            "for this config. Put back a copy, or start anew in another workdir (or with --overwrite)."
+        ) from error
+
+
 class Checkpoints(keras.callbacks.Callback):
     """Saves all state of the model after every epoch, and then forgets the one before.
 
     Weights, averaged weights, both optimisers, step and pixel weight are in one `.weights.h5`. It is
-    written aside and renamed, so that an interruption at any moment leaves the former one whole.
+    written aside, brought to the disk and renamed, so that an interruption at any moment, even of the
+    power, leaves the former one whole.
 
     Args:
         folder: Where the checkpoints are; created when needed.
@@ -35,15 +57,32 @@ class Checkpoints(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
 
+    def on_train_begin(self, logs=None):
+        (self.folder / _UNFINISHED).unlink(missing_ok=True)
+
     def on_epoch_end(self, epoch, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch_{epoch + 1:05d}.weights.h5"
-        unfinished = self.folder / "unfinished.weights.h5"
+        unfinished = self.folder / _UNFINISHED
         self.model.save_weights(unfinished)
+        _to_disk(unfinished)
         unfinished.replace(path)
+        _to_disk(self.folder)
         for former in self.folder.glob("epoch_*.weights.h5"):
             if former != path:
                 former.unlink()
+
+
+def _to_disk(path):
+    """Waits until a file, or a folder's list of names, would survive a loss of power."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class ProgressPictures(keras.callbacks.Callback):

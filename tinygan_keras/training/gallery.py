@@ -18,11 +18,13 @@ class Gallery:
         class_names: Name per label.
         truncation: Truncation of the latents.
         seed: Seed of the latents.
+        classes: Labels to choose from; None for all.
     """
 
-    def __init__(self, teacher, class_names, truncation: float, seed: int):
-        count = min(teacher.num_classes, _CLASSES)
-        labels = np.linspace(0, teacher.num_classes - 1, count).astype("int32")
+    def __init__(self, teacher, class_names, truncation: float, seed: int, classes=None):
+        classes = np.arange(teacher.num_classes) if classes is None else np.asarray(classes)
+        places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
+        labels = classes[places].astype("int32")
         self.class_names = class_names
         self.labels = labels.repeat(_PER_CLASS)
         self.latents = sample_latents(len(self.labels), teacher.latent_dim, truncation, seed)

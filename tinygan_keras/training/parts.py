@@ -3,7 +3,11 @@
 from typing import Any, NamedTuple
 
 from ..data import fashion_mnist
+from ..data.classes import is_imagenet, resolve_classes
 from ..data.image_source import open_images
+from ..data.imagenet import imagenet_names
+from ..data.real_images.opening import open_training_images
+from ..data.real_images.real_images import RealImages
 from ..evaluation.extractors.extractor import FeatureExtractor
 from ..evaluation.extractors.loading import load_extractor
 from ..generators.loading import LoadedGenerator, load_generator
@@ -17,40 +21,50 @@ class Parts(NamedTuple):
     """What a run is made of, loaded and checked."""
 
     teacher: HubTeacher
-    real: fashion_mnist.LabelledImages | None  # to train with
+    real: RealImages | None  # to train with
     judged_against: Any  # an image source, to measure distances to; or None
     extractor: FeatureExtractor | None
     reference: LoadedGenerator | None  # a finished student
     model: TinyGAN
     class_names: tuple
+    classes: tuple | None  # labels that the run is restricted to; None for all
 
 
-def prepare(config) -> Parts:
-    """Loads teacher, data, extractor and networks, and checks that they fit together."""
-    strategy = make_strategy(config.devices)
+def prepare(config, strategy=None) -> Parts:
+    """Loads teacher, data, extractor and networks, and checks that they fit together.
+
+    Args:
+        config: A complete config.
+        strategy: The strategy to build the model under; None makes the one of the config.
+    """
+    strategy = strategy or make_strategy(config.devices)
     if config.batch_size % strategy.num_replicas_in_sync:
         raise ValueError(
             f"Got batch_size={config.batch_size} on {strategy.num_replicas_in_sync} devices. Expected "
             "a multiple of their number. Change batch_size, or set devices='one'."
         )
-    real = load_real_images(config)
-    # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
-    judged_against = None
-    if real is not None:
-        judged_against = open_images(config.data_subset or config.data, fashion_mnist.CLASS_NAMES)
     extractor = None
     if config.extractor:
         extractor = load_extractor(config.extractor, resize=config.resize or None)
     reference = load_generator(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
+    real, class_names, classes = open_data(config, teacher)
     with strategy.scope():
-        model = build_model(config, synchronized=strategy.num_replicas_in_sync > 1)
-    if not config.teacher_samples:
+        several = strategy.num_replicas_in_sync > 1
+        model = build_model(config, synchronized=several and config.synchronized_batch_norm)
+    if not config.teacher_samples and not config.teacher_cache:
         model.teacher = teacher
     _share_class_embedding(teacher, model)
-    names = fashion_mnist.CLASS_NAMES if config.data == "fashion_mnist" else None
-    names = names or tuple(str(label) for label in range(teacher.num_classes))
-    parts = Parts(teacher, real, judged_against, extractor, reference, model, names)
+    parts = Parts(
+        teacher,
+        real,
+        _judged_against(config, real, class_names),
+        extractor,
+        reference,
+        model,
+        class_names,
+        classes,
+    )
     check_agreement(parts, config)
     return parts
 
@@ -64,14 +78,35 @@ def _share_class_embedding(teacher, model):
         student.set_class_embedding(table)
 
 
-def load_real_images(config) -> fashion_mnist.LabelledImages | None:
-    """The real images: the full set if it is on this machine or there is no subset, or the subset."""
-    if config.data == "none":
+def open_data(config, teacher):
+    """Opens the real images of a config and says what was found.
+
+    Returns:
+        `RealImages` or None, a name for each class of the teacher, and the labels that the setting `classes`
+        means, or None for all.
+    """
+    number = teacher.num_classes
+    named = fashion_mnist.CLASS_NAMES if config.data == "fashion_mnist" else None
+    classes = resolve_classes(config.classes, number, named) if config.classes.strip() else None
+    real = open_training_images(
+        config.data, teacher.image_size, number, classes, data_subset=config.data_subset
+    )
+    names = getattr(real, "class_names", None)
+    if names is None:
+        names = imagenet_names() if is_imagenet(number) else tuple(map(str, range(number)))
+    if real is not None:
+        print(real.report(config.horizontal_flip))
+    return real, tuple(names), classes
+
+
+def _judged_against(config, real, class_names):
+    """The real images that figures are measured with; None without."""
+    if real is None or not config.extractor:
         return None
-    try:
-        return fashion_mnist.load_fashion_mnist("train", download=not config.data_subset)
-    except FileNotFoundError:
-        return fashion_mnist.load_fashion_mnist_subset(config.data_subset)
+    if config.data == "fashion_mnist" and real.classes is None:
+        # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
+        return open_images(config.data_subset or config.data, class_names)
+    return real.draw(config.evaluation_images, config.sample_seed)
 
 
 def check_agreement(parts, config):
@@ -90,8 +125,8 @@ def check_agreement(parts, config):
     classes = {name: getattr(part, "num_classes", None) for name, part in networks.items()}
     latents = {name: getattr(part, "latent_dim", None) for name, part in networks.items()}
     if parts.real is not None:
-        sizes["the real images"] = parts.real.images.shape[1]
-        classes["the real images"] = len(parts.class_names)
+        sizes["the real images"] = parts.real.image_size
+        classes["the real images"] = parts.real.num_classes
     _check_equal("image sizes", sizes)
     _check_equal("numbers of classes", classes)
     _check_equal("latent lengths", latents)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from ..evaluation.extractors.loading import NAMES as EXTRACTORS
+from ..files import replace_file
 from ..generators.side_files import located, read_config
 from .config import DATA_SETS, differences
 
@@ -66,7 +67,26 @@ class RunFolder:
         """Records the config, after removing the files of the run before if `overwrite` is set."""
         if overwrite:
             self._remove_run()
-        self.config.write_text(json.dumps(config, indent=2) + "\n")
+        replace_file(self.config, json.dumps(config, indent=2) + "\n")
+
+    def repair_history(self, epochs_done: int):
+        """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
+
+        A kill between an epoch's row and its checkpoint leaves a row of an epoch that is trained again, and
+        a loss of power half a row. An epoch that stands there twice keeps its last row.
+        """
+        if not epochs_done or not self.history.is_file():
+            return  # with nothing done the table is written anew
+        lines = self.history.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        header, *rows = lines or [""]
+        kept = {}
+        for row in rows:
+            epoch = row.partition(",")[0]
+            if row.endswith("\n") and row.count(",") == header.count(",") and epoch.isdecimal():
+                kept[int(epoch)] = row
+        text = header + "".join(kept[epoch] for epoch in sorted(kept) if epoch < epochs_done)
+        if text != "".join(lines):
+            replace_file(self.history, text)
 
     def check_writable(self):
         """Makes the folder; raises PermissionError if that or writing in it fails."""
@@ -148,11 +168,21 @@ class Stopwatch:
         return sum(self.seconds.values())
 
     def keep_in(self, path):
-        """Adds the seconds that the file `path` holds, and keeps it up to date from now on."""
+        """Adds the seconds that the file `path` holds, and keeps it up to date from now on.
+
+        A file that can't be read is no reason not to go on: the seconds then count from now.
+        """
         self.path = Path(path)
-        if self.path.is_file():
-            for phase, seconds in json.loads(self.path.read_text()).items():
-                self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+        try:
+            former = json.loads(self.path.read_text())
+            former = {phase: float(seconds) for phase, seconds in former.items()}
+        except FileNotFoundError:
+            return
+        except (ValueError, TypeError, AttributeError) as error:
+            print(f"{self.path} can't be read ({error}); the seconds of this run count from now.")
+            return
+        for phase, seconds in former.items():
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     @contextlib.contextmanager
     def phase(self, name: str):
@@ -170,7 +200,7 @@ class Stopwatch:
             name, before, start = self._running
             self.seconds[name] = before + time.perf_counter() - start
         if self.path:
-            self.path.write_text(json.dumps(self.seconds, indent=2) + "\n")
+            replace_file(self.path, json.dumps(self.seconds, indent=2) + "\n")
 
 
 def _as_json(config):

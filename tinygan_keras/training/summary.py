@@ -65,6 +65,7 @@ def evaluation_callback(parts, config, folder) -> EvaluationCallback | None:
                 generator,
                 parts.extractor,
                 reference=reference,
+                labels=_labels(parts),
                 num_images=config.training_evaluation_images,
                 seed=config.sample_seed,
                 progress=False,
@@ -80,6 +81,11 @@ def evaluation_callback(parts, config, folder) -> EvaluationCallback | None:
         patience=config.patience or None,
         log_dir=folder.tensorboard / "evaluation",
     )
+
+
+def _labels(parts):
+    """The labels to measure: those of the real images, or without any the classes of the run."""
+    return "auto" if parts.classes is None or parts.judged_against is not None else parts.classes
 
 
 def _as_generator(parts, config):
@@ -103,6 +109,7 @@ def _evaluate(parts, config, generator, teacher, folder=None) -> dict:
             parts.extractor,
             reference=parts.judged_against,
             teacher=teacher,
+            labels=_labels(parts),
             num_images=config.evaluation_images,
             truncation=config.truncation,
             seed=config.sample_seed,

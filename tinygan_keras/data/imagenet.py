@@ -1,0 +1,62 @@
+"""The 1000 classes of ImageNet (ILSVRC 2012) in the order in which BigGAN counts them.
+
+The order is that of the wnids, the numbers of the synsets in WordNet 3.0; `imagenet_classes.txt` beside this
+file has a line per class: the wnid, a tab, the lemmas of the synset. The wnids are those of the challenge,
+as TensorFlow Datasets lists them; the lemmas are WordNet's, under the licence in `wordnet_license.txt`.
+
+Scope: facts; no TensorFlow.
+"""
+
+import collections
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+ANIMALS = range(398)
+"""Ids of the animals, all that WordNet puts below n00015388: tench (0) to puffer (397)."""
+
+_FILE = Path(__file__).with_name("imagenet_classes.txt")
+
+
+class ImageNetClass(NamedTuple):
+    """A wnid such as "n02012849", and the lemmas of its synset."""
+
+    wnid: str
+    lemmas: tuple
+
+
+@functools.cache
+def imagenet_classes() -> tuple:
+    """Returns the 1000 `ImageNetClass`es by id.
+
+    Example:
+        >>> imagenet_classes()[1]
+        ImageNetClass(wnid='n01443537', lemmas=('goldfish', 'Carassius auratus'))
+    """
+    lines = _FILE.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines)
+    return tuple(ImageNetClass(wnid, tuple(lemmas.split(", "))) for wnid, lemmas in pairs)
+
+
+@functools.cache
+def imagenet_ids() -> dict:
+    """Returns the id of each wnid, such as `{"n01440764": 0, ...}`."""
+    return {known.wnid: label for label, known in enumerate(imagenet_classes())}
+
+
+@functools.cache
+def imagenet_names() -> tuple:
+    """Returns a name per id, each once: the first lemma, with the wnid where that isn't enough.
+
+    Example:
+        >>> imagenet_names()[134]  # 517 is a crane, too
+        'crane (n02012849)'
+    """
+    classes = imagenet_classes()
+    count = collections.Counter(known.lemmas[0].lower() for known in classes)
+    return tuple(
+        f"{known.lemmas[0]} ({known.wnid})"
+        if count[known.lemmas[0].lower()] > 1
+        else known.lemmas[0]
+        for known in classes
+    )

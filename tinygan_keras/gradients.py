@@ -1,0 +1,138 @@
+"""The gradients of one training step: of the discriminator's objective, and of the student's.
+
+Scope: which tape sees what. Every image is drawn once, and what a step doesn't use is left out. Nothing
+here is state; `TinyGAN` applies the gradients.
+
+Decisions:
+- Two tapes meet at the images. The objective is differentiated down to the images, and from there into the
+  student, so that the discriminator's update can lie between the student's pass and its gradient.
+- `S(z, y)` and `S(z', y)` are two batches, each with statistics of its own. Between adversarial steps the
+  second one only serves the discriminator, and nothing is differentiated through it.
+- Where XLA can't compile a whole step, it compiles the student's passes and the gradients down to images
+  one by one, and the optimisers stay outside.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class Drawn(NamedTuple):
+    """`S(z, y)` and `S(z', y)`, each with the tape that saw it drawn; the latter None if data-free."""
+
+    images: Any
+    tape: tf.GradientTape
+    fresh_images: Any
+    fresh_tape: tf.GradientTape | None
+
+
+def draw(model, batch) -> Drawn:
+    """Draws the student's images of one step, in training mode."""
+    student = _compiled(model, lambda *inputs: model.student(inputs, training=True))
+    with tf.GradientTape() as tape:
+        images = student(batch["latent"], batch["label"])
+    if "image" not in batch:
+        return Drawn(images, tape, None, None)
+    with tf.GradientTape() as fresh_tape:
+        fresh_images = student(batch["fresh_latent"], batch["image_label"])
+    return Drawn(images, tape, fresh_images, fresh_tape)
+
+
+def of_discriminator(model, batch, drawn: Drawn):
+    """Returns the terms of `L_D`, and its gradients for the discriminator's variables."""
+
+    def compute(batch, images, fresh_images):
+        with tf.GradientTape() as tape:
+            terms = model.objectives.discriminator_terms(
+                model.discriminator, batch, images, fresh_images, training=True
+            )
+            loss = _scaled(terms["d_loss"], model.d_optimizer)
+        return terms, tape.gradient(loss, model.discriminator.trainable_variables)
+
+    return _compiled(model, compute)(batch, drawn.images, drawn.fresh_images)
+
+
+def of_student(model, batch, drawn: Drawn, adversarial):
+    """Returns the terms of `L_S`, and its gradients for the student's variables.
+
+    Args:
+        adversarial: Bool scalar, whether the adversarial terms count at this step.
+    """
+
+    def compute(batch, images, adversarial):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            terms = model.objectives.student_terms(
+                model.discriminator, batch, images, model.pixel_weight, adversarial
+            )
+            loss = _scaled(terms["g_loss"], model.g_optimizer)
+        return terms, tape.gradient(loss, images)
+
+    terms, image_gradients = _compiled(model, compute)(batch, drawn.images, adversarial)
+    gradients = _into_student(model, drawn.tape, drawn.images, image_gradients)
+    if drawn.fresh_images is not None:
+        term, more = _on_adversarial_steps(
+            model, adversarial, lambda: _of_fresh_images(model, batch, drawn)
+        )
+        terms["adversarial_gan"] = term
+        terms["g_loss"] += model.objectives.adversarial_gan_weight * term
+        gradients = [a + b for a, b in zip(gradients, more, strict=True)]
+    return terms, gradients
+
+
+def _of_fresh_images(model, batch, drawn):
+    """Returns `L_GAN_S`, without its weight, and the gradients of the weighted one for the student."""
+
+    def compute(batch, images):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(images)
+            term = model.objectives.fresh_term(model.discriminator, batch, images)
+            weighted = model.objectives.adversarial_gan_weight * term
+            loss = _scaled(weighted, model.g_optimizer)
+        return term, tape.gradient(loss, images)
+
+    term, image_gradients = _compiled(model, compute)(batch, drawn.fresh_images)
+    return term, _into_student(model, drawn.fresh_tape, drawn.fresh_images, image_gradients)
+
+
+def _into_student(model, tape, images, image_gradients):
+    """Carries gradients for images on into the student: a dense one for each of its variables."""
+    gradients = tape.gradient(
+        images, model.student.trainable_variables, output_gradients=image_gradients
+    )
+    return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+
+def _on_adversarial_steps(model, adversarial, compute):
+    """A term and gradients, where they count; zeros where they don't."""
+    if model.objectives.adversarial_interval == 1:
+        return compute()
+    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        # A branch can't wait for other replicas, as synchronised statistics must.
+        return tf.nest.map_structure(
+            lambda value: tf.where(adversarial, value, tf.zeros_like(value)), compute()
+        )
+    zeros = [tf.zeros(v.shape, v.dtype) for v in model.student.trainable_variables]
+    return tf.cond(adversarial, compute, lambda: (tf.constant(0.0), zeros))
+
+
+def scaling_optimizer(optimizer, network):
+    """Returns the optimiser, or the paper's; in float16 with loss scaling, or gradients vanish."""
+    if optimizer is None:
+        optimizer = keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
+    optimizer = keras.optimizers.get(optimizer)
+    half = network.compute_dtype == "float16"
+    if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    return optimizer
+
+
+def _scaled(loss, optimizer):
+    """The loss an optimiser gets: it sums over replicas, and may scale for half precision."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(loss / replicas)
+
+
+def _compiled(model, function):
+    return tf.function(function, jit_compile=True) if model.compiles_parts else function
