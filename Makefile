@@ -7,11 +7,11 @@ DEMO_FLAGS ?=
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format clean
+.PHONY: help demo test test-extras lint format clean
 .NOTPARALLEL:
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes, 2 CPU cores)
 	@# An interrupted run is resumed. A finished one is kept under another name.
@@ -24,6 +24,9 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 
 test: .venv/installed-dev  ## Run the tests
 	.venv/bin/python -m pytest -q --durations=10
+
+test-extras: .venv/installed-extras  ## Run what needs PyTorch, Beam or TFDS, or takes minutes
+	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds or slow"
 
 lint: .venv/installed-dev  ## Check style and formatting
 	.venv/bin/ruff check .
@@ -48,6 +51,11 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 	@echo "Installing into .venv (TensorFlow is large: a minute or two)"
 	@$(INSTALL) -e '.[dev]'
 	@touch .venv/installed $@
+
+.venv/installed-extras: requirements.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing into .venv, with PyTorch, Apache Beam and TensorFlow Datasets (minutes)"
+	@$(INSTALL) -e '.[dev,tfds,beam,torch]'
+	@touch .venv/installed .venv/installed-dev $@
 
 # TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;
 # virtualenv will do too.

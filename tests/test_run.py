@@ -16,8 +16,9 @@ from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.record import read_evaluation
 from tinygan_keras.generators.loading import load_generator, load_student
 from tinygan_keras.training import run, summary
+from tinygan_keras.training.divergence import DivergenceError
 from tinygan_keras.training.run import distill
-from tinygan_keras.training.run_folder import evaluation_settings
+from tinygan_keras.training.run_folder import RunFolder, Stopwatch, evaluation_settings
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -358,7 +359,7 @@ def test_mistakes_are_told_before_training_and_leave_nothing(
     def never(*args, **kwargs):
         raise AssertionError("the run started")
 
-    monkeypatch.setattr(run, "sample_teacher", never)
+    monkeypatch.setattr(run, "open_source", never)
     for name, value in changes.items():
         if name == "student_overrides":
             config.student_overrides.update(value)
@@ -366,4 +367,41 @@ def test_mistakes_are_told_before_training_and_leave_nothing(
             config[name] = value
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         distill(config, tmp_path / "run")
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not list((tmp_path / "run").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("e,a\n0,1\n1,2\n", "e,a\n0,1\n1,2\n"),
+        ("e,a\n0,1\n1,2\n2,3\n", "e,a\n0,1\n1,2\n"),  # killed between the row and the checkpoint
+        ("e,a\n0,1\n1,2\n2,", "e,a\n0,1\n1,2\n"),  # in the middle of a row
+        ("e,a\n0,1\n1,5\n1,2\n", "e,a\n0,1\n1,2\n"),
+        ("", ""),
+    ],
+)
+def test_the_table_of_epochs_is_brought_to_the_epochs_done(tmp_path, before, after):
+    folder = RunFolder(tmp_path)
+    folder.history.write_text(before)
+    folder.repair_history(2)
+    assert folder.history.read_text() == after
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"training": 3', "[1]", '{"training": "long"}'])
+def test_seconds_that_are_torn_stop_no_run(tmp_path, capsys, text):
+    (tmp_path / "seconds.json").write_text(text)
+    watch = Stopwatch()
+    watch.keep_in(tmp_path / "seconds.json")
+    assert watch.seconds == {}
+    assert "can't be read" in capsys.readouterr().out
+    with watch.phase("training"):
+        pass
+    assert list(json.loads((tmp_path / "seconds.json").read_text())) == ["training"]
+
+
+def test_a_run_that_diverges_ends_with_the_term_and_the_last_good_checkpoint(config, tmp_path):
+    config.update({"divergence_limit": 1e-3, "extractor": ""})
+    with pytest.raises(DivergenceError, match=r"by step 2: .*Last good checkpoint: none"):
+        distill(config, tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("*"))
+    assert not (tmp_path / "report.json").exists()

@@ -57,7 +57,7 @@ def of_student(model, batch, drawn: Drawn, adversarial):
     """Returns the terms of `L_S`, and its gradients for the student's variables.
 
     Args:
-        adversarial: Bool scalar, whether the adversarial terms count at this step.
+        adversarial: Bool, or bool scalar tensor: whether the adversarial terms count at this step.
     """
 
     def compute(batch, images, adversarial):
@@ -106,15 +106,15 @@ def _into_student(model, tape, images, image_gradients):
 
 def _on_adversarial_steps(model, adversarial, compute):
     """A term and gradients, where they count; zeros where they don't."""
-    if model.objectives.adversarial_interval == 1:
-        return compute()
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
-        # A branch can't wait for other replicas, as synchronised statistics must.
-        return tf.nest.map_structure(
-            lambda value: tf.where(adversarial, value, tf.zeros_like(value)), compute()
-        )
-    zeros = [tf.zeros(v.shape, v.dtype) for v in model.student.trainable_variables]
-    return tf.cond(adversarial, compute, lambda: (tf.constant(0.0), zeros))
+
+    def zeros():
+        return tf.constant(0.0), [
+            tf.zeros(v.shape, v.dtype) for v in model.student.trainable_variables
+        ]
+
+    if isinstance(adversarial, bool):
+        return compute() if adversarial else zeros()
+    return tf.cond(adversarial, compute, zeros)
 
 
 def scaling_optimizer(optimizer, network):

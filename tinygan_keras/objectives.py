@@ -6,6 +6,7 @@ state: the pixel weight that falls during training and the step are arguments.
 
 import dataclasses
 
+import keras
 from keras import ops
 
 from . import losses
@@ -113,6 +114,14 @@ class Objectives:
         """Returns `L_GAN_S`, the student's term on `S(z', y)`, without its weight."""
         outputs = discriminator((fresh_images, batch["image_label"]), training=False)
         return losses.generator_adversarial(outputs["logits"])
+
+
+class PixelWeightDecay(keras.callbacks.Callback):
+    """Lowers the pixel weight of a `TinyGAN` after every epoch, never below 0."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
+        self.model.pixel_weight.assign(max(0.0, lowered))
 
 
 def default_feature_weights(stages: int) -> tuple:

@@ -26,7 +26,7 @@ from .checks import (
     check_keys,
     resolve_jit_compile,
 )
-from .objectives import METRICS, Objectives
+from .objectives import METRICS, Objectives, PixelWeightDecay
 from .teachers.latents import truncated_normal
 
 PACKAGE = "tinygan_keras"
@@ -173,7 +173,7 @@ class TinyGAN(keras.Model):
         """`keras.Model.fit`; checks the first batch, and lowers the pixel weight after every epoch."""
         check_dataset(x, self.student, live_teacher=self.teacher is not None)
         # First in the list: a backup at the end of the epoch must already hold the lowered weight.
-        callbacks = [_PixelWeightDecay(), *keras.tree.flatten(callbacks or [])]
+        callbacks = [PixelWeightDecay(), *keras.tree.flatten(callbacks or [])]
         return super().fit(x, *args, callbacks=callbacks, **kwargs)
 
     def call(self, inputs, training=False):
@@ -186,9 +186,16 @@ class TinyGAN(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build; Keras' way of finding out fails with several workers."""
 
-    def train_step(self, data):
+    @property
+    def is_adversarial(self):
+        """Whether the student's adversarial terms count at the present step: bool, or bool tensor."""
+        interval = self.objectives.adversarial_interval
+        return True if interval == 1 else ops.equal(self.step % interval, 0)
+
+    def train_step(self, data, adversarial=None):
+        """One step; `adversarial` says which kind, where that has been decided before."""
         batch = self._complete(data)
-        adversarial = ops.equal(self.step % self.objectives.adversarial_interval, 0)
+        adversarial = self.is_adversarial if adversarial is None else adversarial
         drawn = gradients.draw(self, batch)
         d_terms, found = gradients.of_discriminator(self, batch, drawn)
         self.d_optimizer.apply(found, self.discriminator.trainable_variables)
@@ -288,9 +295,3 @@ class TinyGAN(keras.Model):
             for name in ("g_optimizer", "d_optimizer")
         }
         self.compile(**{**config, **optimizers})
-
-
-class _PixelWeightDecay(keras.callbacks.Callback):
-    def on_epoch_end(self, epoch, logs=None):
-        lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
-        self.model.pixel_weight.assign(max(0.0, lowered))

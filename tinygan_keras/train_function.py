@@ -62,9 +62,23 @@ def is_distributed(strategy) -> bool:
 def _distributed(model):
     strategy = model.distribute_strategy
 
-    def one_step(batch):
-        logs = strategy.run(model.train_step, args=(batch,))
+    def of_kind(adversarial, batch):
+        logs = strategy.run(model.train_step, args=(batch, adversarial))
         return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+
+    kinds = {
+        kind: of_kind if model.run_eagerly else tf.function(of_kind, reduce_retracing=True)
+        for kind in (True, False)
+    }
+
+    def one_step(batch):
+        # The branch is outside of the replicas: within one they couldn't wait for each other.
+        adversarial = model.is_adversarial
+        if isinstance(adversarial, bool):
+            return kinds[adversarial](adversarial, batch)
+        return tf.cond(
+            adversarial, lambda: kinds[True](True, batch), lambda: kinds[False](False, batch)
+        )
 
     def all_steps(iterator):
         logs = step(next(iterator))

@@ -112,7 +112,10 @@ class OutputGraph:
         replica = tf.distribute.get_replica_context()
         if replica is None or replica.num_replicas_in_sync == 1:
             return self.variables
-        (device,) = tf.nest.flatten(replica.devices)
+        # Not replica.devices: with several workers it looks up a local list by a global number.
+        devices = replica.strategy.extended.worker_devices
+        number = int(tf.get_static_value(replica.replica_id_in_sync_group))
+        device = devices[number % len(devices)]
         if self.variables and device == self.variables[0].device:
             return self.variables
         if device not in self._copies:

@@ -1,0 +1,25 @@
+"""The paper's recipe at 64 px: a student of biggan-deep-128's halved images, on the animal classes.
+
+Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its values. The paper has no run at this size; the
+networks are its family with one block less (`tinygan_64`).
+Command: tinygan distill --config=experiments/imagenet_64/paper.py --workdir=runs/imagenet_64_paper
+    after the teacher (make_teacher.py) and the cache of its images are made, see README.md.
+Hardware: one GPU with 8 GB; 15 GB of disk for the cache, and ImageNet. Wall time: 10 to 20 hours, estimated
+and not run.
+Expected: unknown; no figure is published.
+"""
+
+import runpy
+from pathlib import Path
+
+PAPER = Path(__file__).resolve().parent.parent / "imagenet_128" / "paper.py"
+
+
+def get_config():
+    config = runpy.run_path(str(PAPER))["get_config"]()
+    config.name = "tinygan_imagenet_64"
+    config.teacher = "runs/biggan_deep_64"
+    config.teacher_cache = "runs/cache/biggan_deep_64_animals"
+    config.student = config.discriminator = "tinygan_64"
+    config.feature_weights = (1 / 16, 1 / 8, 1 / 4, 1.0)  # a stage less than at 128 px
+    return config
