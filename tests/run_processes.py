@@ -25,6 +25,7 @@ class RunProcesses:
     optionally `environment`; `cpus`, the number of logical devices; `weights`, an .npz file for the state
     after the training; and `kill_at`, the step before which it kills itself, counted from 0 in this process,
     with `kill_later`, how long after that it does, in units of the longest pause between two steps so far.
+    Nothing is exported for a server, unless the job says `export`.
     """
 
     def __init__(self):
@@ -175,6 +176,8 @@ def _distill(job):
         cpu = tf.config.list_physical_devices("CPU")[0]
         parts = [tf.config.LogicalDeviceConfiguration()] * job["cpus"]
         tf.config.set_logical_device_configuration(cpu, parts)
+    if not job.get("export"):
+        run.export_saved_model = lambda *_: None
     run.fit = fit_and_tell
     run.StopOnDivergence = Killing
     summary.images_per_second = functools.partial(summary.images_per_second, seconds=0.0)

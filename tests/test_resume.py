@@ -109,9 +109,15 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 
 def test_a_run_on_two_devices_is_the_run_on_one(processes, config, tmp_path):
     """Synchronised statistics, the mean of both halves of a batch, and several steps per execution."""
-    config = {**config, "steps": 8, "steps_per_epoch": 4}
+    config = {**config, "steps": 8, "steps_per_epoch": 4, "adversarial_interval": 2}
     one = job(config, tmp_path, "one")
-    two = job({**config, "devices": "mirrored", "steps_per_execution": 2}, tmp_path, "two", cpus=2)
+    two = job(
+        {**config, "devices": "mirrored", "steps_per_execution": 2},
+        tmp_path,
+        "two",
+        cpus=2,
+        export=True,
+    )
     assert processes.run(one, two) == [0, 0], log(one, two)
     histories = [np.genfromtxt(j["workdir"] / "history.csv", delimiter=",")[1:] for j in (one, two)]
     np.testing.assert_allclose(*histories, rtol=1e-3, atol=1e-4)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from run_fixtures import small_config
+from run_fixtures import small_config, tiny_config
 from run_processes import KILLED, RunProcesses, tf_configs
 from test_resume import assert_equal_states, job, log, state
 from test_tinygan import make_model
@@ -32,6 +32,7 @@ def processes():
 def config(tmp_path_factory):
     config = small_config(tmp_path_factory.mktemp("source"))
     config.update({"devices": "multi_worker", "steps": 8, "steps_per_epoch": 2})
+    config.adversarial_interval = 1  # a second kind of step takes as long to trace as the first
     return config.to_dict()
 
 
@@ -62,7 +63,7 @@ def test_both_workers_end_with_the_same_state_and_only_the_chief_writes(untouche
     chief, other = untouched
     assert_equal_states(state(chief), state(other))
     assert json.loads((chief["workdir"] / "report.json").read_text())["steps"] == 8
-    assert (chief["workdir"] / "saved_model" / "1" / "saved_model.pb").is_file()
+    assert (chief["workdir"] / "student.keras").is_file()
     assert not other["workdir"].exists()
 
 
@@ -117,6 +118,20 @@ def test_all_workers_stop_when_the_losses_diverge(processes, config, tmp_path):
     for one in diverging:
         assert "DivergenceError: Got a loss that" in one["log"].read_text()
         assert "WorkerLost" not in one["log"].read_text()
+
+
+@pytest.mark.slow
+def test_all_workers_stop_when_nothing_gets_better(processes, tmp_path):
+    """The chief alone evaluates, while the others wait."""
+    config = tiny_config(tmp_path)
+    config.update({"devices": "multi_worker", "steps": 24, "evaluate_every": 1, "patience": 2})
+    config.update({"training_evaluation_images": 20, "steps_per_execution": 2})
+    both = jobs(config.to_dict(), tmp_path, "patient")
+    assert processes.run(*both) == [0, 0], log(*both)
+    report = json.loads((both[0]["workdir"] / "report.json").read_text())
+    best = json.loads((both[0]["workdir"] / "best" / "best.json").read_text())
+    assert report["steps"] == 2 * (best["epoch"] + 2) < 24
+    assert_equal_states(state(both[0]), state(both[1]))
 
 
 @pytest.mark.parametrize("chief_stops", [False, True])

@@ -186,16 +186,12 @@ class TinyGAN(keras.Model):
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build; Keras' way of finding out fails with several workers."""
 
-    @property
-    def is_adversarial(self):
-        """Whether the student's adversarial terms count at the present step: bool, or bool tensor."""
-        interval = self.objectives.adversarial_interval
-        return True if interval == 1 else ops.equal(self.step % interval, 0)
-
     def train_step(self, data, adversarial=None):
-        """One step; `adversarial` says which kind, where that has been decided before."""
+        """One step; `adversarial` says of which kind, where the caller knows."""
         batch = self._complete(data)
-        adversarial = self.is_adversarial if adversarial is None else adversarial
+        if adversarial is None:
+            interval = self.objectives.adversarial_interval
+            adversarial = True if interval == 1 else ops.equal(self.step % interval, 0)
         drawn = gradients.draw(self, batch)
         d_terms, found = gradients.of_discriminator(self, batch, drawn)
         self.d_optimizer.apply(found, self.discriminator.trainable_variables)

@@ -8,10 +8,14 @@ Decisions:
 - On several replicas it is ours. Keras' fails with MultiWorkerMirroredStrategy, where it averages scalars
   along an axis that they don't have (keras#20585), and with several steps per execution under any
   strategy, where it puts a step into a branch (keras#19246).
+- There are two functions then, of steps with and without the adversarial terms, and the host says which:
+  it reads the step once an execution, when Keras has just waited for the logs of the one before.
 - The logs are means over all replicas and stay on the device. Keras reads them after every execution, so
   `steps_per_execution` says how often the host waits for the devices.
 
-Rejected: XLA around a whole step of several replicas. Its variables lie on several devices, and one
+Rejected: a branch or a loop of the device around a step of several replicas. With several workers an exchange
+gets its number when its function is called, which inside a branch fails ("You must feed a value for
+placeholder"). XLA around a whole step of several replicas: its variables lie on several devices, and one
 compiled function has one. XLA goes inside, around networks and gradients.
 """
 
@@ -23,7 +27,7 @@ def make(model, force=False):
     """Sets and returns `model.train_function`, from an iterator over batches to the logs of the last.
 
     Args:
-        model: A compiled `TinyGAN`, or any Keras model whose `train_step` returns a dict of scalars.
+        model: A compiled `TinyGAN`.
         force: Make it anew, where there is one already.
 
     Example:
@@ -33,9 +37,11 @@ def make(model, force=False):
     """
     if model.train_function is None or force:
         if is_distributed(model.distribute_strategy):
-            model.train_function = _distributed(model)
+            model.train_function = _Distributed(model)
         else:
             keras.Model.make_train_function(model, force)
+    if isinstance(model.train_function, _Distributed):
+        model.train_function.recount()  # weights may have been loaded since
     return model.train_function
 
 
@@ -59,46 +65,67 @@ def is_distributed(strategy) -> bool:
     return workers or strategy.num_replicas_in_sync > 1
 
 
-def _distributed(model):
-    strategy = model.distribute_strategy
+class _Distributed:
+    """From an iterator over batches to the logs of the last of `steps_per_execution` steps.
 
-    def of_kind(adversarial, batch):
-        logs = strategy.run(model.train_step, args=(batch, adversarial))
-        return {name: strategy.reduce("MEAN", value, axis=None) for name, value in logs.items()}
+    Whether a step is adversarial is decided here, on the host, which counts steps itself: a branch on the
+    devices can't hold the collectives with which replicas wait for each other.
+    """
 
-    kinds = {
-        kind: of_kind if model.run_eagerly else tf.function(of_kind, reduce_retracing=True)
-        for kind in (True, False)
-    }
+    def __init__(self, model):
+        self.model = model
+        self.interval = model.objectives.adversarial_interval
+        self._next_step = None
+        self._compiled = {True: self._loop(True), False: self._loop(False)}
 
-    def one_step(batch):
-        # The branch is outside of the replicas: within one they couldn't wait for each other.
-        adversarial = model.is_adversarial
-        if isinstance(adversarial, bool):
-            return kinds[adversarial](adversarial, batch)
-        return tf.cond(
-            adversarial, lambda: kinds[True](True, batch), lambda: kinds[False](False, batch)
-        )
+    def recount(self):
+        """Looks the number of the next step up before the next call."""
+        self._next_step = None
 
-    def all_steps(iterator):
-        logs = step(next(iterator))
-        for _ in count(model.steps_per_execution - 1):
+    def __call__(self, iterator):
+        if self._next_step is None:
+            self._next_step = int(keras.ops.convert_to_numpy(self.model.step))
+        left = self.model.steps_per_execution
+        while left:
+            adversarial, alike = self._run_of_steps()
+            count = min(alike, left)
+            logs = self._compiled[adversarial](iterator, count)
+            self._next_step += count
+            left -= count
+        return logs
+
+    def _run_of_steps(self):
+        """The kind of the next step, and how many of that kind follow each other."""
+        place = self._next_step % self.interval
+        if self.interval == 1:
+            return True, self.model.steps_per_execution
+        return (True, 1) if place == 0 else (False, self.interval - place)
+
+    def _loop(self, adversarial):
+        strategy, eager = self.model.distribute_strategy, self.model.run_eagerly
+
+        def one_step(batch):
+            logs = strategy.run(self.model.train_step, args=(batch, adversarial))
+            return {n: strategy.reduce("MEAN", value, axis=None) for n, value in logs.items()}
+
+        # AutoGraph makes a loop of the device out of tf.range; the step is traced once and called twice.
+        step = one_step if eager else tf.function(one_step, reduce_retracing=True)
+        numbers = range if eager else tf.range
+
+        def all_steps(iterator, count):
             logs = step(next(iterator))
-        return logs
+            for _ in numbers(count - 1):
+                logs = step(next(iterator))
+            return logs
 
-    # AutoGraph makes a loop of the device out of tf.range; the step is traced once and called twice.
-    step = one_step if model.run_eagerly else tf.function(one_step, reduce_retracing=True)
-    count = range if model.run_eagerly else tf.range
-    if model.steps_per_execution == 1:
-        all_steps = lambda iterator: step(next(iterator))  # noqa: E731
-    compiled = all_steps if model.run_eagerly else tf.function(all_steps, reduce_retracing=True)
+        looped = all_steps if eager else tf.function(all_steps, reduce_retracing=True)
 
-    def function(iterator):
-        if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            return compiled(iterator)
-        # `train_on_batch` hands over a generator with one batch in it.
-        for _, batch in zip(range(model.steps_per_execution), iterator, strict=False):
-            logs = step(batch)
-        return logs
+        def run(iterator, count):
+            known = isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator))
+            if (
+                count == 1 or not known
+            ):  # `train_on_batch` hands over a generator with one batch in it
+                return step(next(iterator))
+            return looped(iterator, count if eager else tf.constant(count))
 
-    return function
+        return run
