@@ -25,7 +25,6 @@ flags.DEFINE_integer(
     "steps", 5, "Steps that count in a turn; a multiple of the interval.", lower_bound=1
 )
 flags.DEFINE_integer("adversarial_interval", 5, "As the setting of runs.", lower_bound=1)
-flags.DEFINE_bool("synchronized", True, "Synchronise batch normalisation, as runs do by default.")
 flags.DEFINE_multi_enum(
     "reduction",
     ["default"],
@@ -36,7 +35,7 @@ flags.DEFINE_multi_enum(
 LARGEST_COST = 1.15
 
 
-def serve(pipe, devices, reduction, settings):
+def serve(pipe, devices, reduction, synchronized, settings):
     """Builds one variant; then answers a number of steps with the seconds of one: of wall, and of CPU."""
     import keras
     import tensorflow as tf
@@ -45,7 +44,7 @@ def serve(pipe, devices, reduction, settings):
     logical = [tf.config.LogicalDeviceConfiguration()] * devices
     tf.config.set_logical_device_configuration(cpu, logical)
     with strategy(devices, reduction).scope():
-        model = build_model(settings, synchronized=settings["synchronized"] and devices > 1)
+        model = build_model(settings, synchronized=synchronized)
     batches = tf.data.Dataset.from_tensors(example(settings, model)).repeat()
     clock = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda step, logs: times.append(
@@ -107,11 +106,12 @@ def measure(variants, settings, turns, steps):
     """Returns the seconds per step of every turn of every variant: of wall, and of CPU."""
     spawn = multiprocessing.get_context("spawn")
     pipes, processes = {}, []
-    for name, (devices, reduction) in variants.items():
+    for name, variant in variants.items():
         pipes[name], theirs = spawn.Pipe()
-        arguments = (theirs, devices, reduction, settings)
+        arguments = (theirs, *variant, settings)
         processes.append(spawn.Process(target=serve, args=arguments, daemon=True))
         processes[-1].start()
+        theirs.close()  # so that waiting for a process that died ends
         pipes[name].send(2)  # traces, compiles and allocates; one after another
         pipes[name].recv()
     seconds = {name: [] for name in variants}
@@ -127,20 +127,19 @@ def measure(variants, settings, turns, steps):
 
 def main(argv):
     del argv
-    names = ("preset", "batch_size", "synchronized", "adversarial_interval")
+    names = ("preset", "batch_size", "adversarial_interval")
     settings = {name: FLAGS[name].value for name in names}
-    variants = {"one device": (1, "default")}
+    variants = {"one device": (1, "default", False)}
     for reduction in FLAGS.reduction:
-        variants[f"two devices, {reduction}"] = (2, reduction)
+        how = "" if reduction == "default" else f", {reduction}"
+        variants[f"two devices{how}"] = (2, reduction, False)
+        variants[f"two devices{how}, synchronised batch norm"] = (2, reduction, True)
     report(measure(variants, settings, FLAGS.turns, FLAGS.steps))
 
 
 def report(seconds):
     """Prints the table, and whether the target is met."""
-    print(
-        f"{FLAGS.preset}, {FLAGS.batch_size} images per step, "
-        f"{'' if FLAGS.synchronized else 'un'}synchronised batch norm\n"
-    )
+    print(f"{FLAGS.preset}, {FLAGS.batch_size} images per step\n")
     print("| variant | ms per image | cost | CPU ms per image | cost |\n|---|---:|---:|---:|---:|")
     quickest = {
         name: [min(column) for column in zip(*turns, strict=True)]
@@ -153,10 +152,12 @@ def report(seconds):
             for value, reference in zip(both, base, strict=True)
         ]
         print(f"| {name} | " + " | ".join(f"{a:.1f} | {b:.2f}" for a, b in cells) + " |")
-    cost = min(both[0] for name, both in quickest.items() if name != "one device") / base[0]
-    print("\n| | measured | wanted | |\n|---|---|---|---|")
-    met = "met" if cost <= LARGEST_COST else "MISSED"
-    print(f"| two devices over one | {cost:.2f} | <= {LARGEST_COST:g} | {met} |")
+    print("\n| two devices over one | measured | wanted | |\n|---|---|---|---|")
+    for name, both in quickest.items():
+        if name != "one device":
+            cost = both[0] / base[0]
+            met = "met" if cost <= LARGEST_COST else "MISSED"
+            print(f"| {name} | {cost:.2f} | <= {LARGEST_COST:g} | {met} |")
 
 
 if __name__ == "__main__":
