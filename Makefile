@@ -7,7 +7,7 @@ DEMO_FLAGS ?=
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras lint format clean
+.PHONY: help demo test test-extras test-slow lint format clean
 .NOTPARALLEL:
 
 help:  ## Show this list
@@ -25,8 +25,11 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 test: .venv/installed-dev  ## Run the tests
 	.venv/bin/python -m pytest -q --durations=10
 
-test-extras: .venv/installed-extras  ## Run what needs PyTorch, Beam or TFDS, or takes minutes
-	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds or slow"
+test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Apache Beam or TFDS
+	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds"
+
+test-slow: .venv/installed-dev  ## Run the tests that take minutes each
+	.venv/bin/python -m pytest -q --durations=10 -m slow
 
 lint: .venv/installed-dev  ## Check style and formatting
 	.venv/bin/ruff check .

@@ -4,6 +4,7 @@ One process imports TensorFlow, without waking its runtime up, and then forks on
 import takes longer than the run. This file is a script too, so it imports nothing heavy at its top.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -42,7 +43,7 @@ class RunProcesses:
             env=environment,
         )
 
-    def run(self, *jobs, timeout=120) -> list:
+    def run(self, *jobs, timeout=300) -> list:
         """Returns the exit codes; one that takes longer than `timeout` seconds is killed: None."""
         request = {"jobs": jobs, "timeout": timeout}
         self._process.stdin.write(json.dumps(request, default=str) + "\n")
@@ -107,6 +108,7 @@ def _fork(job) -> int:
         log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        faulthandler.enable()
         os.environ.update(job.get("environment", {}))
         _distill(job)
         code = 0
@@ -126,8 +128,11 @@ def _wait(children, deadline) -> list:
             if done:
                 codes[child] = os.waitstatus_to_exitcode(status)
         time.sleep(0.02)
+    for late in (signal.SIGABRT, signal.SIGKILL):  # the first makes it say where it stands
+        for child in set(children) - set(codes):
+            os.kill(child, late)
+        time.sleep(1)
     for child in set(children) - set(codes):
-        os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     return [codes.get(child) for child in children]
 

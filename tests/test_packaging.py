@@ -105,7 +105,9 @@ def test_console_script_points_at_the_command_line(project):
 def test_markers_that_tests_use_are_declared_with_a_reason(project):
     markers = project["tool"]["pytest"]["ini_options"]["markers"]
     assert all(re.fullmatch(r"\w+: \w.+", marker) for marker in markers)
-    assert {"network", "slow"} <= {marker.split(":")[0] for marker in markers}
+    assert {"network", "slow", "torch", "beam", "tfds"} <= {
+        marker.split(":")[0] for marker in markers
+    }
 
 
 def test_licence_and_changelog_are_in_place(repository):
@@ -116,17 +118,18 @@ def test_licence_and_changelog_are_in_place(repository):
     assert "## [Unreleased]" in (repository / "CHANGELOG.md").read_text()
 
 
-def test_ci_runs_the_two_commands_of_the_readme(repository):
+def test_ci_runs_the_commands_of_the_makefile(repository):
     run = repository / ".ci" / "run"
     lines = run.read_text().splitlines()
     assert os.access(run, os.X_OK)
     assert "set -euo pipefail" in lines
-    assert [line for line in lines if line.startswith("make ")] == ["make lint", "make test"]
+    commands = [line for line in lines if line.startswith("make ")]
+    assert commands == ["make lint", "make test", "make test-extras"]
 
 
 def test_make_alone_lists_the_targets(checkout):
     listed = make(checkout).stdout
-    for target in ("demo", "test", "lint", "format", "clean"):
+    for target in ("demo", "test", "test-extras", "test-slow", "lint", "format", "clean"):
         assert re.search(rf"^make {target} +\w", listed, re.MULTILINE)
     assert log_of(checkout) == []
 

@@ -70,5 +70,7 @@ def test_a_wrong_tf_config_is_told_with_an_example_of_a_right_one(monkeypatch, t
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(ValueError, match=message + r".*Expected the environment variable TF_CONFIG"):
+    with pytest.raises(
+        ValueError, match=message + r".*Expected the environment variable TF_CONFIG"
+    ):
         make_strategy("multi_worker")

@@ -71,7 +71,7 @@ def test_a_worker_killed_in_the_middle_and_replaced_changes_nothing(
     processes, config, untouched, tmp_path
 ):
     broken = jobs(config, tmp_path, "broken", kill_at=5)
-    codes = processes.run(*broken, timeout=90)
+    codes = processes.run(*broken, timeout=200)
     assert codes == [1, KILLED], log(*broken)  # it doesn't wait for ever
     said = broken[0]["log"].read_text()
     assert "WorkerLost: Got no answer from another worker" in said
@@ -100,7 +100,7 @@ def test_each_worker_takes_its_part_of_the_batches_of_one_process(untouched, alo
 @pytest.mark.slow
 def test_the_chief_may_die_as_well(processes, config, untouched, tmp_path):
     first, second = jobs(config, tmp_path, "broken")
-    assert processes.run({**first, "kill_at": 5}, second, timeout=90) == [KILLED, 1], log(second)
+    assert processes.run({**first, "kill_at": 5}, second, timeout=200) == [KILLED, 1], log(second)
     assert "WorkerLost: Got no answer" in second["log"].read_text()
     again = jobs(config, tmp_path, "broken")
     assert processes.run(*again) == [0, 0], log(*again)
