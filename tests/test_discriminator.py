@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tinygan_keras.networks.convolution import leaky_relu
 from tinygan_keras.networks.discriminator import Discriminator
 
 TINY = {"channels": (4, 8), "num_classes": 3, "image_size": 8}
@@ -51,8 +53,23 @@ def test_features_are_post_activation_maps_with_slope_one_hundredth():
     discriminator = Discriminator(**TINY)
     images, labels = inputs()
     first = np.array(discriminator((images, labels))["features"][0])
-    plain = np.array(discriminator.get_layer("stage_0")(images))
+    stage = discriminator.get_layer("stage_0")
+    stage.activation = keras.activations.linear
+    plain = np.array(stage(images))
     np.testing.assert_allclose(first, np.where(plain > 0, plain, 0.01 * plain), atol=1e-6)
+
+
+def test_gradient_of_the_activation_is_that_of_a_leaky_relu():
+    features = tf.constant([-2.0, -1e-30, 0.0, 1e-30, 3.0])
+    upstream = tf.constant([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = []
+    for function in (leaky_relu, lambda x: tf.nn.leaky_relu(x, 0.01)):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            outputs = function(features)
+        found.append(tape.gradient(outputs, features, output_gradients=upstream).numpy())
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_allclose(found[0], [0.01, 0.02, 0.03, 4.0, 5.0], rtol=1e-6)
 
 
 def test_keras_file_round_trip_keeps_the_power_iteration_vectors(tmp_path):

@@ -23,14 +23,14 @@ def get_config():
     config.steps_per_epoch = 6_180
     config.g_learning_rate = 4e-4
     config.d_learning_rate = 4e-4
-    # Half of the run at full rate: on Fashion-MNIST the last figures were won while the rate fell.
+    # Half of the run at full rate, and then a fall to 0 that ends with the run, however long that is.
     config.learning_rate_decay_start = 0.5
     # The paper averages no weights. BigGAN and nearly every GAN since gain by it; half-life 700 steps.
     config.ema_decay = 0.999
 
     # Mirrored real images are real images. The teacher's are left alone, as z decides what is left and right.
     config.horizontal_flip = True
-    # At every step. Every fifth one saves time on which GPUs don't depend, and shakes Adam's second moments.
+    # At every step: the fifth of the paper saves a quarter of the time, and mixes two gradients in Adam's state.
     config.adversarial_interval = 1
 
     config.devices = "auto"

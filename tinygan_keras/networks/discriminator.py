@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from .convolution import leaky_relu
 from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding
 from .network import ConditionalNetwork
 from .presets import DISCRIMINATORS
@@ -46,8 +47,10 @@ class Discriminator(ConditionalNetwork):
         maps = []
         features = images
         for index, filters in enumerate(channels):
-            convolution = SpectralConv2D(filters, 4, 2, padding="same", name=f"stage_{index}")
-            features = ops.leaky_relu(convolution(features), 0.01)
+            name = f"stage_{index}"
+            features = SpectralConv2D(
+                filters, 4, 2, padding="same", activation=leaky_relu, name=name
+            )(features)
             maps.append(features)
         pooled = ops.sum(features, axis=(1, 2))
         projection = SpectralEmbedding(num_classes, channels[-1], name="projection")(labels)

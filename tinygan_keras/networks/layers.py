@@ -66,7 +66,7 @@ class SpectralConv2D(_SpectralNorm, layers.Conv2D):
     def call(self, inputs, training=False):
         outputs = self.convolution_op(inputs, self._normalized(self.kernel, training))
         if self.use_bias:
-            outputs = outputs + self.bias
+            outputs = tf.nn.bias_add(outputs, ops.cast(self.bias, outputs.dtype))
         return self.activation(outputs)
 
 
