@@ -83,6 +83,13 @@ def test_part_of_an_epoch_is_refused_with_the_nearest_whole_ones():
         validate({"steps": 1000, "steps_per_epoch": 300})
 
 
+def test_an_epoch_holds_whole_executions():
+    with pytest.raises(ValueError, match="steps_per_execution=7 with epochs of 20 steps"):
+        validate({"steps": 40, "steps_per_epoch": 20, "steps_per_execution": 7})
+    debug = validate({"steps_per_execution": 4, "debug": True})
+    assert debug.steps_per_epoch % debug.steps_per_execution == 0
+
+
 def test_run_shorter_than_an_epoch_is_one_epoch():
     assert epochs(validate({"steps": 200, "steps_per_epoch": 300})) == 1
 

@@ -107,6 +107,7 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     ]
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_is_the_run_on_one(processes, config, tmp_path):
     """Synchronised statistics, the mean of both halves of a batch, and several steps per execution."""
     config = {**config, "steps": 8, "steps_per_epoch": 4, "adversarial_interval": 2}

@@ -46,16 +46,10 @@ def jobs(config, folder, name, **settings):
 
 
 @pytest.fixture(scope="module")
-def alone(config, tmp_path_factory):
-    """The same run in one process, for comparison."""
-    return job({**config, "devices": "one"}, tmp_path_factory.mktemp("alone"), "alone")
-
-
-@pytest.fixture(scope="module")
-def untouched(processes, config, alone, tmp_path_factory):
+def untouched(processes, config, tmp_path_factory):
     """Two workers that nothing interrupted."""
     both = jobs(config, tmp_path_factory.mktemp("untouched"), "worker")
-    assert processes.run(*both, alone) == [0, 0, 0], log(*both, alone)
+    assert processes.run(*both) == [0, 0], log(*both)
     return both
 
 
@@ -89,7 +83,12 @@ def test_a_worker_killed_in_the_middle_and_replaced_changes_nothing(
     assert len(history.splitlines()) == 5
 
 
-def test_each_worker_takes_its_part_of_the_batches_of_one_process(untouched, alone):
+@pytest.mark.slow
+def test_each_worker_takes_its_part_of_the_batches_of_one_process(
+    processes, config, untouched, tmp_path
+):
+    alone = job({**config, "devices": "one"}, tmp_path, "alone")
+    assert processes.run(alone) == [0], log(alone)
     tables = [
         np.genfromtxt(run["workdir"] / "history.csv", delimiter=",")[1:]
         for run in (untouched[0], alone)

@@ -53,5 +53,8 @@ def replace_file(path, text: str):
     """Writes a text file in UTF-8; it appears complete or not at all."""
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    with open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())  # or a power cut could leave the new name without the text
     temporary.replace(path)

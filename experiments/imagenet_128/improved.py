@@ -30,7 +30,7 @@ def get_config():
 
     # Mirrored real images are real images. The teacher's are left alone, as z decides what is left and right.
     config.horizontal_flip = True
-    # At every step: the fifth of the paper saves a quarter of the time, and mixes two gradients in Adam's state.
+    # At every step. The paper's fifth saves a quarter of the time, but mixes two gradients in Adam's state.
     config.adversarial_interval = 1
 
     config.devices = "auto"

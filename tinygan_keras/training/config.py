@@ -8,6 +8,7 @@ Rejected: groups of settings. Nearly every name says where it belongs, and is sh
 """
 
 import difflib
+import math
 
 from ml_collections import ConfigDict, config_dict
 
@@ -229,6 +230,12 @@ def _check_values(config):
             f"Got patience={config.patience} and evaluate_every=0. Expected evaluations to be patient "
             "about. Set evaluate_every, or patience=0."
         )
+    per_epoch = min(config.steps, config.steps_per_epoch)
+    if not config.debug and per_epoch % config.steps_per_execution:
+        raise ValueError(
+            f"Got steps_per_execution={config.steps_per_execution} with epochs of {per_epoch} steps. "
+            "Expected a divisor of these, or an epoch would overrun its end. Change one of the two."
+        )
     if config.steps > config.steps_per_epoch and config.steps % config.steps_per_epoch:
         whole = config.steps - config.steps % config.steps_per_epoch
         raise ValueError(
@@ -240,6 +247,7 @@ def _check_values(config):
 
 def _debug_size(config):
     config.steps, config.steps_per_epoch = 20, 10
+    config.steps_per_execution = math.gcd(config.steps_per_execution, config.steps_per_epoch)
     config.batch_size = min(config.batch_size, 8)
     config.teacher_samples = min(config.teacher_samples, 64)
     config.evaluation_images = min(config.evaluation_images, 64)

@@ -15,7 +15,7 @@ from ..objectives import METRICS
 _SUMS = ("g_loss", "d_loss")  # of the other terms: named only if none of these is to blame
 
 
-class DivergenceError(RuntimeError):
+class DivergenceError(ArithmeticError):
     """A loss, or a weight, is no longer a reasonable number."""
 
 
