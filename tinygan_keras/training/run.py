@@ -115,14 +115,11 @@ def train(parts, cache, config, folder, watch, workers, pictures):
     evaluation = evaluation_callback(parts, config, folder)
     if evaluation:
         evaluation.restore(done)
-    tensorboard = keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False)
-    # It writes once an epoch. Keras, which doesn't know, would make the host wait for every step.
-    tensorboard.async_safe = True
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
     callbacks = [
         *([evaluation] if evaluation else []),  # first: the others log its figures
         keras.callbacks.CSVLogger(folder.history, append=done > 0),
-        tensorboard,
+        keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
         pictures,
         Checkpoints(folder.checkpoints),
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch.save()),
