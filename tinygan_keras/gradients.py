@@ -117,15 +117,46 @@ def _on_adversarial_steps(model, adversarial, compute):
     return tf.cond(adversarial, compute, zeros)
 
 
+def apply(optimizer, gradients, variables):
+    """Applies one replica's gradients.
+
+    Optimisers of Keras clip gradients, and look for infinite ones, before they add those of all replicas.
+    One that does so gets the sum at the first replica, and nothing at the others.
+    """
+    context = tf.distribute.get_replica_context()
+    judges = _is_scaling(optimizer) or any(
+        getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue")
+    )
+    if judges and context.num_replicas_in_sync > 1:
+        first = tf.equal(context.replica_id_in_sync_group, 0)
+        summed = context.all_reduce("sum", gradients)
+        gradients = [tf.where(first, total, tf.zeros_like(total)) for total in summed]
+    optimizer.apply(gradients, variables)
+
+
 def scaling_optimizer(optimizer, network):
-    """Returns the optimiser, or the paper's; in float16 with loss scaling, or gradients vanish."""
+    """Returns the optimiser, or the paper's; in float16 with loss scaling, or gradients vanish.
+
+    Raises:
+        ValueError: gradients have to be scaled on several workers.
+    """
     if optimizer is None:
         optimizer = keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
     optimizer = keras.optimizers.get(optimizer)
-    half = network.compute_dtype == "float16"
-    if half and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+    if network.compute_dtype == "float16" and not _is_scaling(optimizer):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    workers = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+    if workers and _is_scaling(optimizer):
+        raise ValueError(
+            "Got float16 on several workers. Expected a type that needs no scaling of the loss: whether a "
+            "step counts is found by each worker alone, and they would wait for each other for ever. Set the "
+            "dtype policy to mixed_bfloat16, or train on the devices of one host."
+        )
     return optimizer
+
+
+def _is_scaling(optimizer):
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
 def _scaled(loss, optimizer):

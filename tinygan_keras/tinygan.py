@@ -194,9 +194,9 @@ class TinyGAN(keras.Model):
             adversarial = True if interval == 1 else ops.equal(self.step % interval, 0)
         drawn = gradients.draw(self, batch)
         d_terms, found = gradients.of_discriminator(self, batch, drawn)
-        self.d_optimizer.apply(found, self.discriminator.trainable_variables)
+        gradients.apply(self.d_optimizer, found, self.discriminator.trainable_variables)
         g_terms, found = gradients.of_student(self, batch, drawn, adversarial)
-        self.g_optimizer.apply(found, self.student.trainable_variables)
+        gradients.apply(self.g_optimizer, found, self.student.trainable_variables)
         self._update_average()
         terms = {**g_terms, **d_terms}
         self._count_failures(terms)
@@ -281,6 +281,7 @@ class TinyGAN(keras.Model):
             **self.objectives.settings(),
             "divergence_limit": self.divergence_limit,
             "jit_compile": self.requested_jit_compile,
+            "steps_per_execution": self.steps_per_execution,
             "g_optimizer": keras.saving.serialize_keras_object(self.g_optimizer),
             "d_optimizer": keras.saving.serialize_keras_object(self.d_optimizer),
         }

@@ -69,7 +69,7 @@ def default_config() -> ConfigDict:
     # 300,000 however long the run, so that shorter runs never decay.
     config.learning_rate_decay_start = 0.4
     config.ema_decay = 0.999  # not in the paper; 0: the EMA student is the student
-    config.gradient_clip_norm = 0.0  # largest norm of all gradients of a network; 0: off
+    config.gradient_clip_norm = 0.0  # largest norm of a network's gradients, of all devices; 0: off
     config.divergence_limit = 1e4  # a loss term beyond it, or not finite, stops the run
 
     config.feature_weights = config_dict.placeholder(tuple)  # None: 1 / 2 ** n, ..., 1/8, 1/4, 1
