@@ -1,4 +1,4 @@
-"""Spectral normalisation and conditional batch normalisation against NumPy, and attention at rest."""
+"""Spectral normalisation against NumPy, attention at rest, upsampling."""
 
 import keras
 import numpy as np
@@ -6,8 +6,6 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.networks.layers import (
-    BatchNormalization,
-    ConditionalBatchNormalization,
     SelfAttention,
     SpectralConv2D,
     SpectralDense,
@@ -56,43 +54,6 @@ def test_gradient_goes_through_sigma():
     inner = np.sum(gradient * layer.kernel.numpy())
     size = np.linalg.norm(gradient) * np.linalg.norm(layer.kernel.numpy())
     assert abs(inner) < 1e-4 * size
-
-
-def test_conditional_batch_norm_matches_numpy_and_starts_at_scale_one():
-    layer = ConditionalBatchNormalization(momentum=0.9, epsilon=1e-5)
-    rng = np.random.default_rng(0)
-    features = rng.normal(2.0, 3.0, (4, 5, 5, 3)).astype("float32")
-    condition = np.zeros((4, 2), "float32")
-    outputs = np.array(layer([features, condition], training=True))
-    mean, variance = features.mean((0, 1, 2)), features.var((0, 1, 2))
-    expected = (features - mean) / np.sqrt(variance + 1e-5)
-    np.testing.assert_allclose(outputs, expected, atol=1e-4)
-    np.testing.assert_allclose(layer.moving_mean.numpy(), 0.1 * mean, rtol=1e-4)
-    unbiased = features.var((0, 1, 2), ddof=1)
-    np.testing.assert_allclose(layer.moving_variance.numpy(), 0.9 + 0.1 * unbiased, rtol=1e-4)
-
-    kernel = rng.normal(size=(2, 6)).astype("float32")
-    layer.affine.kernel.assign(kernel)
-    condition = rng.normal(size=(4, 2)).astype("float32")
-    scale, shift = np.split(condition @ kernel + np.repeat([1.0, 0.0], 3), 2, axis=1)
-    moments = layer.moving_mean.numpy(), layer.moving_variance.numpy()
-    normal = (features - moments[0]) / np.sqrt(moments[1] + 1e-5)
-    expected = scale[:, None, None] * normal + shift[:, None, None]
-    outputs = np.array(layer([features, condition], training=False))
-    np.testing.assert_allclose(outputs, expected, atol=1e-4)
-
-
-def test_batch_norm_equals_keras_own_but_for_the_unbiased_moving_variance():
-    features = np.random.default_rng(0).normal(2.0, 3.0, (4, 5, 5, 3)).astype("float32")
-    ours = BatchNormalization(momentum=0.9, epsilon=1e-5)
-    keras_own = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
-    expected = np.array(keras_own(features, training=True))
-    np.testing.assert_allclose(np.array(ours(features, training=True)), expected, atol=1e-4)
-    np.testing.assert_allclose(ours.moving_mean.numpy(), keras_own.moving_mean.numpy(), rtol=1e-4)
-    # 100 values per channel: the unbiased variance is 1 % larger, and a tenth of it moves in.
-    grown = ours.moving_variance.numpy() - 0.9
-    expected = (keras_own.moving_variance.numpy() - 0.9) * 100 / 99
-    np.testing.assert_allclose(grown, expected, rtol=1e-3)
 
 
 def test_attention_starts_as_the_identity_and_then_is_not():

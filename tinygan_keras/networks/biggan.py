@@ -15,13 +15,13 @@ from keras import layers, ops
 
 from .layers import (
     PACKAGE,
-    ConditionalBatchNormalization,
     SelfAttention,
     SpectralConv2D,
     SpectralDense,
     SpectralEmbedding,
     upsample,
 )
+from .normalization import ConditionalBatchNormalization
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -11,13 +11,9 @@ from keras import layers, ops
 
 from .class_weights import checked_class_weights
 from .convolution import Conv2D
-from .layers import (
-    PACKAGE,
-    BatchNormalization,
-    ConditionalBatchNormalization,
-    upsample,
-)
+from .layers import PACKAGE, upsample
 from .network import ConditionalNetwork
+from .normalization import BatchNormalization, ConditionalBatchNormalization
 from .presets import STUDENTS
 
 

@@ -1,0 +1,173 @@
+"""Batch normalisation, by class and plain: TensorFlow's fused kernel, or statistics that replicas share.
+
+Scope: building blocks without any knowledge of losses, teachers or data.
+
+Decisions:
+- Normalised is with the biased variance, kept is the unbiased one, as PyTorch does it, whether replicas
+  share their statistics or not.
+- Moving statistics are not averaged over replicas: those agree if synchronised; else the first one's are
+  saved.
+
+Rejected: `keras.ops.moments` on a single device. It takes several passes over the feature map in training;
+TensorFlow's fused kernel takes about half their time on a CPU, but can't share statistics.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers, ops
+
+from .layers import PACKAGE
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ConditionalBatchNormalization(layers.Layer):
+    """Batch normalisation whose scale and shift are linear in a condition vector.
+
+    `y = scale(c) * (x - mean) / sqrt(variance + epsilon) + shift(c)`, with `scale` starting at 1 and
+    `shift` at 0 whatever the condition. (The authors' program initialises the wrong axis of this
+    affine map, so that its scale does not start at 1; we do not follow it.)
+
+    Args:
+        momentum: Weight of the old value in the moving statistics.
+        epsilon: Added to the variance.
+        synchronized: Average the statistics over the replicas of a `tf.distribute` strategy.
+
+    Call arguments:
+        inputs: A pair: feature map float `[B, H, W, C]`, condition float `[B, K]`.
+        training: Normalise with the batch's statistics and update the moving ones.
+
+    Returns:
+        Float `[B, H, W, C]`.
+
+    Reference: Dumoulin et al., arXiv:1610.07629; Brock et al., arXiv:1809.11096.
+    """
+
+    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=False, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum = momentum
+        self.epsilon = epsilon
+        self.synchronized = synchronized
+
+    def build(self, input_shape):
+        features_shape, condition_shape = input_shape
+        channels = features_shape[-1]
+        self.affine = layers.Dense(
+            2 * channels,
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
+            bias_initializer=_scale_one_shift_zero,
+            dtype=self.dtype_policy,
+            name="affine",
+        )
+        self.affine.build(condition_shape)
+        self._add_statistics(channels)
+
+    def _add_statistics(self, channels):
+        def add(name, initializer):
+            return self.add_weight(
+                name=name,
+                shape=(channels,),
+                initializer=initializer,
+                trainable=False,
+                autocast=False,
+                aggregation="none",
+            )
+
+        self.moving_mean = add("moving_mean", "zeros")
+        self.moving_variance = add("moving_variance", "ones")
+
+    def call(self, inputs, training=False):
+        features, condition = inputs
+        if not training:
+            mean, variance = self.moving_mean, self.moving_variance
+            return self._normalize(features, condition, mean, variance)
+        outputs, mean, variance = self._normalize_by_batch(features, condition)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+    def _normalize_by_batch(self, features, condition):
+        """Returns the outputs, and the batch's mean and variance (both `[C]`)."""
+        if self.synchronized:
+            mean, variance, unbiased = synchronized_moments(features)
+            return self._normalize(features, condition, mean, variance), mean, unbiased
+        ones = ops.ones(features.shape[-1])
+        outputs, mean, variance = batch_norm(features, ones, 0.0 * ones, self.epsilon)
+        scale, shift = self._scale_and_shift(condition)
+        return outputs * self._spread(scale) + self._spread(shift), mean, variance
+
+    def _normalize(self, features, condition, mean, variance):
+        """Normalisation and affine map in one multiply and one add."""
+        scale, shift = self._scale_and_shift(condition)
+        scale = scale * ops.rsqrt(variance + self.epsilon)
+        return features * self._spread(scale) + self._spread(shift - mean * scale)
+
+    def _scale_and_shift(self, condition):
+        return ops.split(ops.cast(self.affine(condition), "float32"), 2, axis=-1)
+
+    def _spread(self, vectors):
+        """`[B, C]` as `[B, 1, 1, C]`, in the type of the feature maps."""
+        return ops.cast(vectors[:, None, None, :], self.compute_dtype)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "momentum": self.momentum,
+            "epsilon": self.epsilon,
+            "synchronized": self.synchronized,
+        }
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BatchNormalization(layers.BatchNormalization):
+    """`keras.layers.BatchNormalization` over channels, by the fused kernel where replicas don't share it."""
+
+    def call(self, inputs, training=False):
+        if not training:
+            return super().call(inputs)
+        if self.synchronized:
+            mean, biased, variance = synchronized_moments(inputs)
+            scale = self.gamma * ops.rsqrt(biased + self.epsilon)
+            shift = self.beta - mean * scale
+            outputs = inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)
+        else:
+            outputs, mean, variance = batch_norm(inputs, self.gamma, self.beta, self.epsilon)
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+
+def batch_norm(features, scale, shift, epsilon):
+    """Normalises by the batch's own statistics.
+
+    Args:
+        features: Float `[B, H, W, C]`.
+        scale, shift: Float `[C]`.
+        epsilon: Added to the variance.
+
+    Returns:
+        Outputs `[B, H, W, C]`; mean and variance float32 `[C]`. The outputs use the biased variance, the
+        returned one is unbiased, as in PyTorch's running statistics.
+    """
+    scale, shift = (ops.cast(x, "float32") for x in (scale, shift))
+    return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=epsilon)
+
+
+def synchronized_moments(features):
+    """Mean, variance, and the variance of the population, over the batches of all replicas.
+
+    Args:
+        features: Float `[B, H, W, C]` of this replica; all have as many.
+
+    Returns:
+        Three times float32 `[C]`.
+    """
+    mean, variance = ops.moments(ops.cast(features, "float32"), axes=(0, 1, 2), synchronized=True)
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    count = ops.cast(replicas * tf.size(features[..., 0]), "float32")
+    return mean, variance, variance * count / ops.maximum(count - 1.0, 1.0)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+def _scale_one_shift_zero(shape, dtype=None):
+    (size,) = shape
+    return ops.concatenate([ops.ones(size // 2, dtype), ops.zeros(size // 2, dtype)])
