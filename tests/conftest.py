@@ -10,11 +10,20 @@ os.environ["KERAS_BACKEND"] = "tensorflow"
 import keras
 import pytest
 import tensorflow as tf
+from run_processes import RunProcesses
 
 # MirroredStrategy needs two devices, and they can only be set up before TensorFlow is first used.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+@pytest.fixture(scope="session")
+def processes():
+    """Where tests start runs that they may kill."""
+    processes = RunProcesses()
+    yield processes
+    processes.close()
 
 
 @pytest.fixture(scope="session")

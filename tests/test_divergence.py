@@ -64,6 +64,26 @@ def test_sums_are_named_only_when_no_term_is_to_blame(model):
         callback.on_epoch_end(0)
 
 
+def test_what_an_earlier_training_failed_at_is_forgotten(model, tmp_path):
+    model.failures.assign(np.ones(len(METRICS)))
+    fit(model, dataset(steps=2), tmp_path)
+    assert latest_checkpoint(tmp_path)[0] == 1
+
+
+def test_replicas_that_fail_at_the_same_step_count_once(model):
+    class FourReplicas:
+        num_replicas_in_sync = 4
+
+    callback = StopOnDivergence()
+    callback.set_model(model)
+    counts = np.zeros(len(METRICS))
+    counts[METRICS.index("pixel_distillation")] = 5  # at one step all four, at another one of them
+    model.failures.assign(counts)
+    model._distribute_strategy = FourReplicas()
+    with pytest.raises(DivergenceError, match="pixel_distillation in 2 steps"):
+        callback.on_epoch_end(0)
+
+
 def test_counts_are_read_every_few_batches_and_not_in_between(model):
     callback = StopOnDivergence(check_every=10)
     callback.set_model(model)

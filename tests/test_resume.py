@@ -7,19 +7,12 @@ import random
 import numpy as np
 import pytest
 from run_fixtures import small_config
-from run_processes import KILLED, RunProcesses
+from run_processes import KILLED
 
 from tinygan_keras.generators.loading import load_student
 from tinygan_keras.training.callbacks import latest_checkpoint
 
 STEPS_PER_EPOCH = 2
-
-
-@pytest.fixture(scope="module")
-def processes():
-    processes = RunProcesses()
-    yield processes
-    processes.close()
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +103,10 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
 @pytest.mark.slow
 def test_a_run_on_two_devices_is_the_run_on_one(processes, config, tmp_path):
     """Synchronised statistics, the mean of both halves of a batch, and several steps per execution."""
-    config = {**config, "steps": 8, "steps_per_epoch": 4, "adversarial_interval": 2}
+    config = {**config, "steps": 8, "steps_per_epoch": 4, "adversarial_interval": 3}
     one = job(config, tmp_path, "one")
     two = job(
-        {**config, "devices": "mirrored", "steps_per_execution": 2},
+        {**config, "devices": "mirrored", "steps_per_execution": 4},
         tmp_path,
         "two",
         cpus=2,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from run_fixtures import small_config, tiny_config
-from run_processes import KILLED, RunProcesses, tf_configs
+from run_processes import KILLED, tf_configs
 from test_resume import assert_equal_states, job, log, state
 from test_tinygan import make_model
 
@@ -19,13 +19,6 @@ from tinygan_keras.training.workers import (
     is_chief,
     state_of,
 )
-
-
-@pytest.fixture(scope="module")
-def processes():
-    processes = RunProcesses()
-    yield processes
-    processes.close()
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ Decisions:
   along an axis that they don't have (keras#20585), and with several steps per execution under any
   strategy, where it puts a step into a branch (keras#19246).
 - There are two functions then, of steps with and without the adversarial terms, and the host says which:
-  it reads the step once an execution, when Keras has just waited for the logs of the one before.
+  it counts the steps itself, from the number that it reads at the start of `fit`.
 - The logs are means over all replicas and stay on the device. Keras reads them after every execution, so
   `steps_per_execution` says how often the host waits for the devices.
 
@@ -83,20 +83,23 @@ class _Distributed:
         self._next_step = None
 
     def __call__(self, iterator):
-        if self._next_step is None:
-            self._next_step = int(keras.ops.convert_to_numpy(self.model.step))
+        # Unknown, should the data end in between.
+        next_step, self._next_step = self._next_step, None
+        if next_step is None:
+            next_step = int(keras.ops.convert_to_numpy(self.model.step))
         left = self.model.steps_per_execution
         while left:
-            adversarial, alike = self._run_of_steps()
+            adversarial, alike = self._run_of_steps(next_step)
             count = min(alike, left)
             logs = self._compiled[adversarial](iterator, count)
-            self._next_step += count
+            next_step += count
             left -= count
+        self._next_step = next_step
         return logs
 
-    def _run_of_steps(self):
+    def _run_of_steps(self, next_step):
         """The kind of the next step, and how many of that kind follow each other."""
-        place = self._next_step % self.interval
+        place = next_step % self.interval
         if self.interval == 1:
             return True, self.model.steps_per_execution
         return (True, 1) if place == 0 else (False, self.interval - place)

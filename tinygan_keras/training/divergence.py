@@ -3,9 +3,11 @@
 Scope: reading what the training step has counted, and saying what to do. What counts as a failure is
 decided in `TinyGAN`, on the device: a loss term that isn't finite, or beyond `divergence_limit`.
 
-Rejected: `keras.callbacks.TerminateOnNaN`. It makes the host wait for the device after every step, sees only
-a mean over the epoch, knows no limit, and stops without an error, so that the broken weights are saved.
+Rejected: `keras.callbacks.TerminateOnNaN`. It sees only a mean over the epoch, names no term, knows no limit,
+and stops without an error, so that the broken weights are saved.
 """
+
+import math
 
 import keras
 import numpy as np
@@ -42,6 +44,10 @@ class StopOnDivergence(keras.callbacks.Callback):
         self.total = total
         self._next = check_every
 
+    def on_train_begin(self, logs=None):
+        # What an earlier training failed at, perhaps with another limit, is not this one's fault.
+        self.model.failures.assign(np.zeros(self.model.failures.shape, "float32"))
+
     def on_epoch_begin(self, epoch, logs=None):
         self._next = self.check_every
 
@@ -55,9 +61,14 @@ class StopOnDivergence(keras.callbacks.Callback):
         self._check_weights()
 
     def _check_terms(self, logs=None):
-        # Every replica has counted the failures of all.
+        # The sum over all replicas, of which each may have failed at the same step.
         counts = keras.ops.convert_to_numpy(self.model.failures)
-        counts = {name: int(count) for name, count in zip(METRICS, counts, strict=True) if count}
+        replicas = self.model.distribute_strategy.num_replicas_in_sync
+        counts = {
+            name: math.ceil(count / replicas)
+            for name, count in zip(METRICS, counts, strict=True)
+            if count
+        }
         if not counts:
             return
         terms = [name for name in counts if name not in _SUMS] or list(counts)
@@ -94,7 +105,8 @@ def broken_weights(model) -> list:
 
 _MEND = (
     "Lower g_learning_rate and d_learning_rate, set gradient_clip_norm (1, say), or, with "
-    "dtype_policy='mixed_float16', choose 'mixed_bfloat16'; another config wants another workdir."
+    "dtype_policy='mixed_float16', choose 'mixed_bfloat16'. Another config wants another workdir; with a "
+    "copy of the folder checkpoints in it, the training goes on from there."
 )
 
 
