@@ -119,6 +119,17 @@ def test_fresh_latents_do_not_depend_on_where_the_images_come_from():
     np.testing.assert_array_equal(ours["latent"], theirs["latent"])
 
 
+def test_latents_have_the_truncation_of_their_source():
+    class HalfTeacher:
+        latent_dim, num_classes, truncation = 64, 3, 0.5
+
+    (batch,) = take(distillation_batches(HalfTeacher(), real(), 8), 1)
+    for name in ("latent", "fresh_latent"):
+        assert 0.9 < np.abs(batch[name]).max() <= 1.0  # cut off at two deviations
+    (batch,) = take(distillation_batches(HalfTeacher(), real(), 8, truncation=1.0), 1)
+    assert np.abs(batch["fresh_latent"]).max() > 1.0
+
+
 def test_classes_restrict_the_labels_of_a_live_teacher():
     class Teacher:
         latent_dim, num_classes = 4, 1000

@@ -246,6 +246,29 @@ def test_the_own_order_counts_for_a_teacher_without_names_only():
     )
 
 
+def test_numbers_are_class_numbers_even_where_the_order_might_count():
+    as_text = sorted(map(str, range(12)))  # "0", "1", "10", "11", "2", ...
+    found = map_classes(as_text, 12, own_order=True)
+    np.testing.assert_array_equal(found, [int(name) for name in as_text])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": np.zeros((2, 8, 8, 3))}, r"images float64.*Expected uint8.*to_uint8"),
+        ({"images": np.zeros((2, 8, 8), "uint8")}, r"\[2, 8, 8\]"),
+        ({"labels": [0.5, 1.0]}, "labels float64"),
+        ({"labels": [0]}, "for each of the 2 images"),
+        ({"labels": [0, 3]}, "labels from 0 to 3.*0 to 2"),
+        ({"labels": [-1, 0]}, "labels from -1"),
+    ],
+)
+def test_arrays_that_cannot_be_images_and_labels_are_refused(change, message):
+    arrays = {"images": np.zeros((2, 8, 8, 3), "uint8"), "labels": [0, 1], **change}
+    with pytest.raises(ValueError, match=message):
+        RealArrays(**arrays, image_size=8, num_classes=3)
+
+
 def test_arrays_of_another_size_are_resized_as_files_are():
     images = np.stack([pixels(seed, 20, 20) for seed in range(6)])
     real = RealArrays(images, np.arange(6) % 3, 8, 3)
@@ -265,6 +288,11 @@ def test_archives_map_by_name_and_want_labels(tmp_path):
     real = open_training_images(path, 8, 1000)
     np.testing.assert_array_equal(real.labels, [1, 398, 1, 1])
     np.testing.assert_array_equal(open_training_images(path, 8, 2).labels, [1, 0, 1, 1])
+    by_number = [str(label) for label in (2, 0, 1)]
+    np.savez(path, images=images, labels=[1, 0, 1, 2], class_names=by_number)
+    real = open_training_images(path, 8, 3)
+    np.testing.assert_array_equal(real.labels, [0, 2, 0, 1])
+    assert list(real.class_names) == ["0", "1", "2"], "names go with their labels"
     np.savez(path, images=images, labels=[1, 0, 1, 12])
     with pytest.raises(ValueError, match="labels up to 12.*0 to 9"):
         open_training_images(path, 8, 10)

@@ -13,7 +13,8 @@ import tensorflow as tf
 from ..teachers.latents import truncated_normal
 from .classes import checked_classes
 from .fashion_mnist import LabelledImages
-from .real_images.preprocessing import flip_at_random, to_float
+from .real_images.arrays import RealArrays
+from .real_images.preprocessing import to_float
 from .shuffling import shuffled_indices
 from .teacher_samples import TeacherSamples
 
@@ -23,7 +24,7 @@ def distillation_batches(
     real,
     batch_size: int,
     seed=0,
-    truncation=1.0,
+    truncation=None,
     start_step=0,
     classes=None,
     horizontal_flip=False,
@@ -38,7 +39,7 @@ def distillation_batches(
             `batches(batch_size, seed, start_step)`; None for data-free training.
         batch_size: Examples per batch; the shape is static.
         seed: Seed of order, latents, labels and flips.
-        truncation: Scale of the latents that are drawn here.
+        truncation: Scale of the latents that are drawn here; None for the source's, and 1 where it has none.
         start_step: Number of the first batch.
         classes: Labels to draw for a live teacher; None for all. Samples and real images bring theirs.
         horizontal_flip: Mirror half of the real images, chosen at random each time.
@@ -61,6 +62,8 @@ def distillation_batches(
                 "training pass real=None."
             )
     latent_dim = source.latents.shape[1] if kept else source.latent_dim
+    if truncation is None:
+        truncation = getattr(source, "truncation", 1.0)
     makers = []
     if kept:
         makers.append(_kept_samples(source, batch_size, seed + 3))
@@ -68,7 +71,7 @@ def distillation_batches(
         labels = checked_classes(classes, source.num_classes)
         makers.append(_drawn(labels, (batch_size, latent_dim), seed, truncation))
     if isinstance(real, LabelledImages):
-        makers.append(_kept_images(real, batch_size, seed + 4, horizontal_flip))
+        real = RealArrays(real.images, real.labels, None, num_classes=1 + real.labels.max())
     if real is not None:
         shape = (batch_size, latent_dim)
         makers.append(
@@ -86,7 +89,7 @@ def distillation_batches(
     streams = [tf.data.Dataset.counter(start_step, dtype=tf.int32)]
     if cached:
         streams.append(source.batches(batch_size, seed + 3, start_step))
-    if real is not None and not isinstance(real, LabelledImages):
+    if real is not None:
         flip = {"horizontal_flip": True} if horizontal_flip else {}
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))
     steps = tf.data.Dataset.zip(tuple(streams))
@@ -108,20 +111,6 @@ def _kept_samples(samples, batch_size, seed):
             "label": tf.gather(labels, index),
             "teacher_image": to_float(tf.gather(images, index)),
         }
-
-    return make
-
-
-def _kept_images(real, batch_size, seed, horizontal_flip):
-    """Function of a step: the batch of real images in memory."""
-    images, labels = tf.constant(real.images), tf.constant(real.labels)
-
-    def make(step):
-        index = shuffled_indices(step, batch_size, len(real.labels), seed)
-        chosen = tf.gather(images, index)
-        if horizontal_flip:
-            chosen = flip_at_random(chosen, seed, step)
-        return {"image": to_float(chosen), "image_label": tf.gather(labels, index)}
 
     return make
 

@@ -23,6 +23,9 @@ class RealArrays(RealImages):
         images: uint8 `[count, H, W, 3]`, those of the wanted classes.
         labels: int32 `[count]`.
 
+    Raises:
+        ValueError: another type or shape, or labels that the teacher doesn't have.
+
     Example:
         real = RealArrays(images, labels, image_size=32, num_classes=10)
         model.fit(distillation_batches(teacher, real, batch_size=32), ...)
@@ -31,8 +34,10 @@ class RealArrays(RealImages):
     def __init__(
         self, images, labels, image_size, num_classes, name="array", class_names=None, classes=None
     ):
+        images, labels = np.asarray(images), np.asarray(labels)
+        _check(images, labels, num_classes, name)
         super().__init__(name, image_size or images.shape[1], num_classes, class_names, classes)
-        self.images, self.labels = np.asarray(images), np.asarray(labels, "int32")
+        self.images, self.labels = images, labels.astype("int32")
         if classes is not None:
             wanted = np.isin(self.labels, self.classes)
             if not wanted.all():
@@ -66,3 +71,21 @@ class RealArrays(RealImages):
 
         steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _check(images, labels, num_classes, name):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+        raise ValueError(
+            f"Got images {images.dtype} {list(images.shape)} of {name}. Expected uint8 [N, H, W, 3]. Convert "
+            "floats in [-1, 1] with data.images.to_uint8."
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise ValueError(
+            f"Got labels {labels.dtype} {list(labels.shape)} of {name}. Expected one integer for each of "
+            f"the {len(images):,} images. Give the teacher's class numbers."
+        )
+    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"Got labels from {labels.min()} to {labels.max()} of {name}. Expected class numbers of the "
+            f"teacher, 0 to {num_classes - 1}. Convert the labels, or give only images of its classes."
+        )

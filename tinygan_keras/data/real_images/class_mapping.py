@@ -39,11 +39,11 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
     names = [str(name) for name in names]
     synonyms = class_synonyms(num_classes, class_names)
     nameless = not any(synonyms)
-    if own_order and nameless and len(names) == num_classes:
-        return np.arange(num_classes, dtype="int32")
     numbers = all(name.isdecimal() for name in names)
     if numbers and not any(name.isdecimal() for known in synonyms for name in known):
         labels = {name: [int(name)] if int(name) < num_classes else [] for name in names}
+    elif own_order and nameless and len(names) == num_classes:
+        return np.arange(num_classes, dtype="int32")
     else:
         tables = [_table(synonyms, spelling) for spelling in (str.lower, _plain)]
         labels = {name: _find(name, tables) for name in names}
@@ -60,6 +60,20 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
             "Expected one each. Merge them."
         )
     return np.array(found, "int32")
+
+
+def names_by_label(names, labels, num_classes: int, class_names=None):
+    """The names to show: the teacher's, or those of the data set if it has all classes, or None.
+
+    Args:
+        names: Names of the classes of the data set.
+        labels: What `map_classes` made of them.
+        num_classes: Number of classes of the teacher.
+        class_names: The teacher's names by class number, or None.
+    """
+    if class_names is not None or len(names) != num_classes:
+        return class_names
+    return [str(names[place]) for place in np.argsort(labels)]
 
 
 def _find(name, tables):

@@ -8,7 +8,7 @@ import numpy as np
 from ..fashion_mnist import CLASS_NAMES as FASHION_MNIST_NAMES
 from ..fashion_mnist import load_fashion_mnist
 from .arrays import RealArrays
-from .class_mapping import map_classes
+from .class_mapping import map_classes, names_by_label
 
 CIFAR10_NAMES = (
     *("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
@@ -57,9 +57,9 @@ def open_keras_set(name, image_size, num_classes, classes=None, class_names=None
         images, labels, *_ = load_fashion_mnist("train")
     else:
         images, labels = _load(name)
-    names_by_id = class_names or (names if len(names) == num_classes else None)
+    shown = names_by_label(names, ids, num_classes, class_names)
     labels = ids[np.asarray(labels).ravel()]
-    return RealArrays(images, labels, image_size, num_classes, title, names_by_id, classes)
+    return RealArrays(images, labels, image_size, num_classes, title, shown, classes)
 
 
 def _load(name):

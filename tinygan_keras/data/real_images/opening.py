@@ -8,7 +8,7 @@ from ..classes import given_names
 from ..fashion_mnist import CLASS_NAMES, load_fashion_mnist, load_fashion_mnist_subset
 from ..image_source import open_images
 from .arrays import RealArrays
-from .class_mapping import map_classes
+from .class_mapping import map_classes, names_by_label
 from .folder import RealFolder
 from .keras_sets import open_keras_set
 from .real_images import RealImages
@@ -105,20 +105,18 @@ def _open_archive(path, image_size, num_classes, classes, class_names):
                 f"{num_classes - 1}. Convert the labels, or add class_names."
             )
     else:
-        labels = _mapped(source, num_classes, class_names)
-        names = names or (source.class_names if len(source.class_names) == num_classes else None)
+        labels, names = _mapped(source, num_classes, class_names)
     return RealArrays(
         source.read(0, source.count), labels, image_size, num_classes, source.name, names, classes
     )
 
 
 def _mapped(source, num_classes, class_names):
-    """Labels of the teacher; classes of the archive that have no image need not be the teacher's."""
-    used, places = np.unique(source.labels, return_inverse=True)
+    """Labels and names of the teacher; classes of the archive without an image need not be the teacher's."""
     own_names = source.class_names
     if len(own_names) == num_classes:
-        return map_classes(own_names, num_classes, class_names, source.name, own_order=True)[
-            source.labels
-        ]
+        ids = map_classes(own_names, num_classes, class_names, source.name, own_order=True)
+        return ids[source.labels], names_by_label(own_names, ids, num_classes, class_names)
+    used, places = np.unique(source.labels, return_inverse=True)
     used_names = [own_names[label] for label in used]
-    return map_classes(used_names, num_classes, class_names, source.name)[places]
+    return map_classes(used_names, num_classes, class_names, source.name)[places], class_names

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..shuffling import shuffled_records
-from .class_mapping import map_classes
+from .class_mapping import map_classes, names_by_label
 from .decoding import decode
 from .preprocessing import crop_and_resize
 from .real_images import RealImages, fingerprint_of
@@ -47,9 +47,7 @@ class RealTfds(RealImages):
         features = _checked_features(builder, title)
         names = features["label"].names
         self._ids = map_classes(names, num_classes, class_names, title, own_order=True)
-        shown = class_names or (names if len(names) == num_classes else None)
-        if shown is names:
-            shown = [names[place] for place in np.argsort(self._ids)]
+        shown = names_by_label(names, self._ids, num_classes, class_names)
         super().__init__(title, image_size, num_classes, shown, classes)
         self._features, info = features, _split_info(builder, split, title)
         self._files, self._counts = [], []
