@@ -17,8 +17,9 @@ from tinygan_keras.evaluation.record import read_evaluation
 from tinygan_keras.generators.loading import load_generator, load_student
 from tinygan_keras.training import run, summary
 from tinygan_keras.training.divergence import DivergenceError
+from tinygan_keras.training.evaluation_settings import evaluation_settings, measured_against
 from tinygan_keras.training.run import distill
-from tinygan_keras.training.run_folder import RunFolder, Stopwatch, evaluation_settings
+from tinygan_keras.training.run_folder import RunFolder, Stopwatch
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,7 +147,7 @@ def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp
     result = evaluate(
         workdir,
         settings["extractor"],
-        reference=settings["real"],
+        reference=measured_against(workdir),
         teacher=settings["teacher"],
         num_images=settings["num_images"],
         seed=settings["seed"],
@@ -159,57 +160,11 @@ def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp
     assert written["figures"].items() <= report["student"].items()
 
 
-@pytest.fixture
-def settings_of(tmp_path):
-    """What is read from a run folder with this config, in a project folder."""
-
-    def read(config):
-        run = tmp_path / "runs" / "mine"
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "student.keras").write_text("")
-        text = config if isinstance(config, str) else json.dumps(config)
-        (run / "config.json").write_text(text)
-        return evaluation_settings(run)
-
-    return read
-
-
-@pytest.mark.parametrize(
-    ("setting", "name", "key"),
-    [
-        ("data", "fashion_mnist", "real"),
-        ("data_subset", "fashion_mnist:test", "real"),
-        ("extractor", "inception", "extractor"),
-        ("extractor", "keras_inception_v3", "extractor"),
-        ("extractor", "https://host/module", "extractor"),
-        ("teacher", "https://host/teacher", "teacher"),
-    ],
-)
-def test_names_are_never_taken_for_folders(settings_of, tmp_path, setting, name, key):
-    (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "runs" / name).mkdir(parents=True)
-    assert settings_of({setting: name})[key] == name
-
-
-def test_paths_of_a_run_are_found_from_elsewhere(settings_of, tmp_path, monkeypatch):
-    for name in ("inception", "teacher"):
-        (tmp_path / name).mkdir()
-    config = {"extractor": "./inception", "teacher": "teacher", "data_subset": "moved.npz"}
-    found = settings_of({**config, "resize": "bicubic"})
-    assert found["extractor"] == str(tmp_path / "inception")
-    assert found["teacher"] == str(tmp_path / "teacher")
-    assert (found["real"], found["resize"]) == ("moved.npz", "bicubic")
-    monkeypatch.chdir(tmp_path)
-    found = settings_of({**config, "resize": ""})
-    assert (found["extractor"], found["resize"]) == ("./inception", None)
-
-
 @pytest.mark.parametrize("text", ["{", "[1]", '"runs"'])
-def test_a_broken_config_of_a_run_is_named(settings_of, tmp_path, config, text):
+def test_a_broken_config_in_the_run_folder_is_named(tmp_path, config, text):
+    (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=r"config.json.*Expected"):
-        settings_of(text)
-    with pytest.raises(ValueError, match=r"config.json.*Expected"):
-        distill(config, tmp_path / "runs" / "mine")
+        distill(config, tmp_path)
 
 
 def test_an_extractor_of_another_size_and_other_classes_measures_a_run(config, tmp_path):
@@ -306,6 +261,21 @@ def test_folder_of_another_config_is_refused_and_kept(finished, config):
     with pytest.raises(ValueError, match=r"steps: 2, was 4"):
         distill(config, workdir)
     assert files_of(workdir) == before
+
+
+def test_a_run_is_not_resumed_with_other_real_images(finished, config, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "report.json").unlink()
+    config.data_subset = str(tmp_path / "real.npz")
+    settings = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(
+        json.dumps({**settings, "data_subset": config.data_subset})
+    )
+    images = np.zeros((40, 28, 28), "uint8")
+    np.savez(config.data_subset, images=images, labels=np.arange(40) % 10)
+    with pytest.raises(ValueError, match="Got other real images than .*--overwrite"):
+        distill(config, workdir)
 
 
 def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp_path):

@@ -91,14 +91,18 @@ def run(flag_values):
     from ..evaluation.evaluate import evaluate
     from ..evaluation.record import as_table, beside_teacher
     from ..generators.drawing import SEED
-    from ..training.run_folder import evaluation_settings
+    from ..training.evaluation_settings import (
+        evaluation_settings,
+        measured_against,
+        measured_classes,
+    )
 
     run = evaluation_settings(flag_values.model)
     if flag_values.extractor not in (None, run.get("extractor")):
         run.pop("resize", None)  # it is for the run's extractor
     settings = {
         name: run.get(name) if flag_values[name].value is None else flag_values[name].value
-        for name in ("extractor", "resize", "real", "teacher", "num_images", "seed", "out")
+        for name in ("extractor", "resize", "teacher", "num_images", "seed", "out")
     }
     out = settings["out"]
     if out is None:
@@ -107,16 +111,19 @@ def run(flag_values):
             "anything but a run, such as --out=evaluations/mine."
         )
     check_out_folder(out)
+    real, labels = flag_values.real or measured_against(flag_values.model), flag_values.labels
+    if real is None and labels == "auto":
+        labels = measured_classes(flag_values.model) or labels
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             result = evaluate(
                 flag_values.model,
                 settings["extractor"] or "inception",
-                reference=settings["real"],
+                reference=real,
                 teacher=None if settings["teacher"] == "none" else settings["teacher"],
                 num_images=settings["num_images"],
-                labels=flag_values.labels,
+                labels=labels,
                 truncation=flag_values.truncation,
                 seed=SEED if settings["seed"] is None else settings["seed"],
                 resize=settings["resize"],

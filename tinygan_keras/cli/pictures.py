@@ -51,7 +51,7 @@ def run(flag_values):
     from ..evaluation.album.album import draw_album
     from ..evaluation.extractors.loading import load_extractor
     from ..generators.drawing import SEED
-    from ..training.run_folder import evaluation_settings
+    from ..training.evaluation_settings import evaluation_settings, measured_against
 
     run = evaluation_settings(flag_values.model)
     extractor, resize = flag_values.extractor or run.get("extractor"), flag_values.resize
@@ -64,7 +64,7 @@ def run(flag_values):
         out,
         teacher=None if flag_values.teacher == "none" else flag_values.teacher,
         extractor=load_extractor(extractor, resize=resize) if extractor else None,
-        real=flag_values.real or run.get("real"),
+        real=flag_values.real or measured_against(flag_values.model),
         classes=flag_values.classes,
         per_class=flag_values.per_class,
         map_method=flag_values.map,

@@ -13,12 +13,13 @@ from .config import LOSS_SETTINGS
 _XLA = {"auto": "auto", "on": True, "off": False}
 
 
-def build_model(config, synchronized=False) -> TinyGAN:
-    """Returns the compiled, untrained `TinyGAN` of a config, without a teacher.
+def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
+    """Returns the compiled, untrained `TinyGAN` of a config.
 
     Args:
         config: A complete config (see `config.validate`).
         synchronized: Synchronise batch normalisation over the replicas of a strategy.
+        teacher: The live teacher; None where batches bring its images. What XLA compiles depends on it.
 
     Raises:
         ValueError: an override isn't an argument of the network, or the two networks disagree.
@@ -29,6 +30,7 @@ def build_model(config, synchronized=False) -> TinyGAN:
     model = TinyGAN(
         student,
         discriminator,
+        teacher,
         ema_decay=config.ema_decay,
         truncation=config.truncation,
         seed=config.seed,

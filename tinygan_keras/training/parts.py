@@ -1,5 +1,6 @@
 """Loads what a run is made of, and checks that it fits together before anything is computed."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..data import fashion_mnist
@@ -11,6 +12,7 @@ from ..data.real_images.real_images import RealImages
 from ..evaluation.extractors.extractor import FeatureExtractor
 from ..evaluation.extractors.loading import load_extractor
 from ..generators.loading import LoadedGenerator, load_generator
+from ..generators.side_files import read_class_names
 from ..teachers.hub import HubTeacher
 from ..tinygan import TinyGAN
 from .build import build_model
@@ -49,11 +51,11 @@ def prepare(config, strategy=None) -> Parts:
     reference = load_generator(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
     real, class_names, classes = open_data(config, teacher)
+    live = not config.teacher_samples and not config.teacher_cache
     with strategy.scope():
         several = strategy.num_replicas_in_sync > 1
-        model = build_model(config, synchronized=several and config.synchronized_batch_norm)
-    if not config.teacher_samples and not config.teacher_cache:
-        model.teacher = teacher
+        synchronized = several and config.synchronized_batch_norm
+        model = build_model(config, synchronized, teacher if live else None)
     _share_class_embedding(teacher, model)
     parts = Parts(
         teacher,
@@ -85,13 +87,14 @@ def open_data(config, teacher):
         `RealImages` or None, a name for each class of the teacher, and the labels that the setting `classes`
         means, or None for all.
     """
-    number = teacher.num_classes
-    named = fashion_mnist.CLASS_NAMES if config.data == "fashion_mnist" else None
+    number, named = teacher.num_classes, read_class_names(Path(teacher.folder))
+    if named is None and config.data == "fashion_mnist":
+        named = fashion_mnist.CLASS_NAMES
     classes = resolve_classes(config.classes, number, named) if config.classes.strip() else None
     real = open_training_images(
-        config.data, teacher.image_size, number, classes, data_subset=config.data_subset
+        config.data, teacher.image_size, number, classes, named, config.data_subset
     )
-    names = getattr(real, "class_names", None)
+    names = getattr(real, "class_names", None) or named
     if names is None:
         names = imagenet_names() if is_imagenet(number) else tuple(map(str, range(number)))
     if real is not None:

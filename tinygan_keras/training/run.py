@@ -20,6 +20,7 @@ from ..serving.export import export_saved_model
 from .build import dtype_policy
 from .callbacks import Checkpoints, ProgressPictures, latest_checkpoint, load_checkpoint
 from .config import epochs, validate
+from .damaged_data import told_in_words
 from .divergence import DivergenceError, StopOnDivergence
 from .gallery import Gallery
 from .parts import prepare
@@ -69,6 +70,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     workers = connect(config.devices)
     if workers.from_chief(folder.is_finished and not overwrite):
         print("This run is finished already and is left as it is; --overwrite redoes it.")
+        workers.leave()
         return tell(folder) if workers.is_chief else None
 
     watch = Stopwatch()
@@ -85,7 +87,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
                     config.sample_seed,
                     parts.classes,
                 )
-            folder.begin(config.to_dict(), overwrite)
+            folder.begin(config.to_dict(), identities(parts, cache), overwrite)
             watch.keep_in(folder.seconds)
             pictures = ProgressPictures(
                 folder.progress, gallery.frame, -(-epochs(config) // FRAMES)
@@ -103,6 +105,14 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     report["seconds_by_phase"] = watch.seconds
     write_report(report, folder.path)
     return tell(folder)
+
+
+def identities(parts, cache) -> dict:
+    """Hashes of the data that decide what a resumed training would see."""
+    return {
+        "cached teacher images": cache.manifest.identity if cache else None,
+        "real images": parts.real.fingerprint if parts.real else None,
+    }
 
 
 def train(parts, cache, config, folder, watch, workers, pictures):
@@ -167,7 +177,7 @@ def fit(parts, cache, config, watch, workers, callbacks, done, enough):
         horizontal_flip=config.horizontal_flip,
     )
     try:
-        with watch.phase("training"):
+        with watch.phase("training"), told_in_words(cache):
             parts.model.fit(
                 batches,
                 initial_epoch=done,

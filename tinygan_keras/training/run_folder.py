@@ -7,12 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..evaluation.extractors.loading import NAMES as EXTRACTORS
 from ..files import replace_file
-from ..generators.side_files import located, read_config
-from .config import DATA_SETS, differences
-
-_NO_PATHS = (*DATA_SETS, "fashion_mnist:test", *EXTRACTORS)
+from ..generators.side_files import read_config
+from .config import differences
 
 
 class RunFolder:
@@ -25,6 +22,7 @@ class RunFolder:
     def __init__(self, workdir):
         self.path = Path(workdir)
         self.config = self.path / "config.json"
+        self.data = self.path / "data.json"
         self.seconds = self.path / "seconds.json"
         self.class_names = self.path / "class_names.txt"
         self.history = self.path / "history.csv"
@@ -59,15 +57,38 @@ class RunFolder:
                 "overwrite it (--overwrite)."
             )
 
+    def check_data(self, identities: dict):
+        """Raises ValueError if the run that is to be resumed has seen other data than this.
+
+        Args:
+            identities: A hash of each kind of data by its name, None for what the run has none of.
+        """
+        if not self.data.is_file():
+            return
+        former = json.loads(self.data.read_text())
+        changed = [name for name, identity in identities.items() if former.get(name) != identity]
+        if changed:
+            raise ValueError(
+                f"Got other {' and '.join(changed)} than {self.path} has been trained with so far. Expected "
+                "the same, in the same order. Bring the former ones back, choose another workdir, or "
+                "start anew (--overwrite)."
+            )
+
     def read_report(self) -> dict:
         """Returns the report of a finished run."""
         return json.loads(self.report.read_text())
 
-    def begin(self, config: dict, overwrite=False):
-        """Records the config, after removing the files of the run before if `overwrite` is set."""
+    def begin(self, config: dict, identities: dict, overwrite=False):
+        """Records config and data, after removing the files of the run before if `overwrite` is set.
+
+        Raises:
+            ValueError: the folder holds a run of other data.
+        """
         if overwrite:
             self._remove_run()
+        self.check_data(identities)
         replace_file(self.config, json.dumps(config, indent=2) + "\n")
+        replace_file(self.data, json.dumps(identities, indent=2) + "\n")
 
     def repair_history(self, epochs_done: int):
         """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
@@ -105,46 +126,6 @@ class RunFolder:
         for path in vars(self).values():
             if path != self.path:
                 discard(path)
-
-
-def evaluation_settings(path) -> dict:
-    """What an evaluation takes from a run, so that it repeats the one at the end of the run.
-
-    Paths of a config are relative to where the run was started, which was at or above its folder.
-
-    Args:
-        path: Anything that can be evaluated; of what isn't a run folder nothing is known.
-
-    Returns:
-        `extractor`, `resize`, `real`, `teacher`, `num_images`, `seed`, and the folders `out` of the
-        evaluation and `pictures`.
-
-    Raises:
-        ValueError: `config.json` can't be read.
-    """
-    folder = RunFolder(Path(path).expanduser())
-    if not folder.config.is_file() or not folder.student.is_file():
-        return {}
-    config = read_config(folder.path)
-    real = config.get("data_subset") or config.get("data")
-    return {
-        "extractor": _located(config.get("extractor"), folder),
-        "resize": config.get("resize") or None,
-        "real": _located(None if real == "none" else real, folder),
-        "teacher": _located(config.get("teacher"), folder),
-        "num_images": config.get("evaluation_images"),
-        "seed": config.get("sample_seed"),
-        "out": str(folder.evaluation),
-        "pictures": str(folder.pictures),
-    }
-
-
-def _located(name: str | None, folder: RunFolder) -> str | None:
-    """A path of a config as seen from here; a name that is no path, or isn't found, as it is."""
-    # What leads somewhere stays as it is written: "./inception" is a folder and "inception" a name.
-    if not name or name in _NO_PATHS or "://" in name or Path(name).exists():
-        return name or None
-    return located(name, folder.student) or name
 
 
 def discard(path: Path):
