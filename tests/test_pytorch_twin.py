@@ -103,13 +103,6 @@ def images_of_a_step(student, batch):
     return images, np.repeat([batch["label"], batch["image_label"]], 2, axis=0).reshape(-1)
 
 
-def to_torch(value, dtype=torch.float32):
-    """NHWC images, vectors and labels as the twin takes them."""
-    value = torch.from_numpy(np.array(value))
-    value = value.permute(0, 3, 1, 2).contiguous() if value.ndim == 4 else value
-    return value.to(dtype) if value.is_floating_point() else value.long()
-
-
 def to_numpy(value):
     value = value.detach()
     return (value.permute(0, 2, 3, 1) if value.ndim == 4 else value).numpy()
@@ -140,7 +133,8 @@ def test_images_agree(student, training, memory_format):
     batch = make_batch()
     twin = weights.load(networks.Student(), student).to(memory_format=memory_format).train(training)
     images = student((batch["latent"], batch["label"]), training=training).numpy()
-    twin_images = to_numpy(twin(to_torch(batch["latent"]), to_torch(batch["label"])))
+    inputs = (weights.batch_to_torch(batch[name]) for name in ("latent", "label"))
+    twin_images = to_numpy(twin(*inputs))
     assert images.shape == (BATCH, SIZE, SIZE, 3) and images.std() > 0.1
     np.testing.assert_allclose(images, twin_images, rtol=0, atol=1e-4)
     assert_same_state(student, twin, tolerance=1e-5)
@@ -155,7 +149,9 @@ def test_logits_and_feature_maps_agree(discriminator, training, memory_format):
     twin = weights.load(networks.Discriminator(), discriminator)
     twin = twin.to(memory_format=memory_format).train(training)
     outputs = discriminator((batch["image"], batch["image_label"]), training=training)
-    logits, maps = twin(to_torch(batch["image"]), to_torch(batch["image_label"]))
+    logits, maps = twin(
+        weights.batch_to_torch(batch["image"]), weights.batch_to_torch(batch["image_label"])
+    )
     assert len(outputs["features"]) == len(maps) == 5
     for ours, twins in zip((outputs["logits"], *outputs["features"]), (logits, *maps), strict=True):
         assert 0.01 < np.std(ours) < 100
@@ -300,7 +296,9 @@ def taken(request, model):
     weights.load(trainer.average, model.ema_student)
     before = {part: weights.carried(network.variables) for part, network in ours.items()}
     logs = model.train_on_batch(batch, return_dict=True)
-    terms = trainer.train_step({k: to_torch(v, torch.float64) for k, v in batch.items()})
+    terms = trainer.train_step(
+        {k: weights.batch_to_torch(v, torch.float64) for k, v in batch.items()}
+    )
     return Step(
         number,
         clear,

@@ -90,7 +90,7 @@ class Twin(Measured):
     def __init__(self, batch_size, channels_last, compiled):
         import torch
 
-        from experiments.pytorch_twin import networks, step
+        from experiments.pytorch_twin import networks, step, weights
 
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.manual_seed(0)
@@ -102,7 +102,7 @@ class Twin(Measured):
             student.compile()
             discriminator.compile()
         self.batches = [
-            {name: to_torch(value, layout) for name, value in batch.items()}
+            {name: weights.batch_to_torch(value, layout=layout) for name, value in batch.items()}
             for batch in make_batches(batch_size)
         ]
         self.matrices = torch.randn(2, MATRIX, MATRIX)
@@ -132,16 +132,6 @@ def make_batches(batch_size, count=INTERVAL):
             batch[image] = rng.uniform(-1, 1, shape).astype("float32")
         batches.append(batch)
     return batches
-
-
-def to_torch(value, layout):
-    """An array as the twin takes it: images NCHW in the given layout of memory, labels int64."""
-    import torch
-
-    tensor = torch.from_numpy(value)
-    if tensor.ndim == 4:
-        return tensor.permute(0, 3, 1, 2).contiguous(memory_format=layout)
-    return tensor if tensor.is_floating_point() else tensor.long()
 
 
 def quickest(function, repeats) -> float:

@@ -88,7 +88,10 @@ def train_teacher(
         shuffle=False,  # the data set shuffles
     )
     measure_standing_statistics(model.ema_generator, batch_size=batch_size)
-    return save_teacher(model.ema_generator, output)
+    folder = save_teacher(model.ema_generator, output)
+    if real.class_names:
+        (folder / "class_names.txt").write_text("\n".join(real.class_names) + "\n")
+    return folder
 
 
 def main():

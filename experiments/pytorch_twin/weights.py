@@ -128,3 +128,11 @@ def _counterpart(path):
         f"Got the variable {path}. Expected one of the student or the discriminator. "
         "Add its counterpart to COUNTERPARTS."
     )
+
+
+def batch_to_torch(value, dtype=torch.float32, layout=torch.contiguous_format):
+    """A NumPy array of a batch as the twin takes it: images NCHW in a layout of memory, labels int64."""
+    tensor = torch.from_numpy(np.array(value))
+    if tensor.ndim == 4:
+        tensor = tensor.permute(0, 3, 1, 2).contiguous(memory_format=layout)
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor.long()
