@@ -6,6 +6,9 @@ DEMO_FLAGS ?=
 
 INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 
+# Most of a test is one processor tracing graphs. Files stay together: their fixtures are expensive.
+PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-extras test-slow lint format clean
 .NOTPARALLEL:
@@ -23,7 +26,7 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 	  --workdir=runs/demo $(DEMO_FLAGS)
 
 test: .venv/installed-dev  ## Run the tests
-	.venv/bin/python -m pytest -q --durations=10
+	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)
 
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Apache Beam or TFDS
 	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds"
