@@ -38,9 +38,18 @@ def test_a_pipeline_makes_what_is_missing(tmp_path):
     assert kept.stat().st_mtime_ns == changed
 
 
-def test_a_worker_with_another_teacher_is_refused(tmp_path):
-    other = functools.partial(PaintingTeacher, content="others")
-    with pytest.raises(Exception, match="the teacher here is of another teacher"):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"content": "others"}, "content_hash: "),
+        ({"truncation": 0.4}, "truncation: 0.4, in the folder 0.5"),
+    ],
+)
+def test_a_worker_with_another_teacher_is_refused(settings, message, tmp_path):
+    other = functools.partial(PaintingTeacher, **settings)
+    with pytest.raises(
+        Exception, match=f"teacher differs from that of the cache in .*\n  {message}"
+    ):
         make_with_beam(tmp_path, load_teacher=other)
     assert not list(tmp_path.glob("shard-*"))
 

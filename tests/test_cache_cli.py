@@ -1,10 +1,13 @@
 """`tinygan cache`: one message for a mistake, and a cache that is made, gone on with and verified."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from cache_fixtures import samples
 from run_fixtures import LATENT_DIM, write_teacher
 
@@ -110,6 +113,39 @@ def test_another_truncation_is_refused(cache, teacher, capsys):
     flags = [f"--teacher={teacher}", f"--out={cache}", "--classes=1-3,7", *SMALL]
     assert main(["cache", *flags, "--truncation=0.5"]) == 2
     assert "truncation: 0.5, in the folder 0.25" in capsys.readouterr().err
+
+
+def test_the_truncation_is_the_flags_or_the_teachers_or_the_papers(teacher, tmp_path, capsys):
+    teacher = Path(shutil.copytree(teacher, tmp_path / "teacher"))
+    flags = [f"--teacher={teacher}", "--count=4", "--shard_size=4", "--batch_size=4"]
+
+    def made(name, *more):
+        code = main(["cache", *flags, f"--out={tmp_path / name}", *more])
+        return TeacherCache(tmp_path / name).truncation if code == 0 else None
+
+    assert made("papers") == 0.5
+    (teacher / "config.json").write_text('{"truncation": 0.3}')
+    assert made("teachers") == 0.3
+    assert "4 samples of truncation 0.3: " in capsys.readouterr().out
+    assert made("flags", "--truncation=0.2") == 0.2
+    (teacher / "config.json").write_text('{"truncation": 3}')
+    assert made("wrong") is None
+    assert "truncation=3" in capsys.readouterr().err
+
+
+def test_an_error_of_the_file_system_is_one_message(cache, teacher, monkeypatch, capsys):
+    listdir = tf.io.gfile.listdir
+
+    def refused(folder):
+        if folder == cache:
+            raise tf.errors.UnavailableError(None, None, "the network is down")
+        return listdir(folder)
+
+    monkeypatch.setattr(tf.io.gfile, "listdir", refused)
+    flags = [f"--teacher={teacher}", f"--out={cache}", "--classes=1-3,7", "--truncation=0.25"]
+    assert main(["cache", *flags, *SMALL]) == 2
+    error = capsys.readouterr().err
+    assert "the network is down" in error and "give the same command again" in error
 
 
 def test_unknown_classes_are_refused(teacher, tmp_path, capsys):

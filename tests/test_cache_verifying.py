@@ -1,6 +1,7 @@
 """`verify_cache` finds what is wrong with a cache and names it."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -137,12 +138,28 @@ def test_every_problem_is_told(copied):
 def test_the_teacher_is_compared_if_given(copied):
     assert verify_cache(copied, PaintingTeacher().content_hash, progress=False) == []
     (problem,) = verify_cache(copied, "0" * 64, progress=False)
-    assert problem.startswith("manifest.json is of another teacher")
+    ours = PaintingTeacher().content_hash[:12]
+    assert problem == (
+        f"manifest.json is of another teacher: content hash {ours}..., not 000000000000..."
+    )
 
 
 def test_what_was_found_is_mended_by_making_it_again(copied):
     whole = files(copied)
-    flip(copied / f"{SHARD}.tfrecord", 5000)
     (copied / f"{SHARD}.tfrecord").unlink()
-    make(copied)
-    assert files(copied) == whole and problems(copied) == []
+    for damage in (Path.unlink, lambda path: flip(path, 1000)):
+        damage(copied / "class_embedding.npy")
+        assert problems(copied)
+        make(copied)
+        assert files(copied) == whole and problems(copied) == []
+
+
+@pytest.mark.parametrize("name", [f"{SHARD}.tfrecord", f"{SHARD}.json", "class_embedding.npy"])
+def test_what_cannot_be_read_is_told_with_all_the_rest(name, copied):
+    (copied / name).unlink()
+    (copied / name).mkdir()
+    (copied / "shard-00002-of-00003.tfrecord").unlink()
+    unreadable, missing = problems(copied)
+    assert f"{name.split('.')[0]}" in unreadable and "can't be read" in unreadable
+    assert "Is a directory" in unreadable
+    assert missing.startswith("shard-00002-of-00003.tfrecord is missing")

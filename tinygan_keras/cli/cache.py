@@ -8,7 +8,8 @@ r"""tinygan cache: draws samples of a teacher once and keeps them, for many runs
 
 Stopped at any moment, the same command goes on where it was. Workers on several hosts may share --out, or
 have one each that are copied into one folder later: every shard is the same whoever makes it. --verify
-compares all files with their checksums; with --teacher also the teacher.
+compares all files with their checksums; with --teacher also the teacher. Without --truncation, a teacher on
+disk draws at that of its config.json, and any other at 0.5.
 
 tinygan distill reads it: --config.teacher_cache=cache/.
 """
@@ -37,7 +38,9 @@ def define_flags(flag_values, arguments):
         "",
         "Which classes take turns: numbers such as 0-9,17, names, or animals; none: all.",
     )
-    define(flags.DEFINE_float, "truncation", 0.5, "In (0, 1].")
+    define(
+        flags.DEFINE_float, "truncation", None, "In (0, 1]; default: that of the teacher, or 0.5."
+    )
     define(flags.DEFINE_integer, "seed", 0, "The same seed gives the same latents.")
     define(flags.DEFINE_integer, "shard_size", 1024, "Samples per file.")
     define(flags.DEFINE_integer, "batch_size", 32, "Images per call of the teacher.")
@@ -63,7 +66,7 @@ def _make(flag_values):
     from ..data.cache.writing import write_cache
     from ..teachers.hub import HubTeacher
 
-    teacher = HubTeacher(flag_values.teacher, truncation=flag_values.truncation)
+    teacher = HubTeacher(flag_values.teacher, truncation=_truncation(flag_values))
     settings = {name: flag_values[name].value for name in ("count", "seed", "shard_size")}
     settings |= {name: flag_values[name].value for name in ("batch_size", "encoding")}
     settings["classes"] = _classes(flag_values.classes, teacher)
@@ -76,6 +79,17 @@ def _make(flag_values):
         workers = {"worker": flag_values.worker, "workers": flag_values.workers}
         manifest = write_cache(teacher, flag_values.out, **settings, **workers)
     _report(flag_values.out, manifest)
+
+
+def _truncation(flag_values):
+    """That of the flag, of `config.json` or the default, as `load_generator` draws with a teacher."""
+    from ..generators.loaded import DEFAULT_TRUNCATION
+    from ..generators.side_files import read_config
+
+    truncation, teacher = flag_values.truncation, flag_values.teacher
+    if truncation is None and "://" not in teacher:
+        truncation = read_config(Path(teacher).expanduser()).get("truncation")
+    return DEFAULT_TRUNCATION if truncation is None else truncation
 
 
 def _classes(text, teacher):
@@ -91,7 +105,10 @@ def _report(folder, manifest):
     from ..data.cache.shards import finished_shards
 
     there = len(finished_shards(folder, manifest))
-    print(f"{there:,} of {manifest.shards:,} shards with {manifest.count:,} samples: {folder}")
+    print(
+        f"{there:,} of {manifest.shards:,} shards with {manifest.count:,} samples of truncation "
+        f"{manifest.truncation:g}: {folder}"
+    )
     if there < manifest.shards:
         print("The others are those of other workers, and may come from other folders.")
 

@@ -5,6 +5,9 @@ import tempfile
 from pathlib import Path
 
 
+_ATTEMPTS = 3
+
+
 def check_truncation(truncation: float | None):
     """Raises ValueError unless it is None or in (0, 1]."""
     if truncation is not None and not 0 < truncation <= 1:
@@ -44,9 +47,14 @@ def _check_writable(out, folder):
     """Tries it, since permissions alone don't tell, and leaves nothing behind."""
     new = [place for place in (folder, *folder.parents) if not place.exists()]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        for attempt in reversed(range(_ATTEMPTS)):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with tempfile.TemporaryFile(dir=folder):
+                    break
+            except FileNotFoundError:  # another command has just tried the same folder
+                if not attempt:
+                    raise
     except OSError as error:
         raise PermissionError(
             f"Got --out={out}, where nothing can be written ({error.strerror}). Expected a folder of "

@@ -31,9 +31,9 @@ except ImportError as error:
     ) from error
 
 from ...teachers.hub import HubTeacher
-from .manifest import Manifest, new_manifest
+from .manifest import Manifest, differences, new_manifest
 from .progress import Progress
-from .shards import finished_shards, foreign_teacher, remove_unfinished
+from .shards import finished_shards, missing_shards
 from .writing import prepare_folder, write_shards
 
 
@@ -67,13 +67,10 @@ def make_cache_with_beam(
     """
     manifest = new_manifest(teacher, count, seed, classes, shard_size, batch_size, encoding)
     prepare_folder(folder, manifest, getattr(teacher, "class_embedding", None))
-    everything = range(manifest.shards)
-    remove_unfinished(folder, manifest, everything)
-    finished = set(finished_shards(folder, manifest))
+    missing = missing_shards(folder, manifest, range(manifest.shards))
     load_teacher = load_teacher or functools.partial(
         HubTeacher, teacher.handle, truncation=teacher.truncation
     )
-    missing = [shard for shard in everything if shard not in finished]
     with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
         _ = (
             pipeline
@@ -100,11 +97,14 @@ class _MakeShard(beam.DoFn):
 
     def setup(self):
         self.teacher = self.shared.acquire(self.load_teacher)
-        if self.teacher.content_hash != self.manifest.content_hash:
-            problem = foreign_teacher("the teacher here", self.teacher.content_hash, self.manifest)
+        names = ("count", "seed", "classes", "shard_size", "batch_size", "encoding")
+        settings = {name: getattr(self.manifest, name) for name in names}
+        if lines := differences(new_manifest(self.teacher, **settings), self.manifest):
+            listed = "\n  ".join(lines)
             raise ValueError(
-                f"Got a worker where {problem}. Expected the same files on every worker. Copy them, or "
-                "empty the worker's TensorFlow Hub cache."
+                f"Got a worker whose teacher differs from that of the cache in {self.folder}:\n  {listed}\n"
+                "Expected the same files and truncation on every worker. Copy the files, empty the worker's "
+                "TensorFlow Hub cache, or mend load_teacher."
             )
 
     def process(self, shard):

@@ -40,7 +40,8 @@ class Progress:
         rate = (self.done - self.there_before) / max(now - self.start, 1e-9)
         left = (self.total - self.done) / rate if rate else 0
         line = f"{self.done:,}/{self.total:,} images ({self.done / self.total:.1%}), "
-        line += f"{rate:,.4g} images/s, {duration(left)} left"
+        speed = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        line += f"{speed} images/s, {duration(left)} left"
         finished = self.done >= self.total
         start, end = ("\r", "\n" if finished else "") if self.rewrites else ("", "\n")
         print(f"{start}{line:<78}", end=end, file=self.stream, flush=True)

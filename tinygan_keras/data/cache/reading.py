@@ -27,19 +27,18 @@ class TeacherCache:
 
     Args:
         folder: The cache.
-        allow_missing: Open it even if shards are missing, with the others.
 
     Attributes:
         folder: str.
         manifest: `Manifest`, all its settings.
-        count: int, number of samples that are there.
+        count: int, number of samples.
         latent_dim, num_classes, image_size, truncation, classes: of the manifest.
         teacher: str, the handle it was made with.
         content_hash: str, SHA-256 of the teacher's files.
-        shards, missing: Lists of int, the shards that are there and those that aren't.
 
     Raises:
         FileNotFoundError: there is no cache.
+        OSError: it can't be read.
         ValueError: shards are missing, or belong to another cache.
 
     Example:
@@ -48,22 +47,18 @@ class TeacherCache:
             batch["latent"], batch["label"], batch["teacher_image"]
     """
 
-    def __init__(self, folder, allow_missing=False):
+    def __init__(self, folder):
         self.folder = str(folder)
         self.manifest = read_manifest(folder)
-        self.shards = finished_shards(folder, self.manifest)
-        there = set(self.shards)
-        self.missing = [k for k in range(self.manifest.shards) if k not in there]
-        if not self.shards or (self.missing and not allow_missing):
-            names = [shard_name(self.manifest, k) for k in self.missing]
+        there, shards = finished_shards(folder, self.manifest), self.manifest.shards
+        if len(there) < shards:
+            names = [shard_name(self.manifest, k) for k in sorted(set(range(shards)) - set(there))]
             raise ValueError(
-                f"Got the cache {folder} with {len(self.shards):,} of {self.manifest.shards:,} shards; "
+                f"Got the cache {folder} with {len(there):,} of {shards:,} shards; "
                 f"missing: {listed(names, _NAMED_SHARDS)}. Expected all of them. Give the command that "
                 "makes it again, or copy the other workers' shards into the folder."
             )
-        self.counts = [len(self.manifest.indices(shard)) for shard in self.shards]
-        self.count = sum(self.counts)
-        for name in ("latent_dim", "num_classes", "image_size", "truncation", "classes"):
+        for name in ("count", "latent_dim", "num_classes", "image_size", "truncation", "classes"):
             setattr(self, name, getattr(self.manifest, name))
         self.teacher, self.content_hash = self.manifest.teacher, self.manifest.content_hash
 
@@ -77,7 +72,7 @@ class TeacherCache:
             problem = "is missing" if data is None else "was changed, or damaged"
             raise ValueError(
                 f"Got the cache {self.folder}, whose {EMBEDDING_FILE} {problem}. Expected it as it was "
-                "written. Copy it from another worker's folder, or make the cache anew."
+                "written. Give the command that made the cache: it writes it again."
             )
         return np.load(io.BytesIO(data), allow_pickle=False)
 
@@ -100,7 +95,8 @@ class TeacherCache:
         decode = decoder(self.manifest)
         batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         options = tf.data.Options()
-        # Batches are taken by number: each replica gets its part of a batch, not of the files.
+        # Each replica gets its part of a batch. Several hosts that share the files show some samples twice
+        # in a pass and others never, since a batch takes its files by number.
         options.experimental_distribute.auto_shard_policy = (
             tf.data.experimental.AutoShardPolicy.DATA
         )
@@ -112,12 +108,14 @@ class TeacherCache:
                 f"Got batch_size={batch_size} and the cache {self.folder} with {self.count} samples. "
                 "Expected at least a batch of them. Make a larger cache, or set a smaller batch_size."
             )
-        files = tf.constant([shard_path(self.folder, self.manifest, k) for k in self.shards])
+        shards = range(self.manifest.shards)
+        files = tf.constant([shard_path(self.folder, self.manifest, k) for k in shards])
+        counts = [len(self.manifest.indices(k)) for k in shards]
 
         def read_shard(place):
             return tf.data.TFRecordDataset(tf.gather(files, place))
 
-        return shuffled_records(self.counts, read_shard, batch_size, seed, start_step, _WINDOW)
+        return shuffled_records(counts, read_shard, batch_size, seed, start_step, _WINDOW)
 
     def __repr__(self):
         return (

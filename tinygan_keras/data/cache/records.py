@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from ...teachers.latents import truncated_normal
 from ..images import to_uint8
+from ..real_images.preprocessing import to_float
 
 _PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
 
@@ -125,7 +126,7 @@ def decoder(manifest, with_index=False):
         batch = {
             "latent": parsed["latent"],
             "label": tf.cast(parsed["label"], tf.int32),
-            "teacher_image": tf.cast(levels, tf.float32) / 127.5 - 1.0,
+            "teacher_image": to_float(levels),
         }
         return {**batch, "index": parsed["index"]} if with_index else batch
 

@@ -36,6 +36,9 @@ def write_shard(folder, manifest: Manifest, shard: int, records):
 
     Twice the same shard at the same time, such as by a cluster that starts a slow task again, is harmless:
     both write the same bytes.
+
+    Raises:
+        OSError: a file can't be written.
     """
 
     def write():
@@ -50,17 +53,9 @@ def write_shard(folder, manifest: Manifest, shard: int, records):
         "teacher": manifest.content_hash,
         "shard": shard,
         "count": len(records),
-        **storage.persist(write),
+        **storage.persist(shard_path(folder, manifest, shard), write),
     }
     storage.write_whole(side_path(folder, manifest, shard), _text(side))
-
-
-def remove_unfinished(folder, manifest: Manifest, shards):
-    """Removes what killed writers of these shards left behind."""
-    names = [shard_name(manifest, shard) for shard in shards]
-    storage.remove_unfinished(
-        folder, [name + suffix for name in names for suffix in (SUFFIX, SIDE_SUFFIX)]
-    )
 
 
 def measured(path) -> dict:
@@ -76,7 +71,8 @@ def read_side_file(folder, manifest: Manifest, shard: int) -> dict | None:
     """What the side file says about the shard; None if there is none.
 
     Raises:
-        ValueError: it belongs to another cache or shard, or can't be read.
+        ValueError: it belongs to another cache or shard, or is damaged.
+        OSError: it can't be read.
     """
     name = shard_name(manifest, shard) + SIDE_SUFFIX
     data = storage.read(side_path(folder, manifest, shard))
@@ -93,7 +89,7 @@ def read_side_file(folder, manifest: Manifest, shard: int) -> dict | None:
         raise ValueError(f"{name} was changed, or damaged: it can't be read")
     cache, teacher, number, count, *_ = values
     if teacher != manifest.content_hash:
-        raise ValueError(foreign_teacher(name, teacher, manifest))
+        raise ValueError(foreign_teacher(name, teacher, manifest.content_hash))
     if cache != manifest.identity:
         raise ValueError(foreign_cache(name, cache, manifest))
     if (number, count) != (shard, len(manifest.indices(shard))):
@@ -103,10 +99,9 @@ def read_side_file(folder, manifest: Manifest, shard: int) -> dict | None:
     return side
 
 
-def foreign_teacher(name, content_hash, manifest) -> str:
+def foreign_teacher(name, content_hash, expected) -> str:
     return (
-        f"{name} is of another teacher: content hash {content_hash[:12]}..., not "
-        f"{manifest.content_hash[:12]}..."
+        f"{name} is of another teacher: content hash {content_hash[:12]}..., not {expected[:12]}..."
     )
 
 
@@ -127,6 +122,7 @@ def finished_shards(folder, manifest: Manifest, shards=None) -> list:
 
     Raises:
         ValueError: a side file belongs to another cache, or is damaged.
+        OSError: the folder or a file can't be read.
     """
     there = set(storage.names_in(folder))
 
@@ -149,6 +145,20 @@ def finished_shards(folder, manifest: Manifest, shards=None) -> list:
                 "its shard is made again. tinygan cache --verify lists all such files."
             ) from error
     return [shard for shard, is_there in zip(shards, finished, strict=True) if is_there]
+
+
+def missing_shards(folder, manifest: Manifest, shards) -> list:
+    """Those of these shards that aren't there; what killed writers of them left behind is removed.
+
+    Raises:
+        ValueError, OSError: see `finished_shards`.
+    """
+    finished = set(finished_shards(folder, manifest, shards))
+    names = [shard_name(manifest, shard) for shard in shards]
+    storage.remove_unfinished(
+        folder, [name + suffix for name in names for suffix in (SUFFIX, SIDE_SUFFIX)]
+    )
+    return [shard for shard in shards if shard not in finished]
 
 
 def _text(side) -> bytes:

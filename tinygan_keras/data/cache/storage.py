@@ -11,7 +11,7 @@ import uuid
 import tensorflow as tf
 
 _UNFINISHED = ".unfinished-"
-PROBE = ".writable"
+_PROBE = ".writable"
 _CHUNK = 1 << 22
 _ATTEMPTS = 3
 
@@ -20,48 +20,64 @@ def join(folder, name: str) -> str:
     return os.path.join(os.fspath(folder), name)
 
 
-def make_folder(folder):
-    """Makes a folder and those above it.
+@contextlib.contextmanager
+def held(folder):
+    """Makes a folder and those above it, tries whether it can be written to, and keeps it from being empty.
+
+    A command that only tries its folder takes an empty one away again, at this moment perhaps.
 
     Raises:
         OSError: it can't be made, or written to.
     """
-    probe = join(folder, f"{PROBE}{_UNFINISHED}{uuid.uuid4().hex}")
-    try:
+    probe = join(folder, f"{_PROBE}{_UNFINISHED}{uuid.uuid4().hex}")
+
+    def make():
         tf.io.gfile.makedirs(os.fspath(folder))
         with tf.io.gfile.GFile(probe, "wb") as file:
             file.write(b"")
-        tf.io.gfile.remove(probe)
-    except tf.errors.OpError as error:
-        raise PermissionError(
-            f"Got the folder {folder}, where nothing can be written ({error.message}). Expected one that "
-            "is there or can be made, and is yours. Choose another."
-        ) from error
+
+    persist(folder, make)
+    try:
+        yield
+    finally:
+        _remove(probe)
 
 
 def names_in(folder) -> list:
-    """The names of the files of a folder, sorted; empty if there is none."""
-    try:
+    """The names of the files of a folder, sorted.
+
+    Raises:
+        OSError: it can't be read, or there is none: TensorFlow doesn't tell these apart.
+    """
+    with _told(folder):
         return sorted(tf.io.gfile.listdir(os.fspath(folder)))
-    except tf.errors.OpError:
-        return []
 
 
 def read(path) -> bytes | None:
-    """The content of a file; None if there is none."""
-    try:
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
-    except tf.errors.NotFoundError:
-        return None
+    """The content of a file; None if there is none.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with _told(path):
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                return file.read()
+        except tf.errors.NotFoundError:
+            return None
 
 
 def size(path) -> int | None:
-    """Bytes of a file; None if there is none."""
-    try:
-        return tf.io.gfile.stat(path).length
-    except tf.errors.NotFoundError:
-        return None
+    """Bytes of a file; None if there is none.
+
+    Raises:
+        OSError: the file system doesn't say.
+    """
+    with _told(path):
+        try:
+            return tf.io.gfile.stat(path).length
+        except tf.errors.NotFoundError:
+            return None
 
 
 def chunks(path):
@@ -71,41 +87,51 @@ def chunks(path):
             yield piece
 
 
-def write_whole(path, data: bytes):
-    """Writes a small file, in place of what may be there."""
+def write_whole(path, data: bytes, replace=True):
+    """Writes a small file, in place of what may be there; without `replace`, only if nothing is.
+
+    Then the first of several writers wins. Where there are no hard links, as behind a URL, one that comes
+    within the same moment may win too.
+
+    Raises:
+        OSError: it can't be written.
+    """
 
     def write():
-        with unfinished(path) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
+        with unfinished(path, replace) as temporary, tf.io.gfile.GFile(temporary, "wb") as file:
             file.write(data)
 
-    persist(write)
+    persist(path, write)
 
 
-def persist(write):
-    """Calls `write` again if its unfinished file disappeared.
+def persist(path, write):
+    """Returns what `write` does, and calls it again if its unfinished file disappeared.
 
     Then another writer of the same file started just now, and took ours for that of a killed one.
+
+    Raises:
+        OSError: the file system refuses.
     """
-    for attempt in range(_ATTEMPTS):
-        try:
-            return write()
-        except tf.errors.NotFoundError:
-            if attempt == _ATTEMPTS - 1:
-                raise
+    with _told(path):
+        for _ in range(_ATTEMPTS - 1):
+            with contextlib.suppress(tf.errors.NotFoundError, FileNotFoundError):
+                return write()
+        return write()
 
 
 @contextlib.contextmanager
-def unfinished(path):
+def unfinished(path, replace=True):
     """Yields a name to write to; what is there at the end is renamed to `path`, and else removed."""
     temporary = f"{path}{_UNFINISHED}{uuid.uuid4().hex}"
     try:
         yield temporary
         _flush(temporary)
-        tf.io.gfile.rename(temporary, path, overwrite=True)
-    except BaseException:
-        with contextlib.suppress(tf.errors.OpError):
-            tf.io.gfile.remove(temporary)
-        raise
+        if replace:
+            tf.io.gfile.rename(temporary, path, overwrite=True)
+        else:
+            _rename_to_new(temporary, path)
+    finally:
+        _remove(temporary)
 
 
 def remove_unfinished(folder, names):
@@ -113,8 +139,21 @@ def remove_unfinished(folder, names):
     names = set(names)
     for left in names_in(folder):
         if _UNFINISHED in left and left.partition(_UNFINISHED)[0] in names:
-            with contextlib.suppress(tf.errors.NotFoundError):
-                tf.io.gfile.remove(join(folder, left))
+            _remove(join(folder, left))
+
+
+def _rename_to_new(temporary, path):
+    try:
+        os.link(temporary, path)  # looks whether there is one and names it in one step
+    except OSError:
+        if read(path) is None:
+            tf.io.gfile.rename(temporary, path, overwrite=True)
+
+
+def _remove(path):
+    """Removes what another may have removed before; what stays does no harm."""
+    with contextlib.suppress(tf.errors.OpError):
+        tf.io.gfile.remove(path)
 
 
 def _flush(path):
@@ -122,3 +161,16 @@ def _flush(path):
     if "://" not in path:
         with open(path, "rb") as file:
             os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _told(path):
+    """Makes TensorFlow's errors those of Python, with what to do about them."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        raise OSError(
+            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
+            "written, with room. Mend that, or choose another, and give the same command again: it goes "
+            "on where it was."
+        ) from error

@@ -36,7 +36,8 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
 
     Raises:
         FileNotFoundError: there is no cache.
-        ValueError: its manifest can't be read, or was changed.
+        OSError: the folder or the manifest can't be read.
+        ValueError: the manifest was changed, or damaged.
 
     Example:
         assert not verify_cache("runs/cache")
@@ -44,17 +45,14 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
     manifest = read_manifest(folder)
     problems = []
     if content_hash not in (None, manifest.content_hash):
-        problems.append(foreign_teacher(MANIFEST_FILE, manifest.content_hash, manifest))
-    if manifest.class_embedding is not None:
-        data = storage.read(storage.join(folder, EMBEDDING_FILE))
-        if data is None:
-            problems.append(f"{EMBEDDING_FILE} is missing")
-        elif sha256(data) != manifest.class_embedding:
-            problems.append(f"{EMBEDDING_FILE} was changed, or damaged: its SHA-256 differs")
+        problems.append(foreign_teacher(MANIFEST_FILE, manifest.content_hash, content_hash))
+    if problem := _checked(_problem_of_embedding, EMBEDDING_FILE, folder, manifest):
+        problems.append(problem)
     bar = Progress(manifest.count, visible=progress)
 
     def check(shard):
-        return problem_of(folder, manifest, shard)
+        name = shard_name(manifest, shard)
+        return _checked(_problem_of_shard, name, folder, manifest, shard)
 
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
         for shard, problem in enumerate(executor.map(check, range(manifest.shards))):
@@ -70,8 +68,26 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
     return problems + [f"{name} is of a cache with another number of shards" for name in strange]
 
 
-def problem_of(folder, manifest, shard) -> str | None:
-    """What is wrong with a shard, or None."""
+def _checked(problem_of, name, *where) -> str | None:
+    """What `problem_of` finds; that a file can't be read is a problem too."""
+    try:
+        return problem_of(*where)
+    except (OSError, tf.errors.OpError) as error:
+        return f"{name} can't be read: {error.__cause__ or error}"
+
+
+def _problem_of_embedding(folder, manifest):
+    if manifest.class_embedding is None:
+        return None
+    data = storage.read(storage.join(folder, EMBEDDING_FILE))
+    if data is None:
+        return f"{EMBEDDING_FILE} is missing"
+    if sha256(data) != manifest.class_embedding:
+        return f"{EMBEDDING_FILE} was changed, or damaged: its SHA-256 differs"
+    return None
+
+
+def _problem_of_shard(folder, manifest, shard):
     name = shard_name(manifest, shard) + SUFFIX
     path = shard_path(folder, manifest, shard)
     length = storage.size(path)
@@ -113,5 +129,5 @@ def _foreign(path, name, manifest) -> str | None:
             raise
         return None
     if content_hash != manifest.content_hash:
-        return foreign_teacher(name, content_hash, manifest)
+        return foreign_teacher(name, content_hash, manifest.content_hash)
     return foreign_cache(name, identity, manifest) if identity != manifest.identity else None

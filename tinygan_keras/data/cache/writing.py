@@ -24,11 +24,11 @@ from .manifest import (
     differences,
     embedding_file,
     new_manifest,
-    parse_manifest,
 )
 from .progress import Progress
+from .reading import read_manifest
 from .records import encode, labels_of, latents_of
-from .shards import finished_shards, remove_unfinished, write_shard
+from .shards import missing_shards, write_shard
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 _BATCHES_AHEAD = 2 * _ENCODERS  # drawn and not yet encoded: bounds the memory
@@ -85,39 +85,37 @@ def write_cache(
     manifest = new_manifest(teacher, count, seed, classes, shard_size, batch_size, encoding)
     prepare_folder(folder, manifest, getattr(teacher, "class_embedding", None))
     mine = range(worker, manifest.shards, workers)
-    finished = set(finished_shards(folder, manifest, mine))
-    remove_unfinished(folder, manifest, mine)
-    missing = [shard for shard in mine if shard not in finished]
-    there = sum(len(manifest.indices(shard)) for shard in finished)
-    total = sum(len(manifest.indices(shard)) for shard in mine)
-    write_shards(teacher, folder, manifest, missing, Progress(total, there, progress))
+    missing = missing_shards(folder, manifest, mine)
+    total, left = (sum(len(manifest.indices(k)) for k in shards) for shards in (mine, missing))
+    write_shards(teacher, folder, manifest, missing, Progress(total, total - left, progress))
     return manifest
 
 
 def prepare_folder(folder, manifest: Manifest, class_embedding=None):
     """Makes the folder and its manifest, or checks that those that are there are of the same cache.
 
+    A class embedding that is missing or damaged is written again.
+
     Raises:
         ValueError: the folder holds a cache with other settings, or something else.
         OSError: nothing can be written there.
     """
-    storage.make_folder(folder)
-    path = storage.join(folder, MANIFEST_FILE)
-    if storage.read(path) is None:
-        check_is_cache(storage.names_in(folder), folder)
-        if manifest.class_embedding:
-            embedding = storage.join(folder, EMBEDDING_FILE)
-            storage.write_whole(embedding, embedding_file(class_embedding))
-        storage.write_whole(path, manifest.to_text().encode())
-    storage.remove_unfinished(folder, [storage.PROBE, MANIFEST_FILE, EMBEDDING_FILE])
-    # Read again even then: two workers with different settings may have started together.
-    found = parse_manifest(storage.read(path).decode(errors="replace"), path)
-    if lines := differences(manifest, found):
+    with storage.held(folder):
+        path = storage.join(folder, MANIFEST_FILE)
+        if storage.read(path) is None:
+            check_is_cache(storage.names_in(folder), folder)
+            storage.write_whole(path, manifest.to_text().encode(), replace=False)
+    # Read again even then: a worker with other settings may have been the first.
+    if lines := differences(manifest, read_manifest(folder)):
         listed = "\n  ".join(lines)
         raise ValueError(
             f"Got settings that differ from those of the cache in {folder}:\n  {listed}\nExpected the "
             "same: samples of different settings are never mixed. Choose another folder, or these settings."
         )
+    if manifest.class_embedding:
+        path, data = storage.join(folder, EMBEDDING_FILE), embedding_file(class_embedding)
+        if storage.read(path) != data:
+            storage.write_whole(path, data)
 
 
 def write_shards(teacher, folder, manifest: Manifest, shards, progress: Progress):
@@ -166,11 +164,4 @@ def _draw(teacher, manifest, shard, encoders, progress):
 
 
 def _write(folder, manifest, shard, encoded):
-    records = [record for batch in encoded for record in batch.result()]
-    try:
-        write_shard(folder, manifest, shard, records)
-    except tf.errors.OpError as error:
-        raise OSError(
-            f"Got an error while a shard was written to {folder}: {error.message}. Expected a place with "
-            "room for it. Mend that and give the same command again: it goes on where it was."
-        ) from error
+    write_shard(folder, manifest, shard, [record for batch in encoded for record in batch.result()])
