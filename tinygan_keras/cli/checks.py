@@ -4,7 +4,6 @@ import contextlib
 import tempfile
 from pathlib import Path
 
-
 _ATTEMPTS = 3
 
 
