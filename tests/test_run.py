@@ -15,6 +15,7 @@ from tinygan_keras.data import fashion_mnist
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.record import read_evaluation
 from tinygan_keras.generators.loading import load_generator, load_student
+from tinygan_keras.tinygan import TinyGAN
 from tinygan_keras.training import run, summary
 from tinygan_keras.training.divergence import DivergenceError
 from tinygan_keras.training.evaluation_settings import evaluation_settings, measured_against
@@ -24,8 +25,13 @@ from tinygan_keras.training.run_folder import RunFolder, Stopwatch
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_machine(tmp_path_factory):
-    """Makes every run of this module read its own few images, and measure speed only briefly."""
+    """Makes every run of this module read its own few images, and measure speed only briefly.
+
+    Its steps run eagerly: tracing a graph takes longer than these few steps. `test_resume.py` has graphs.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        eagerly = functools.partialmethod(TinyGAN.compile, run_eagerly=True)
+        patch.setattr(TinyGAN, "compile", eagerly)
         brief = functools.partial(summary.images_per_second, seconds=0.0)
         patch.setattr(summary, "images_per_second", brief)
         empty = tmp_path_factory.mktemp("no_data")
