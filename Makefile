@@ -28,8 +28,8 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 test: .venv/installed-dev  ## Run the tests
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)
 
-test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Apache Beam or TFDS
-	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds"
+test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS or edge runtimes
+	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds or edge"
 
 test-slow: .venv/installed-dev  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -q --durations=10 -m slow
@@ -59,8 +59,8 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 	@touch .venv/installed $@
 
 .venv/installed-extras: requirements.txt pyproject.toml | .venv/bin/pip
-	@echo "Installing into .venv, with PyTorch, Apache Beam and TensorFlow Datasets (minutes)"
-	@$(INSTALL) -e '.[dev,tfds,beam,torch]'
+	@echo "Installing into .venv, with PyTorch, Apache Beam, TensorFlow Datasets and runtimes (minutes)"
+	@$(INSTALL) -e '.[dev,tfds,beam,torch,litert,onnx,openvino]'
 	@touch .venv/installed .venv/installed-dev $@
 
 # TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;
