@@ -34,6 +34,7 @@ _HOME_OF = {
     "default_config": ".training.config",
     "distill": ".training.run",
     "export_saved_model": ".serving.export",
+    "ServingClient": ".serving.client",
     "load_fashion_mnist": ".data.fashion_mnist",
     "load_fashion_mnist_subset": ".data.fashion_mnist",
     "evaluate": ".evaluation.evaluate",

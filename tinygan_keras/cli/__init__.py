@@ -23,6 +23,7 @@ COMMANDS = {
     "reference": "measure real images once, for all evaluations",
     "pictures": "draw what a generator can and cannot do",
     "export": "write a student as a SavedModel for TensorFlow Serving",
+    "request": "draw pictures with a student on a model server",
 }
 INTERRUPTED, MISTAKE = 130, 2
 _HELP = ("help", "-h", "-help", "--help", "--helpfull")

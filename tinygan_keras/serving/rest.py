@@ -1,0 +1,143 @@
+"""The REST transport: JSON over HTTP, with nothing but Python and NumPy.
+
+Scope: one request, one answer. Columns go out (`inputs`), since they are shorter than rows. Every request has
+a connection of its own: kept ones save a millisecond of some tens, and fail when the server has closed
+them in the meantime. Proxies that the environment names aren't used.
+"""
+
+import base64
+import http.client
+import json
+from urllib.parse import quote
+
+from .errors import ServingError
+
+# The server says the same of several codes; for 400 and 500 the commonest is taken.
+_CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_SHOWN = 200
+
+
+class RestTransport:
+    """Speaks with the REST port of TensorFlow Serving.
+
+    Args:
+        target: A `Target` with the scheme "http".
+    """
+
+    def __init__(self, target):
+        self.target = target
+        self._path = f"/v1/models/{quote(target.model, safe='')}"
+        if target.version is not None:
+            self._path += f"/versions/{target.version}"
+        elif target.label is not None:
+            self._path += f"/labels/{quote(target.label, safe='')}"
+
+    def predict(self, signature: str, inputs: dict, timeout: float) -> dict:
+        """Runs one signature.
+
+        Args:
+            signature: Its name.
+            inputs: NumPy array `[B, ...]` by name.
+            timeout: Seconds.
+
+        Returns:
+            List of B values by name; bytes where the name ends in `_bytes`.
+
+        Raises:
+            ServingError: it was refused, or there was no answer.
+        """
+        columns = {name: array.tolist() for name, array in inputs.items()}
+        answer = self._ask(
+            "POST", ":predict", timeout, {"signature_name": signature, "inputs": columns}
+        )
+        outputs = answer.get("outputs")
+        try:
+            return {name: _decoded(name, values) for name, values in outputs.items()}
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise self._not_serving(answer) from None
+
+    def status(self, timeout: float) -> list:
+        """Returns a dict with `version`, `state` and `status` for every version that the server knows."""
+        return self._ask("GET", "", timeout).get("model_version_status", [])
+
+    def signatures(self, timeout: float) -> dict:
+        """Returns the model's signatures by name, as the JSON form of `SignatureDef`."""
+        answer = self._ask("GET", "/metadata", timeout)
+        try:
+            return answer["metadata"]["signature_def"]["signature_def"]
+        except (KeyError, TypeError):
+            raise self._not_serving(answer) from None
+
+    def close(self):
+        """Does nothing: no connection outlives its request."""
+
+    def _ask(self, method, suffix, timeout, body=None) -> dict:
+        connection = http.client.HTTPConnection(self.target.host, self.target.port, timeout=timeout)
+        try:
+            # `allow_nan` would write what isn't JSON.
+            text = None if body is None else json.dumps(body, allow_nan=False)
+            connection.request(
+                method, self._path + suffix, text, {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            return self._read(response.status, response.read())
+        except TimeoutError as error:
+            reason = f"no answer within {timeout:.3g} seconds"
+            raise ServingError("DEADLINE_EXCEEDED", reason, self.target) from error
+        except (ConnectionError, http.client.IncompleteRead) as error:
+            raise ServingError("UNAVAILABLE", _words(error), self.target) from error
+        except http.client.HTTPException as error:
+            reason = f"what answers there doesn't speak HTTP ({_words(error)})"
+            raise ServingError("UNKNOWN", reason, self.target) from error
+        except ServingError:
+            raise
+        except OSError as error:  # no such host, no route to it
+            raise ServingError("UNKNOWN", _words(error), self.target) from error
+        finally:
+            connection.close()
+
+    def _read(self, status, body) -> dict:
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if status != 200:
+            reason = answer.get("error") if isinstance(answer, dict) else None
+            reason = reason or f"HTTP status {status}: {_shown(body)}"
+            raise ServingError(_CODES.get(status, "UNKNOWN"), reason, self.target)
+        if not isinstance(answer, dict):
+            raise self._not_serving(body)
+        return answer
+
+    def _not_serving(self, answer):
+        answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return ServingError("UNKNOWN", f"the answer {_shown(answer)}", self.target)
+
+
+def _decoded(name, values) -> list:
+    if not isinstance(values, list):
+        raise TypeError(f"{name} is no list")
+    if name.endswith("_bytes"):
+        return [base64.b64decode(value["b64"]) for value in values]
+    return values
+
+
+def _words(error) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def _shown(body) -> str:
+    text = body[:_SHOWN].decode(errors="replace").strip()
+    return f"{text!r}{'...' if len(body) > _SHOWN else ''}"

@@ -1,0 +1,75 @@
+"""Which version of which model on which server a request is for.
+
+Scope: the arguments of a client, checked before anything is sent.
+"""
+
+import numbers
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+SCHEMES = ("http", "grpc")
+
+
+class Target(NamedTuple):
+    """One model of one server; without version and label, its latest version."""
+
+    scheme: str
+    host: str
+    port: int
+    model: str
+    version: int | None = None
+    label: str | None = None
+
+    @property
+    def address(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def __str__(self):
+        version = "" if self.version is None else f", version {self.version}"
+        label = "" if self.label is None else f", version label {self.label!r}"
+        return f"{self.address} for the model {self.model!r}{version}{label}"
+
+
+def checked_target(address, model, version=None, label=None) -> Target:
+    """Returns the target that these arguments of `ServingClient` mean.
+
+    Raises:
+        ValueError: an address of another form, a version that is no number, or a version and a label.
+    """
+    scheme, host, port = _split(address)
+    if not isinstance(model, str) or not model or set(model) & set("/:"):
+        raise ValueError(
+            f"Got model={model!r}. Expected the name of a model on the server, without / and :. Give the one "
+            "in its models.config, such as 'tinygan'."
+        )
+    if version is not None and label is not None:
+        raise ValueError(
+            f"Got version={version!r} and label={label!r}. Expected one of the two, or neither for the "
+            "latest version. Leave one out."
+        )
+    number = isinstance(version, numbers.Integral) and not isinstance(version, bool)
+    if version is not None and not (number and version >= 0):
+        raise ValueError(
+            f"Got version={version!r}. Expected a whole number, the name of an exported folder. Leave it out "
+            "for the latest version."
+        )
+    if label is not None and (not isinstance(label, str) or not label or set(label) & set("/:")):
+        raise ValueError(
+            f"Got label={label!r}. Expected a version label of the server's models.config, such as 'stable'."
+        )
+    return Target(scheme, host, port, model, None if version is None else int(version), label)
+
+
+def _split(address):
+    try:
+        parts = urlsplit(address if isinstance(address, str) else "")
+        scheme, host, port = parts.scheme, parts.hostname, parts.port
+    except ValueError:  # a port that is no number, half an IPv6 address
+        scheme, host, port = "", None, None
+    if scheme not in SCHEMES or not host or not port or parts.path.strip("/") or parts.query:
+        raise ValueError(
+            f"Got the address {address!r}. Expected a scheme, a host and a port and nothing else, such as "
+            "'http://127.0.0.1:8501' for REST or 'grpc://127.0.0.1:8500' for gRPC."
+        )
+    return scheme, host, port
