@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import tinygan_keras.serving.inference
 from tinygan_keras.generators.loading import load_generator
 from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.serving import warm_up
 from tinygan_keras.serving.export import export_saved_model
+from tinygan_keras.serving.inference import inference_graph
+from tinygan_keras.serving.signatures import ClassNames, distinct_names
 
 LATENT_DIM, NUM_CLASSES, IMAGE_SIZE = 6, 3, 8
 
@@ -73,14 +77,29 @@ def test_signature_names_types_and_shapes(exported):
     assert served.structured_outputs["image"].shape.as_list() == [None, IMAGE_SIZE, IMAGE_SIZE, 3]
 
 
-def test_weights_are_stored_once(generator, exported):
-    checkpoint = tf.train.load_checkpoint(str(exported / "variables" / "variables"))
+def stored_floats(folder):
+    checkpoint = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
     types = checkpoint.get_variable_to_dtype_map()
     shapes = checkpoint.get_variable_to_shape_map()
+    return sum(int(np.prod(shapes[name])) for name in types if types[name].is_floating)
 
-    floats = sum(int(np.prod(shapes[name])) for name in types if types[name].is_floating)
 
-    assert floats == generator.count_params()
+def test_weights_are_stored_once(generator, exported, tmp_path):
+    """The last convolution draws four pixels at once and has more of them; the rest is folded to fewer."""
+    count = generator.count_params()
+    last = generator.get_layer("to_rgb").kernel.shape[2]
+
+    floats = stored_floats(exported)
+
+    assert floats == sum(map(tf.size, inference_graph(generator).variables))
+    assert floats < count + (4 * 4 * 12 - 3 * 3 * 3) * last + 12
+    unchanged = export_saved_model(generator, tmp_path / "1", rewrite=False)
+    assert stored_floats(unchanged) == count
+
+
+def test_number_of_parameters_can_be_read_from_the_model(generator, exported):
+    trained = sum(int(np.prod(variable.shape)) for variable in generator.trainable_variables)
+    assert [int(x) for x in tf.saved_model.load(exported).parameters] == [trained]
 
 
 @pytest.mark.parametrize("label", [-1, NUM_CLASSES])
@@ -186,6 +205,79 @@ def test_model_without_its_names_is_not_left_behind(generator, tmp_path, monkeyp
     with pytest.raises(OSError, match="no space"):
         export_saved_model(generator, tmp_path / "1", truncation=0.5)
     assert list(tmp_path.iterdir()) == []
+
+
+class Painter(keras.Model):
+    """A generator that isn't ours: of one colour, which class and latents decide."""
+
+    latent_dim, num_classes, image_size = 2, 3, 4
+
+    def __init__(self):
+        super().__init__()
+        self.colours = keras.layers.Embedding(3, 48)
+        self.mixture = keras.layers.Dense(48, use_bias=False)
+
+    def call(self, inputs, training=False):
+        latents, labels = inputs
+        pixels = keras.ops.tanh(self.mixture(latents) + self.colours(labels))
+        return keras.ops.reshape(pixels, (-1, 4, 4, 3))
+
+
+def test_any_model_of_the_same_form_is_exported_as_it_is(tmp_path):
+    painter = Painter()
+    folder = export_saved_model(painter, tmp_path / "1", class_names="abc")
+    signatures = tf.saved_model.load(folder).signatures
+    latents, labels = tf.random.normal((5, 2)), tf.constant([0, 1, 2, 1, 0], tf.int64)
+
+    images = signatures["serving_default"](z=latents, label=labels)["image"]
+
+    np.testing.assert_allclose(images, painter((latents, labels)), atol=1e-6)
+    rows = {"seed": tf.range(5, dtype=tf.int64), "truncation": tf.fill([5], 0.5)}
+    names = signatures["sample_uint8"](label=labels, **rows)["class_name"]
+    assert list(names.numpy()) == [b"a", b"b", b"c", b"b", b"a"]
+    assert stored_floats(folder) == painter.count_params() == 2 * 48 + 3 * 48
+
+
+def test_rewriting_that_draws_other_images_is_refused(generator, tmp_path, monkeypatch):
+    upsample = tinygan_keras.serving.inference.upsample
+    monkeypatch.setattr(
+        tinygan_keras.serving.inference, "upsample", lambda x, _: upsample(x, "nearest")
+    )
+    with pytest.raises(ArithmeticError, match=r"differ by up to .*rewrite=False"):
+        export_saved_model(generator, tmp_path / "1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "known"),
+    [
+        (None, ["0", "1", "2"]),
+        (("cat", " dog ", "T-shirt/top"), ["cat", " dog ", "T-shirt/top"]),
+        (("crane", "dog", "crane"), ["crane (0)", "dog", "crane (2)"]),
+        (("", "dog", "cat"), ["(0)", "dog", "cat"]),
+        (("a", "a", "a (0)"), ["a (0)", "a (1)", "a (0) (2)"]),
+    ],
+    ids=["none", "distinct", "twice", "empty", "twice at second sight"],
+)
+def test_every_class_can_be_asked_for_by_a_name(tmp_path, given, known):
+    names = distinct_names(given, 3)
+    assert names == known
+    (tmp_path / "names.txt").write_text("".join(f"{name}\n" for name in names))
+    tables = ClassNames(tmp_path / "names.txt")
+    assert tables.by_name.lookup(tf.constant([*names, "other"])).numpy().tolist() == [0, 1, 2, -1]
+    assert [
+        name.decode() for name in tables.by_label.lookup(tf.range(3, dtype=tf.int64)).numpy()
+    ] == names
+
+
+def test_without_servings_messages_the_export_says_how_to_warm_up(generator, tmp_path, monkeypatch):
+    monkeypatch.setattr(warm_up, "can_write", lambda: False)
+    with pytest.warns(
+        UserWarning, match=r"pip install .tinygan-keras\[serving\]. and export again"
+    ):
+        folder = export_saved_model(generator, tmp_path / "1")
+    assert not (folder / "assets.extra").exists()
+    assert "without warm-up requests" in (folder / "model_card.md").read_text()
 
 
 def test_object_that_is_no_generator_is_refused(tmp_path):

@@ -100,7 +100,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         with watch.phase("evaluation"):
             report = summarize(parts, config, folder)
         with watch.phase("export"):
-            save_results(parts, folder, gallery)
+            save_results(parts, folder, gallery, report)
     report["seconds"] = round(watch.total, 1)
     report["seconds_by_phase"] = watch.seconds
     write_report(report, folder.path)
@@ -205,11 +205,13 @@ def save_student(parts, folder):
         (folder.best / "class_names.txt").write_text(names)
 
 
-def save_results(parts, folder, gallery):
+def save_results(parts, folder, gallery, report):
     """Saves the student in its two forms, its picture, and the moving picture of the training."""
     save_student(parts, folder)
     discard(folder.saved_model)  # of a run that was stopped right here
-    export_saved_model(parts.model.ema_student, folder.saved_model)
+    export_saved_model(
+        parts.model.ema_student, folder.saved_model, class_names=parts.class_names, report=report
+    )
     save_png(gallery.grid(parts.model.ema_student), folder.samples)
     frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
     save_gif(frames, folder.moving_picture)

@@ -1,0 +1,140 @@
+"""`model_card.md` of an exported folder: what it is, how to ask it, how good it is, how that was measured.
+
+Scope: text from plain data. Figures come from a report or an evaluation that somebody else has read.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import math
+
+from ..generators.loaded import count_parameters
+
+PACKAGES = ("tinygan-keras", "tensorflow", "keras", "tensorflow-serving-api")
+_LICENCE = (
+    "The program that wrote this is under the Apache License 2.0. The weights are under what whoever trained "
+    "them says; the terms of the teacher and of the real images may have a say in it."
+)
+
+
+def model_card(generator, class_names, truncation=None, teacher=None, report=None, notes=()) -> str:
+    """Writes the page.
+
+    Args:
+        generator: A Keras model with `latent_dim`, `num_classes` and `image_size`.
+        class_names: Name per label.
+        truncation: Of the latents it was trained with; None for that of the report.
+        teacher: Its handle or folder; None for that of the report.
+        report: What `tinygan distill` or `tinygan evaluate` wrote as JSON, as a dict; None if there is none.
+        notes: Sentences about this export.
+
+    Returns:
+        Markdown.
+    """
+    report = report or {}
+    config = report.get("config") or {}
+    figures = report.get("figures") or report.get("student") or {}
+    if truncation is None:
+        truncation = config.get("truncation")
+    size, count = generator.image_size, generator.num_classes
+    facts = {
+        "images": f"{size} x {size} pixels, {count} classes",
+        "latents": f"{generator.latent_dim} numbers: truncation * normal cut off at 2 standard deviations",
+        "teacher": teacher or config.get("teacher"),
+        "truncation of the training": truncation,
+        "parameters": f"{parameters(generator):,}",
+        "multiply-adds per image": multiply_adds(generator),
+    }
+    sections = [
+        f"# TinyGAN student, {size} px",
+        "A class-conditional generator of images, exported for TensorFlow Serving by tinygan-keras.",
+        _table(facts),
+        _request(class_names[0], 0.5 if truncation is None else float(truncation)),
+        _listed("Figures", {name: value for name, value in figures.items() if _is_figure(name)}),
+        _listed("Protocol of the figures", report.get("protocol")),
+        _sentences("What the figures can't say", report.get("notes")),
+        _sentences("This export", notes),
+        _listed("Versions", _versions()),
+        f"## Licence\n\n{_LICENCE}",
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def parameters(generator) -> int:
+    """How many training changes by gradient, of a frozen generator too."""
+    statistics = ("moving_mean", "moving_variance")
+    return count_parameters(v for v in generator.weights if v.name not in statistics)
+
+
+def multiply_adds(generator) -> str | None:
+    """Those of one image: convolutions and matrix products; None of a model whose layers don't say."""
+    total = 0
+    for layer in getattr(generator, "layers", ()):
+        kernel = getattr(getattr(layer, "affine", layer), "kernel", None)
+        if kernel is not None:
+            # Convolutions use their kernel once per position of their output, norms once per image.
+            positions = 1 if hasattr(layer, "affine") else math.prod(layer.output.shape[1:-1])
+            total += positions * math.prod(kernel.shape)
+    return f"{total:,}" if total else None
+
+
+def _request(class_name, truncation) -> str:
+    row = {"class_name": class_name, "seed": 7, "truncation": truncation}
+    body = json.dumps(
+        {"signature_name": "sample_by_name", "instances": [row]}, ensure_ascii=False
+    ).replace("'", "\\u0027")
+    return f"""## Signatures
+
+| signature | inputs, `[B]` or `[B, Z]` | outputs |
+|---|---|---|
+| `serving_default` | `z` float32, `label` int64 | `image` float32 `[B, S, S, 3]` in [-1, 1] |
+| `sample` | `label` int64, `seed` int64, `truncation` float32 | `image_bytes` (PNG), `class_name`, `valid` |
+| `sample_uint8` | the same | `image` uint8 `[B, S, S, 3]`, `class_name`, `valid` |
+| `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |
+
+The same class, seed and truncation give the same image. A row with a class that isn't there, a truncation
+outside (0, 1] or a negative seed gets a black image and `valid` false; its neighbours are drawn.
+
+    tensorflow_model_server --model_name=tinygan --model_base_path=$PWD/.. --rest_api_port=8501
+    curl http://127.0.0.1:8501/v1/models/tinygan:predict -d '{body}'
+
+REST gives `image_bytes` as base64, below "b64"."""
+
+
+def _is_figure(name) -> bool:
+    return name not in ("parameters", "multiply_adds")  # they are above
+
+
+def _table(values) -> str:
+    lines = [f"| {name} | {_text(value)} |" for name, value in values.items()]
+    return "\n".join(["| | |", "|---|---|", *lines])
+
+
+def _listed(title, values) -> str:
+    if not values:
+        return ""
+    values = {name.replace("_", " "): value for name, value in sorted(values.items())}
+    return f"## {title}\n\n{_table(values)}"
+
+
+def _sentences(title, sentences) -> str:
+    if not sentences:
+        return ""
+    return f"## {title}\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def _text(value) -> str:
+    if value is None:
+        return "unknown"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in sorted(value.items()))
+    return f"{value:.6g}" if isinstance(value, float) else str(value).replace("|", "\\|")
+
+
+def _versions() -> dict:
+    """Of the packages that are installed."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    return versions

@@ -1,0 +1,66 @@
+"""Requests that TensorFlow Serving answers for itself before it lets a new version answer anybody.
+
+The first call of a graph takes many times as long as the next ones: it is optimised, and its memory found. A
+server replays the requests in `assets.extra/tf_serving_warmup_requests` while it loads; a version that can't
+answer them is refused, and the one before goes on serving.
+
+Scope: one file of an exported folder. It is written with TensorFlow Serving's own messages, from the package
+tensorflow-serving-api; without it an export has none.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+FILE = "assets.extra/tf_serving_warmup_requests"
+BATCHES = (1, 8)
+MISSING = (
+    "without warm-up requests, as the package tensorflow-serving-api is missing: the first request after "
+    'loading will be slow. To have them, pip install "tinygan-keras[serving]" and export again.'
+)
+
+
+def can_write() -> bool:
+    """Whether TensorFlow Serving's messages are installed."""
+    try:
+        from tensorflow_serving.apis import predict_pb2  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def write_warm_up(folder, latent_dim: int, class_name: str):
+    """Writes a request of 1 image and one of 8 for every signature.
+
+    Args:
+        folder: Of the SavedModel.
+        latent_dim: Length of z.
+        class_name: A name that the model knows.
+    """
+    from tensorflow_serving.apis.predict_pb2 import PredictRequest
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+
+    file = Path(folder, FILE)
+    file.parent.mkdir()
+    with tf.io.TFRecordWriter(str(file)) as records:
+        for count in BATCHES:
+            for signature, inputs in _inputs(count, latent_dim, class_name).items():
+                request = PredictRequest()
+                request.model_spec.name = "tinygan"  # any: the server knows which model it loads
+                request.model_spec.signature_name = signature
+                for name, value in inputs.items():
+                    request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+                log = PredictionLog(predict_log=PredictLog(request=request))
+                records.write(log.SerializeToString())
+
+
+def _inputs(count, latent_dim, class_name) -> dict:
+    label = np.zeros(count, "int64")
+    row = {"seed": np.arange(count, dtype="int64"), "truncation": np.full(count, 0.5, "float32")}
+    return {
+        "serving_default": {"z": np.zeros((count, latent_dim), "float32"), "label": label},
+        "sample": {"label": label, **row},
+        "sample_uint8": {"label": label, **row},
+        "sample_by_name": {"class_name": [class_name] * count, **row},
+    }
