@@ -1,6 +1,7 @@
 """The command line: quick help, one clear message for a mistake, and commands that do their work."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from run_fixtures import TINY_STUDENT
 import tinygan_keras.training.run
 from tinygan_keras.cli import checks, main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.data.image_source import open_images
 from tinygan_keras.generators.loading import load_generator
 from tinygan_keras.networks.student import StudentGenerator
 
@@ -42,7 +44,8 @@ def config_file(tmp_path):
 def test_help_is_answered_without_tensorflow():
     program = (
         "import sys; from tinygan_keras.cli import main\n"
-        "for words in (['--help'], ['distill', '--help'], ['sample', '--help'], ['nonsense']):\n"
+        "helps = [[name, '--help'] for name in ('distill', 'sample', 'export')]\n"
+        "for words in (['--help'], *helps, ['nonsense']):\n"
         "    main(words)\n"
         "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])\n"
     )
@@ -75,8 +78,23 @@ def test_help_is_answered_without_tensorflow():
         (["sample", "--model={run}", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
         (["sample", "--model={run}", "--out={config}"], "which is a file. Expected a folder"),
         (["sample", "--model={run}", "--out={config}/a/b.png"], "where nothing can be written"),
+        (["sample", "--model={run}", "--format=csv"], "png|npz|folder|tfrecord"),
+        (["sample", "--model={run}", "--format=npz", "--out=set"], "a file that ends in .npz"),
+        (["sample", "--model={run}", "--format=png", "--out=set.npz"], "ends in .png"),
+        (["sample", "--model={run}", "--format=folder", "--out=set.png"], "Expected a folder"),
+        (["sample", "--model={run}", "--format=tfrecord", "--out={run}"], "exists already"),
         (["export", "--model={run}"], "no --out"),
         (["export", "--model={run}", "--out={run}"], "exists already"),
+        (["export", "--model={run}", "--out=x", "--precision=int8"], "Add --format=litert"),
+        (["export", "--model={run}", "--out=x", "--batch_size=1"], "any batch"),
+        (
+            ["export", "--model={run}", "--out=x", "--format=onnx", "--precision=float16"],
+            "Got precision 'float16' for onnx. Expected one of float32, int8",
+        ),
+        (
+            ["export", "--model={run}", "--out=x", "--format=litert", "--batch_size=0"],
+            "Got batch_size=0 for litert",
+        ),
     ],
 )
 def test_mistake_is_one_message_and_exit_code_2(
@@ -139,6 +157,35 @@ def test_sample_draws_named_classes_into_a_folder(run_folder, tmp_path):
     assert Image.open(tmp_path / "out" / names[0]).size == (32, 32)
 
 
+@pytest.mark.parametrize(
+    ("flags", "written"),
+    [
+        (["--format=npz"], "samples.npz"),
+        (["--out=mine.npz"], "mine.npz"),
+        (["--format=folder"], "samples"),
+        (["--format=tfrecord", "--out=shards"], "shards"),
+        (["--format=png"], "samples.png"),
+        ([], "samples.png"),
+    ],
+)
+def test_sample_writes_in_the_form_that_is_asked_for(
+    flags, written, run_folder, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    flags = ["--labels=Sneaker,8", "--per_class=2", *flags]
+
+    assert main(["sample", f"--model={run_folder}", *flags]) == 0
+
+    assert [path.name for path in tmp_path.iterdir()] == [written]
+    assert capsys.readouterr().out == f"4 images: {written}\n"
+    if written.endswith(".npz"):
+        images = open_images(tmp_path / written)
+        assert images.labels.tolist() == [7, 8, 7, 8]
+        assert images.class_names == CLASS_NAMES
+    if written == "samples":
+        assert sorted(path.name for path in (tmp_path / written).iterdir()) == ["Bag", "Sneaker"]
+
+
 def test_sample_is_a_function_of_its_seed_and_of_the_truncation(run_folder, tmp_path):
     pictures = {}
     for name, flags in {
@@ -188,6 +235,37 @@ def test_places_to_write_are_tried_and_nothing_is_left(tmp_path):
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["kept"]
     with pytest.raises(IsADirectoryError, match="a folder. Expected a file"):
         checks.check_out_file(tmp_path / "there")
+
+
+@pytest.mark.edge
+def test_export_says_what_it_lost(run_folder, tmp_path, capsys):
+    flags = ["--format=litert", "--precision=int8", "--batch_size=2", f"--out={tmp_path / 'edge'}"]
+
+    assert main(["export", f"--model={run_folder}", *flags]) == 0
+
+    told = capsys.readouterr().out
+    assert "of float32" in told
+    assert "PSNR" in told
+    config = json.loads((tmp_path / "edge" / "config.json").read_text())
+    assert (config["precision"], config["batch_size"], config["truncation"]) == ("int8", 2, 0.25)
+    assert (tmp_path / "edge" / "class_names.txt").read_text().splitlines() == list(CLASS_NAMES)
+
+
+def test_export_without_its_extra_is_one_message(run_folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    flags = ["--format=openvino", f"--out={tmp_path / 'edge'}"]
+
+    assert main(["export", f"--model={run_folder}", *flags]) == 2
+    assert 'pip install "tinygan-keras[openvino]"' in capsys.readouterr().err
+
+
+def test_exported_model_has_the_figures_of_its_run(run_folder, tmp_path):
+    folder = shutil.copytree(run_folder, tmp_path / "run")
+    (folder / "report.json").write_text(json.dumps({"student": {"frechet_distance": 1.2345}}))
+
+    assert main(["export", f"--model={folder}", f"--out={tmp_path / '1'}"]) == 0
+
+    assert "1.234" in (tmp_path / "1" / "model_card.md").read_text()
 
 
 def test_exported_model_samples_the_same_images(run_folder, tmp_path):

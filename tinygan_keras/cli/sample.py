@@ -1,22 +1,33 @@
-"""tinygan sample: draws pictures with a trained student, or with a teacher.
+"""tinygan sample: draws pictures, or a labelled data set, with a trained student or with a teacher.
 
     tinygan sample --model=runs/mine --out=samples.png
     tinygan sample --model=runs/mine --labels=Sneaker,8 --per_class=100 --seed=7 --out=pictures/
     tinygan sample --model=saved_models/biggan_fashion_32 --truncation=0.5
+    tinygan sample --model=runs/mine --per_class=500 --format=npz --out=calibration.npz
 
 A model is a run folder, a .keras file, an exported SavedModel, or a teacher: its folder or its TensorFlow
-Hub handle. A teacher draws with its statistics for the truncation. An --out that ends in .png gives one
-picture, a row per class; any other a folder of single images.
+Hub handle. A teacher draws with its statistics for the truncation.
+
+Without --format, an --out that ends in .png gives one picture, a row per class, one that ends in .npz a data
+set, and any other a folder of single images with the label in their names. --format=folder gives a sub-folder
+per class, npz one file of the arrays images, labels and class_names, tfrecord a folder of shards with an
+index.json. In these three the classes come in turn, so that any first part of them has all classes; they are
+written as they are drawn, in little memory, and never over what is there. `tinygan distill --config.data=`,
+`tinygan evaluate --real=` and others read the first two.
 """
+
+from pathlib import Path
 
 from absl import flags
 
 from .checks import check_out_file, check_out_folder, check_seed, check_truncation
 
+_SUFFIXES = {"png": ".png", "npz": ".npz", "folder": "", "tfrecord": ""}
+
 
 def define_flags(flag_values, arguments):
-    def define(kind, name, default, meaning):
-        kind(name, default, meaning, flag_values=flag_values)
+    def define(kind, name, default, *rest):
+        kind(name, default, *rest, flag_values=flag_values)
 
     define(
         flags.DEFINE_string,
@@ -24,7 +35,19 @@ def define_flags(flag_values, arguments):
         None,
         "Run folder, .keras file, SavedModel, or a teacher's folder or handle (required).",
     )
-    define(flags.DEFINE_string, "out", "samples.png", "A .png file, or a folder.")
+    define(
+        flags.DEFINE_enum,
+        "format",
+        None,
+        list(_SUFFIXES),
+        "One picture, or the form of the data set; default: by the name --out.",
+    )
+    define(
+        flags.DEFINE_string,
+        "out",
+        None,
+        "A .png file, an .npz file or a folder; default: samples.png, or samples in the --format.",
+    )
     define(flags.DEFINE_list, "labels", [], "Classes by number or name; none: all classes.")
     define(flags.DEFINE_integer, "per_class", 8, "Images of each class.")
     define(flags.DEFINE_integer, "seed", 0, "The same seed gives the same images.")
@@ -32,23 +55,46 @@ def define_flags(flag_values, arguments):
 
 
 def run(flag_values):
-    _check(flag_values)
+    form, out = _form_and_out(flag_values.format, flag_values.out)
+    _check(flag_values, form, out)
+    from ..generators.data_sets import drawn_data_set, write_data_set
     from ..generators.loading import load_generator
     from ..generators.sampling import sample_classes, write_images
 
     generator = load_generator(flag_values.model, flag_values.truncation)
-    images, labels = sample_classes(
+    settings = (
         generator,
         flag_values.labels,
         flag_values.per_class,
-        seed=flag_values.seed,
-        truncation=flag_values.truncation,
+        flag_values.seed,
+        flag_values.truncation,
     )
-    path = write_images(images, labels, flag_values.out, generator.class_names)
-    print(f"{len(images)} images: {path}")
+    if form in ("png", None):
+        images, labels = sample_classes(*settings)
+        count, path = len(images), write_images(images, labels, out, generator.class_names)
+    else:
+        images = drawn_data_set(*settings)
+        count, path = images.count, write_data_set(images, out, form, generator.class_names)
+    print(f"{count} images: {path}")
 
 
-def _check(flag_values):
+def _form_and_out(form, out):
+    """The form, None for a folder of single images, and the place; each by the other if need be."""
+    if form is None:
+        out = out or "samples.png"
+        suffix = Path(out).suffix
+        return suffix[1:] if suffix in (".png", ".npz") else None, out
+    out = out or f"samples{_SUFFIXES[form]}"
+    expected, suffix = _SUFFIXES[form], Path(out).suffix
+    if suffix != expected if expected else suffix in (".png", ".npz"):
+        kind = f"a file that ends in {expected}" if expected else "a folder"
+        raise ValueError(
+            f"Got --format={form} and --out={out}. Expected {kind}. Change one of the two, or leave one out."
+        )
+    return form, out
+
+
+def _check(flag_values, form, out):
     if not flag_values.model:
         raise ValueError(
             "Got no --model. Expected a trained student or a teacher, such as --model=runs/mine."
@@ -59,5 +105,9 @@ def _check(flag_values):
         )
     check_truncation(flag_values.truncation)
     check_seed(flag_values.seed)
-    check_out = check_out_file if flag_values.out.endswith(".png") else check_out_folder
-    check_out(flag_values.out)
+    if form in ("folder", "npz", "tfrecord") and Path(out).exists():
+        raise FileExistsError(
+            f"Got --out={out}, which exists already. Expected a new name, as a data set is never written "
+            "over another. Choose one, or remove it first."
+        )
+    (check_out_file if form in ("png", "npz") else check_out_folder)(out)
