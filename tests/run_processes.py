@@ -182,7 +182,7 @@ def _distill(job):
         parts = [tf.config.LogicalDeviceConfiguration()] * job["cpus"]
         tf.config.set_logical_device_configuration(cpu, parts)
     if not job.get("export"):
-        run.export_saved_model = lambda *_: None
+        run.export_saved_model = lambda *_, **__: None
     run.fit = fit_and_tell
     run.StopOnDivergence = Killing
     summary.images_per_second = functools.partial(summary.images_per_second, seconds=0.0)

@@ -280,6 +280,23 @@ def test_wrong_request_is_an_invalid_argument_with_a_reason(session, signature, 
     session.run(signature, requests()[signature])  # and the model goes on
 
 
+def test_requests_of_any_shape_are_answered_or_refused(session):
+    """Never a crash, which would take the server along, and never another code."""
+    random = np.random.default_rng(0)
+    shapes = [(), (0,), (1,), (2,), (2, 1), (2, 6), (2, 5), (0, 6), (1, 2, 6)]
+    kinds = {"float32": "float32", "int64": "int64", "string": object}
+    for signature, (wanted, _) in CONTRACT.items():
+        for _ in range(30):
+            inputs = {}
+            for name, (kind, _) in wanted.items():
+                shape = shapes[random.integers(len(shapes))]
+                inputs[name] = np.full(shape, b"" if kind == "string" else 0, kinds[kind])
+            try:
+                session.run(signature, inputs)
+            except SessionError as error:
+                assert error.code == "INVALID_ARGUMENT", (signature, inputs)
+
+
 def test_request_of_no_rows_gets_an_answer_of_no_rows(session):
     for signature, inputs in requests().items():
         outputs = session.run(signature, part(inputs, slice(0)))

@@ -126,10 +126,16 @@ def _saved_model(path, known):
         image_size=outputs["image"].shape[1],
         form="saved model",
         content_hash=download.content_hash(str(path)),
-        parameters=count_parameters(signature.trainable_variables) or None,
+        parameters=_parameters(module, signature),
         mix=None,
         **known,
     )
+
+
+def _parameters(module, signature):
+    """The student's, which a folded graph tells in a variable of that name."""
+    told = getattr(module, "parameters", None)
+    return int(told[0]) if told else count_parameters(signature.trainable_variables) or None
 
 
 def _signatures(folder):

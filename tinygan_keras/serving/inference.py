@@ -3,9 +3,9 @@
 Scope: a built `StudentGenerator` in, plain float32 `tf.Variable`s and a callable out; no files.
 
 What is folded, all of it exact but for rounding:
-- a conditional batch norm into a scale and a shift per class. They are looked up in a table, or computed
-  from the class embedding, whichever is smaller: with 10 classes the tables are, with 1000 the embedding.
-  There the tables are 6.5 times as large (the 128 px student would be 2.4 times) and drew 2 % quicker.
+- every conditional batch norm into a scale and a shift per class. Those of all norms are one row of a table,
+  or one product with the class embedding, whichever is smaller: with 10 classes the table is, with 1000 the
+  embedding. There the table is 6.5 times as large (the 128 px student would be 2.4 times), and 2 % quicker.
 - the biases of depthwise convolutions into those of the pointwise ones behind them, and these into the shift;
   the bias of the shortcut, which the upsampling doesn't change, into the residual's.
 - the final batch norm into the last convolutions on both paths.
@@ -77,15 +77,7 @@ class InferenceGraph(tf.Module):
         self.num_classes = student.num_classes
         self.image_size = student.image_size
         count = len(student.channels) - 1
-        embedding = _values(student.get_layer("class_embedding").embeddings)
-        norms = [
-            student.get_layer(f"block_{i}_norm_{part}") for i in range(count) for part in (0, 1)
-        ]
-        affine = sum(norm.affine.kernel.shape[1] for norm in norms)
-        as_tables = (
-            self.num_classes * affine <= embedding.size + embedding.shape[1] * affine + affine
-        )
-        self.embedding = None if as_tables else _variable(embedding, "class_embedding")
+        self.classes = _ClassVectors(student, count)
 
         layer = student.get_layer("projection")
         self.start = (4, 4, student.channels[0])
@@ -93,8 +85,8 @@ class InferenceGraph(tf.Module):
         self.projection_bias = _variable(_values(layer.bias), "projection_bias")
         final = _folded_norm(student.get_layer("final_norm"))
         self.blocks = [
-            _Block(student, i, embedding, as_tables, final if i == count - 1 else (1.0, 0.0))
-            for i in range(count)
+            _Block(student, index, *(final if index == count - 1 else (1.0, 0.0)))
+            for index in range(count)
         ]
         layer = student.get_layer("to_rgb")
         self.rgb_kernel = _variable(_four_pixels(_values(layer.kernel)), "rgb_kernel")
@@ -116,76 +108,72 @@ class InferenceGraph(tf.Module):
     def _draw(self, z, label, normalized, normalized_product):
         features = tf.nn.bias_add(tf.matmul(z, self.projection_kernel), self.projection_bias)
         features = tf.reshape(features, (-1, *self.start))
-        condition = label if self.embedding is None else tf.gather(self.embedding, label)
-        for block in self.blocks:
-            features = block(features, condition, normalized, normalized_product)
+        vectors = self.classes(label)
+        for index, block in enumerate(self.blocks):
+            of_block = vectors[4 * index : 4 * index + 4]
+            features = block(features, *of_block, normalized, normalized_product)
         colours = tf.nn.conv2d(tf.nn.relu(features), self.rgb_kernel, 2, "SAME")
         return tf.nn.depth_to_space(tf.tanh(tf.nn.bias_add(colours, self.rgb_bias)), 2)
+
+
+class _ClassVectors(tf.Module):
+    """Labels `[B]` to scale and shift, `[B, C]` each, of the first norm, of the second, and so on."""
+
+    def __init__(self, student, count):
+        super().__init__()
+        norms = [
+            _folded_conditional_norm(student, i, part) for i in range(count) for part in (0, 1)
+        ]
+        parts = [part for scale_and_shift in norms for part in scale_and_shift]
+        self.sizes = tuple(len(bias) for _, bias in parts)
+        kernel, bias = (np.concatenate(values, -1) for values in zip(*parts, strict=True))
+        embedding = _values(student.get_layer("class_embedding").embeddings)
+        self.is_table = len(embedding) * bias.size <= embedding.size + kernel.size + bias.size
+        if self.is_table:
+            self.table = _variable(embedding @ kernel + bias, "class_table")
+        else:
+            self.embedding = _variable(embedding, "class_embedding")
+            self.kernel, self.bias = _variable(kernel, "kernel"), _variable(bias, "bias")
+
+    def __call__(self, label):
+        if self.is_table:
+            rows = tf.gather(self.table, label)
+        else:
+            embedded = tf.gather(self.embedding, label)
+            rows = tf.nn.bias_add(tf.matmul(embedded, self.kernel), self.bias)
+        return tf.split(rows, self.sizes, axis=-1)
 
 
 class _Block(tf.Module):
     """A residual block that gives `scale * features + shift` of the student's features."""
 
-    def __init__(self, student, index, embedding, as_tables, final):
+    def __init__(self, student, index, scale, shift):
         super().__init__(name=f"block_{index}")
-        scale, shift = final
-
-        def kernels(kind, part):
-            layer = student.get_layer(f"block_{index}_{kind}_{part}")
-            return _values(layer.kernel), _values(layer.bias)
-
-        depthwise_0, depthwise_0_bias = kernels("depthwise", 0)
-        depthwise_1, depthwise_1_bias = kernels("depthwise", 1)
-        pointwise_0, pointwise_0_bias = kernels("pointwise", 0)
-        pointwise_1, pointwise_1_bias = kernels("pointwise", 1)
-        shortcut = student.get_layer(f"block_{index}_shortcut")
-        before_norm_1 = pointwise_0_bias + depthwise_0_bias @ pointwise_0[0, 0]
-        bias = pointwise_1_bias + depthwise_1_bias @ pointwise_1[0, 0] + _values(shortcut.bias)
-
-        form = _Table if as_tables else _Affine
-        norm_0, norm_1 = (student.get_layer(f"block_{index}_norm_{part}") for part in (0, 1))
-        self.norm_0 = [form(embedding, *part) for part in _scale_and_shift(norm_0)]
-        self.norm_1 = [form(embedding, *part) for part in _scale_and_shift(norm_1, before_norm_1)]
-        self.depthwise_0 = _variable(depthwise_0, "depthwise_0")
-        self.depthwise_1 = _variable(depthwise_1, "depthwise_1")
-        self.pointwise_0 = _variable(pointwise_0[0, 0], "pointwise_0")
-        self.pointwise_1 = _variable(pointwise_1 * scale, "pointwise_1")
+        layers = {
+            kind: student.get_layer(f"block_{index}_{kind}")
+            for kind in ("depthwise_0", "depthwise_1", "pointwise_0", "pointwise_1", "shortcut")
+        }
+        kernels = {kind: _values(layer.kernel) for kind, layer in layers.items()}
+        bias = _values(layers["pointwise_1"].bias) + _values(layers["shortcut"].bias)
+        bias += _values(layers["depthwise_1"].bias) @ kernels["pointwise_1"][0, 0]
+        self.depthwise_0 = _variable(kernels["depthwise_0"], "depthwise_0")
+        self.depthwise_1 = _variable(kernels["depthwise_1"], "depthwise_1")
+        self.pointwise_0 = _variable(kernels["pointwise_0"][0, 0], "pointwise_0")
+        self.pointwise_1 = _variable(kernels["pointwise_1"] * scale, "pointwise_1")
+        self.shortcut = _variable(kernels["shortcut"][0, 0] * scale, "shortcut")
         self.bias = _variable(bias * scale + shift, "bias")
-        self.shortcut = _variable(_values(shortcut.kernel)[0, 0] * scale, "shortcut")
 
-    def __call__(self, features, condition, normalized, normalized_product):
-        scale, shift = (part(condition) for part in self.norm_0)
-        residual = upsample(tf.nn.relu(normalized(features, scale, shift)), "bilinear")
-        residual = _depthwise(residual, self.depthwise_0)
-        scale, shift = (part(condition) for part in self.norm_1)
-        residual = tf.nn.relu(normalized_product(residual, self.pointwise_0, scale, shift))
+    def __call__(
+        self, features, scale_0, shift_0, scale_1, shift_1, normalized, normalized_product
+    ):
+        residual = tf.nn.relu(normalized(features, scale_0, shift_0))
+        residual = _depthwise(upsample(residual, "bilinear"), self.depthwise_0)
+        residual = tf.nn.relu(normalized_product(residual, self.pointwise_0, scale_1, shift_1))
         residual = _depthwise(residual, self.depthwise_1)
         residual = tf.nn.conv2d(residual, self.pointwise_1, 1, "VALID")
         shortcut = upsample(_pointwise(features, self.shortcut), "bilinear")
         # Of add_n, unlike of +, TensorFlow knows that shapes are equal, and adds as the convolution writes.
         return tf.add_n([tf.nn.bias_add(residual, self.bias), shortcut])
-
-
-class _Table(tf.Module):
-    """A vector per class: `[B]` labels to `[B, C]`."""
-
-    def __init__(self, embedding, kernel, bias):
-        super().__init__()
-        self.rows = _variable(embedding @ kernel + bias, "rows")
-
-    def __call__(self, label):
-        return tf.gather(self.rows, label)
-
-
-class _Affine(tf.Module):
-    """A vector that is linear in the class embedding: `[B, E]` to `[B, C]`."""
-
-    def __init__(self, embedding, kernel, bias):
-        super().__init__()
-        self.kernel, self.bias = _variable(kernel, "kernel"), _variable(bias, "bias")
-
-    def __call__(self, embedded):
-        return tf.nn.bias_add(tf.matmul(embedded, self.kernel), self.bias)
 
 
 def _normalized(features, scale, shift):
@@ -228,16 +216,19 @@ def _depthwise(features, kernel):
     return tf.nn.depthwise_conv2d(features, kernel, (1, 1, 1, 1), "SAME")
 
 
-def _scale_and_shift(norm, bias=0.0) -> list:
-    """Kernels `[E, C]` and biases `[C]` of scale and shift, for features that lack a bias."""
+def _folded_conditional_norm(student, index, part) -> list:
+    """Kernels `[E, C]` and biases `[C]` of scale and shift, for maps that lack the biases before it."""
+    norm = student.get_layer(f"block_{index}_norm_{part}")
+    mean = _values(norm.moving_mean)
+    if part == 1:
+        pointwise = student.get_layer(f"block_{index}_pointwise_0")
+        depthwise = student.get_layer(f"block_{index}_depthwise_0")
+        mean -= _values(pointwise.bias) + _values(depthwise.bias) @ _values(pointwise.kernel)[0, 0]
     inverse = 1.0 / np.sqrt(_values(norm.moving_variance) + norm.epsilon)
-    mean = _values(norm.moving_mean) - bias
-    kernel, scale_bias = _values(norm.affine.kernel), _values(norm.affine.bias)
-    (kernel, shift_kernel), (scale_bias, shift_bias) = (
-        np.split(part, 2, axis=-1) for part in (kernel, scale_bias)
-    )
-    kernel, scale_bias = kernel * inverse, scale_bias * inverse
-    return [(kernel, scale_bias), (shift_kernel - mean * kernel, shift_bias - mean * scale_bias)]
+    kernel, shift_kernel = np.split(_values(norm.affine.kernel), 2, axis=-1)
+    bias, shift_bias = np.split(_values(norm.affine.bias), 2)
+    kernel, bias = kernel * inverse, bias * inverse
+    return [(kernel, bias), (shift_kernel - mean * kernel, shift_bias - mean * bias)]
 
 
 def _folded_norm(norm):
