@@ -64,9 +64,7 @@ def test_labels_are_spread_over_all_classes(classes, count, labels):
     assert 0.5 < np.abs(latents).max() <= 1.0 or count < 7
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "batches", "rows"), [(None, 32, 8), (1, 256, 1), (100, 3, 100)]
-)
+@pytest.mark.parametrize(("batch_size", "batches", "rows"), [(None, 8, 8), (1, 64, 1), (50, 2, 50)])
 def test_calibration_batches_have_the_size_of_the_form(batch_size, batches, rows):
     drawn = calibration_batches(Student(), 0.5, batch_size)
     assert len(drawn) == batches

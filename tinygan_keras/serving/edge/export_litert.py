@@ -32,7 +32,7 @@ def export_litert(
             `latent_dim`, `num_classes` and `image_size`, such as `StudentGenerator`.
         path: The folder to write.
         precision: "float32"; "float16": weights of half the size, the same arithmetic; "int8": weights and
-            arithmetic, calibrated on 256 images of the student's own.
+            arithmetic, calibrated on 64 images of the student's own.
         batch_size: Images per call, at least 1.
         class_names: Name per label, written to `class_names.txt`.
         truncation: Scalar in (0, 1] that the student was trained at, and the scale of the latents for

@@ -23,7 +23,7 @@ def export_onnx(
 
     Args:
         student, path, class_names, truncation: As in `export_litert`.
-        precision: "float32"; "int8": convolutions and matrix products, calibrated on 256 images of the
+        precision: "float32"; "int8": convolutions and matrix products, calibrated on 64 images of the
             student's own. It halves the file; whether it is quicker depends on the processor.
         batch_size: Images per call; None for any.
 

@@ -8,6 +8,8 @@ convolutions are wrong where a map is transposed, as TensorFlow's are: images of
 OpenVINO's tools report to their makers that they were used; `opt_in_out --opt_out` ends it.
 """
 
+import logging
+
 from .exporting import EdgeExport, export_form
 from .forms import OPENVINO, needed
 
@@ -26,7 +28,7 @@ def export_openvino(
 
     Args:
         student, path, class_names, truncation: As in `export_litert`.
-        precision: "float32"; "int8": convolutions and matrix products, calibrated by NNCF on 256 images of
+        precision: "float32"; "int8": convolutions and matrix products, calibrated by NNCF on 64 images of
             the student's own.
         batch_size: Images per call; None for any.
 
@@ -57,6 +59,7 @@ def _convert(order, folder, scratch):
 
 def _quantized(model, batches):
     nncf = needed("nncf", OPENVINO)
+    nncf.set_log_level(logging.WARNING)  # otherwise it names every node that it leaves as it is
     advanced = needed("nncf.quantization.advanced_parameters", OPENVINO)
     one_scale = advanced.QuantizationParameters(per_channel=False)
     return nncf.quantize(
