@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.generators.loading import load_student
+from tinygan_keras.generators.edge_forms import FORMS
+from tinygan_keras.generators.edge_runtimes import load_runtime
+from tinygan_keras.generators.loading import load_generator, load_student
 from tinygan_keras.generators.sampling import sample_classes
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.serving.edge import parity
 from tinygan_keras.serving.edge.export_litert import export_litert, operators
 from tinygan_keras.serving.edge.export_onnx import export_onnx
 from tinygan_keras.serving.edge.export_openvino import export_openvino
-from tinygan_keras.serving.edge.forms import FORMS
-from tinygan_keras.serving.edge.runtimes import load_runtime
 
 EXPORTS = {"litert": export_litert, "onnx": export_onnx, "openvino": export_openvino}
 NAMES = ("cat", "dog", "cow")
@@ -182,8 +182,12 @@ def test_other_images_are_refused_and_leave_nothing(student, tmp_path, monkeypat
 
 
 @every_form
-def test_everything_that_draws_takes_a_runtime(form, exported):
-    generator = load_runtime(exported(form).path)
+def test_everything_that_draws_takes_a_runtime(form, exported, student):
+    path = exported(form).path
+    generator = load_generator(path, truncation=0.75)
+    assert (generator.form, generator.truncation) == (f"{form} float32", 0.75)
+    assert load_generator(path / FORMS[form].file).truncation == 0.25
+    assert generator.parameters == sum(np.size(v) for v in student.trainable_variables)
 
     images, labels = sample_classes(generator, ["dog", "0"], per_class=2)
 

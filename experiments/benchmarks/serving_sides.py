@@ -4,6 +4,7 @@ Scope: what runs in those processes. Each way is a function of the folder with t
 returns `draw(latents, labels)`; latents float32 `[B, Z]`, labels int64 `[B]`, images in any layout.
 """
 
+import functools
 import os
 import sys
 import time
@@ -23,11 +24,50 @@ def plain(folder):
 
     from tinygan_keras.generators.loading import load_student
 
-    student = load_student(folder / STUDENT)
+    return in_graph(load_student(folder / STUDENT), tf)
+
+
+def in_graph(model, tf):
     function = tf.function(
-        lambda z, label: student((z, label), training=False), reduce_retracing=True
+        lambda z, label: model((z, label), training=False), reduce_retracing=True
     )
     return lambda z, label: function(tf.constant(z), tf.constant(label, tf.int32)).numpy()
+
+
+def keras_layers(folder):
+    """The same network of Keras' own layers, the shortcut after the upsampling as the authors have it."""
+    import keras
+    import tensorflow as tf
+    from keras import layers, ops
+
+    from tinygan_keras.generators.loading import load_student
+    from tinygan_keras.networks.normalization import ConditionalBatchNormalization
+
+    student = load_student(folder / STUDENT)
+    latents, labels = student.inputs
+    table = layers.Embedding(student.num_classes, student.embedding_dim, name="class_embedding")
+    embedding = table(labels)
+    x = layers.Dense(16 * student.channels[0], name="projection")(latents)
+    x = layers.Reshape((4, 4, student.channels[0]))(x)
+    for index, filters in enumerate(student.channels[1:]):
+        name = f"block_{index}"
+        shortcut = layers.UpSampling2D(interpolation="bilinear")(x)
+        shortcut = layers.Conv2D(filters, 1, name=f"{name}_shortcut")(shortcut)
+        for part in (0, 1):
+            norm = ConditionalBatchNormalization(name=f"{name}_norm_{part}")
+            x = ops.relu(norm([x, embedding]))
+            if part == 0:
+                x = layers.UpSampling2D(interpolation="bilinear")(x)
+            x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise_{part}")(x)
+            x = layers.Conv2D(filters, 1, name=f"{name}_pointwise_{part}")(x)
+        x = x + shortcut
+    x = ops.relu(layers.BatchNormalization(epsilon=1e-5, name="final_norm")(x))
+    x = ops.tanh(layers.Conv2D(3, 3, padding="same", name="to_rgb")(x))
+    model = keras.Model((latents, labels), x)
+    for layer in model.layers:
+        if layer.weights:
+            layer.set_weights(student.get_layer(layer.name).get_weights())
+    return in_graph(model, tf)
 
 
 def exported(folder):
@@ -70,6 +110,13 @@ def pytorch_channels_last(folder):
     return pytorch(folder, channels_last=True)
 
 
+def runtime(folder, name):
+    """One of the small runtimes."""
+    from tinygan_keras.generators.edge_runtimes import load_runtime
+
+    return load_runtime(folder / name).draw
+
+
 def teacher(folder):
     """A module of biggan-deep-128's size."""
     import tensorflow as tf
@@ -80,12 +127,23 @@ def teacher(folder):
     return lambda z, label: module(tf.constant(z), tf.constant(label, tf.int32)).numpy()
 
 
+RUNTIMES = {
+    "LiteRT float32": ("litert", "float32"),
+    "LiteRT int8": ("litert", "int8"),
+    "ONNX Runtime float32": ("onnx", "float32"),
+    "OpenVINO float32": ("openvino", "float32"),
+    "OpenVINO int8": ("openvino", "int8"),
+}
+"""Format and precision of every small runtime that is timed, at batch 1; its folder has its name."""
+
 WAYS = {
     "Keras graph": plain,
+    "Keras' own layers": keras_layers,
     "exported": exported,
     "PyTorch, NCHW": pytorch,
     "PyTorch, channels last": pytorch_channels_last,
     "teacher": teacher,
+    **{name: functools.partial(runtime, name=name) for name in RUNTIMES},
 }
 
 

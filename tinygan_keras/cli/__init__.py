@@ -57,7 +57,7 @@ def main(arguments=None) -> int:
         command.run(flag_values, names) if takes_names else command.run(flag_values)
     except flags.Error as error:
         return _mistake(error)
-    except (ValueError, OSError, ArithmeticError) as error:
+    except (ValueError, OSError, ArithmeticError, ImportError) as error:
         if not _is_ours(error):
             raise
         return _mistake(error)

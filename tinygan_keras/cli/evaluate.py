@@ -6,9 +6,9 @@
     tinygan evaluate --model=pictures/ --extractor=saved_models/fashion_classifier --real=fashion_mnist \\
         --out=evaluations/pictures
 
-A model is a run folder, a .keras file, an exported SavedModel, a teacher, or a folder or .npz of images.
-Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For a
-run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
+A model is a run folder, a .keras file, a folder that tinygan export wrote, a teacher, or a folder or .npz of
+images. Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For
+a run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
 its folder. Ctrl-C keeps what was measured so far; the same command goes on.
 """
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ..serving.edge.forms import FORMS, PRECISIONS, check_form
+from ..generators.edge_forms import FORMS, PRECISIONS, check_form
 
 
 def define_flags(flag_values, arguments):
@@ -71,11 +71,8 @@ def run(flag_values):
         print(f"Next: tensorflow_model_server --model_base_path={path.resolve().parent}")
         return
     batch_size = flag_values.batch_size or FORMS[flag_values.format].batch
-    try:
-        export = _exporter(flag_values.format)
-        exported = export(student, flag_values.out, flag_values.precision, batch_size, **known)
-    except ImportError as error:  # the extra is missing; the message names it
-        raise ValueError(str(error)) from error
+    export = _exporter(flag_values.format)
+    exported = export(student, flag_values.out, flag_values.precision, batch_size, **known)
     ratio = exported.bytes / exported.float32_bytes
     print(f"Exported to {exported.path}")
     print(f"Size: {exported.bytes:,} bytes, {ratio:.2f} of float32")

@@ -47,16 +47,13 @@ def run(flag_values):
     per_class, out = flag_values.per_class, flag_values.out
     classes = [int(n) if n.isdecimal() else n for n in names for _ in range(per_class)]
     seeds = range(flag_values.seed, flag_values.seed + len(classes))
-    try:
-        client = ServingClient(
-            flag_values.server,
-            flag_values.model,
-            version=flag_values.version,
-            label=flag_values.version_label,
-            timeout=flag_values.timeout,
-        )
-    except ImportError as error:  # no extra for gRPC; the message says which
-        raise ValueError(str(error)) from error
+    client = ServingClient(
+        flag_values.server,
+        flag_values.model,
+        version=flag_values.version,
+        label=flag_values.version_label,
+        timeout=flag_values.timeout,
+    )
     with client:
         if out.endswith(".png"):
             images = client.images(classes, seeds, flag_values.truncation)

@@ -5,8 +5,8 @@
     tinygan sample --model=saved_models/biggan_fashion_32 --truncation=0.5
     tinygan sample --model=runs/mine --per_class=500 --format=npz --out=calibration.npz
 
-A model is a run folder, a .keras file, an exported SavedModel, or a teacher: its folder or its TensorFlow
-Hub handle. A teacher draws with its statistics for the truncation.
+A model is a run folder, a .keras file, a folder that tinygan export wrote, or a teacher: its folder or its
+TensorFlow Hub handle. A teacher draws with its statistics for the truncation.
 
 Without --format, an --out that ends in .png gives one picture, a row per class, one that ends in .npz a data
 set, and any other a folder of single images with the label in their names. --format=folder gives a sub-folder
@@ -33,7 +33,7 @@ def define_flags(flag_values, arguments):
         flags.DEFINE_string,
         "model",
         None,
-        "Run folder, .keras file, SavedModel, or a teacher's folder or handle (required).",
+        "Run folder, .keras file, export, or a teacher's folder or handle (required).",
     )
     define(
         flags.DEFINE_enum,

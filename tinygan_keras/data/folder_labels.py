@@ -21,7 +21,7 @@ def sample_file_name(index: int, label: int, class_name: str) -> str:
     Example:
         sample_file_name(0, 3, "Dress")  # "00000_003_Dress.png"
     """
-    return f"{index:05d}_{label:03d}_{_as_file_name(class_name)}.png"
+    return f"{index:05d}_{label:03d}_{as_file_name(class_name)}.png"
 
 
 def labels_of_sub_folders(files, folder_names, class_names=None):
@@ -101,7 +101,7 @@ def labels_of_sample_names(files, class_names=None):
         return labels, tuple(found.get(label, str(label)) for label in range(max(found) + 1))
     for label, name in found.items():
         known = label < len(class_names)
-        if not known or name not in (str(label), _as_file_name(class_names[label])):
+        if not known or name not in (str(label), as_file_name(class_names[label])):
             expected = f"the class {class_names[label]!r}" if known else "no such label"
             raise ValueError(
                 f"Got label {label} with the class {name!r} in the names of files. Expected {expected}, "
@@ -161,7 +161,7 @@ def _check_numbers(label_of, class_names):
 
 def _label_of(folder_name, class_names):
     # Names that differ in a sign only, such as "a-b" and "a b", are told apart by the exact name.
-    for spelling in (str, lambda name: _as_file_name(name).lower()):
+    for spelling in (str, lambda name: as_file_name(name).lower()):
         names = [spelling(name) for name in class_names]
         same = [label for label, name in enumerate(names) if name == spelling(folder_name)]
         if len(same) == 1:
@@ -174,5 +174,6 @@ def _label_of(folder_name, class_names):
     )
 
 
-def _as_file_name(class_name):
+def as_file_name(class_name: str) -> str:
+    """Returns a class name with an underscore for all that is no letter and no digit."""
     return re.sub(r"\W+", "_", class_name)

@@ -35,7 +35,7 @@ def evaluate(
     """Measures the images of a generator.
 
     Args:
-        generator: A run folder, `.keras` file, exported SavedModel, teacher folder or TensorFlow Hub
+        generator: A run folder, `.keras` file, export, teacher folder or TensorFlow Hub
             handle; a folder or `.npz` of images; a Keras model; a `LoadedGenerator`; or an image source.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
         reference: Real images: `ReferenceStatistics`, an `.npz` with `mu` and `sigma`, or anything

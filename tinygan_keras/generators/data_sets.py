@@ -10,7 +10,6 @@ of a file, which calibration takes, are of one class.
 
 import io
 import json
-import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..data.folder_labels import sample_file_name
+from ..data.folder_labels import as_file_name, sample_file_name
 from ..files import plain
 from .drawing import DrawnImages
 from .loaded import DEFAULT_TRUNCATION
@@ -114,14 +113,10 @@ def _write_folder(images, path, names):
 
 def _folder_names(labels, names) -> dict:
     """The sub-folder of each label; readers have to find the label by it."""
-    folder_names = [_plain_name(name) for name in names or ()]
+    folder_names = [as_file_name(name) for name in names or ()]
     if not all(folder_names) or len({name.lower() for name in folder_names}) < len(folder_names):
         names = None
     return {label: folder_names[label] if names else str(label) for label in labels}
-
-
-def _plain_name(class_name):
-    return re.sub(r"\W+", "_", class_name)
 
 
 def _write_npz(images, path, names):

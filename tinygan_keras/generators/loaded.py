@@ -32,13 +32,14 @@ class LoadedGenerator:
         truncation: That of the latents it was trained with, or at which a teacher draws; in (0, 1].
         image_size: int, height and width in pixels.
         source: What it was loaded from, as given.
-        form: "run folder", "keras file", "saved model", "teacher" or "keras model" (in memory).
+        form: "run folder", "keras file", "saved model", "teacher", "keras model" (in memory), or a small
+            runtime with its precision, such as "litert int8".
         content_hash: SHA-256 (hex) of graph or config and of weights; it names the generator.
         weights: Which weights of the training these are: "exponential moving average" or "last step".
         parameters: int, what training changes by gradient.
         teacher: Handle of the teacher it was distilled from.
         mix: Callable from latents and class weights float32 `[B, num_classes]` to images; None for an
-            exported SavedModel, whose signature takes class numbers only.
+            export, which takes class numbers only.
     """
 
     draw: Callable

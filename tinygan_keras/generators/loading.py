@@ -1,5 +1,6 @@
 """Finds a generator in any of the forms a run leaves, or a teacher, and loads it for drawing."""
 
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -13,6 +14,7 @@ from ..networks import student as _student  # noqa: F401  registers the class of
 from ..teachers import download
 from ..teachers.catalog import check_truncation, nearest_handles
 from ..teachers.hub import HubTeacher
+from .edge_runtimes import is_edge_export, load_runtime
 from .loaded import (
     DEFAULT_TRUNCATION,
     LoadedGenerator,
@@ -26,8 +28,8 @@ from .side_files import STUDENT_FILE, read_class_names, read_config, which_weigh
 __all__ = ["LoadedGenerator", "as_generator", "generate_images", "load_generator", "load_student"]
 
 FORMS = (
-    "a run folder with student.keras, a .keras file, an exported SavedModel folder, or a teacher: its "
-    "folder or its TensorFlow Hub handle"
+    "a run folder with student.keras, a .keras file, a folder that `tinygan export` wrote, or a teacher: "
+    "its folder or its TensorFlow Hub handle"
 )
 
 
@@ -54,13 +56,15 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
     file, or in the run folder around an exported SavedModel.
 
     Args:
-        path: A run folder, a `.keras` file, an exported SavedModel folder, a teacher's folder, or a
-            TensorFlow Hub handle that starts with https://.
+        path: A run folder, a `.keras` file, a folder that `tinygan export` wrote (a SavedModel, or a
+            student of a small runtime), a teacher's folder, or a TensorFlow Hub handle that starts with
+            https://.
         truncation: Scalar in (0, 1]; None for that of `config.json`, and then 0.5 for a teacher. A
             teacher draws at it. Students draw the same at any; it is the one for their latents.
 
     Raises:
         FileNotFoundError: it is none of them.
+        ImportError: the runtime of an export isn't installed; the message names the extra.
         ValueError: a SavedModel with other signatures, a `config.json` that can't be read, or a
             truncation out of range.
 
@@ -82,6 +86,8 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
     if truncation is not None:
         truncation = check_truncation(truncation, source)
 
+    if is_edge_export(path, config):
+        return dataclasses.replace(load_runtime(path), truncation=truncation)
     signatures = _signatures(path)
     if signatures and "default" in signatures:
         teacher = HubTeacher(path, _teachers(truncation))

@@ -3,8 +3,9 @@
 Scope: paths. Labels in file names, as `tinygan sample` writes them, need numbers; who asks by name has none.
 """
 
-import re
 from pathlib import Path
+
+from ..data.folder_labels import as_file_name
 
 
 class ClassFolders:
@@ -24,7 +25,7 @@ class ClassFolders:
         Raises:
             ValueError: another class has that folder, since names differ in signs only, or not at all.
         """
-        folder = re.sub(r"\W+", "_", class_name) or str(row.class_)
+        folder = as_file_name(class_name) or str(row.class_)
         number = row.class_ if isinstance(row.class_, int) else None
         names, numbers = self._classes.setdefault(folder, ({class_name}, {number}))
         names.add(class_name)

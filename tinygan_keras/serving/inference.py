@@ -29,8 +29,6 @@ import tensorflow as tf
 from ..networks.layers import upsample
 from ..networks.student import StudentGenerator
 
-_EPSILON = 1e-3  # of a batch norm that has nothing left to normalise
-
 
 def inference_graph(student) -> "InferenceGraph":
     """Folds a student into a graph for inference.
@@ -186,20 +184,12 @@ def _normalized_product(features, kernel, scale, shift):
 
 
 def _normalized_row(features, scale, shift):
-    """The same of a batch of one, where a batch norm, which is fused with its ReLU, does it."""
-    ones = np.ones(features.shape[-1], "float32")
-    return tf.compat.v1.nn.fused_batch_norm(
-        features,
-        *(scale[0], shift[0], 0 * ones, ones - np.float32(_EPSILON)),
-        epsilon=_EPSILON,
-        is_training=False,
-    )[0]
+    """The same of a batch of one, as a depthwise 1x1 convolution, which is fused with shift and ReLU."""
+    scaled = tf.nn.depthwise_conv2d(features, scale[0][None, None, :, None], (1, 1, 1, 1), "VALID")
+    return tf.nn.bias_add(scaled, shift[0])
 
 
 def _normalized_row_product(features, kernel, scale, shift):
-    """Scales what has fewer rows: the kernel, or the map that it makes."""
-    if kernel.shape[0] >= features.shape[1] * features.shape[2]:
-        return _normalized_row(_pointwise(features, kernel), scale, shift)
     return _pointwise(features, kernel * scale, shift[0])
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ...generators.edge_forms import LITERT, needed
 from .exporting import EdgeExport, export_form
-from .forms import LITERT, needed
 
 
 def export_litert(

@@ -6,8 +6,8 @@ quantised: they are nearly all of the work, and with the maps between them in fl
 
 import tensorflow as tf
 
+from ...generators.edge_forms import ONNX, needed
 from .exporting import EdgeExport, export_form
-from .forms import ONNX, needed
 
 _OPSET = 18
 _QUANTIZED = ["Conv", "MatMul", "Gemm"]

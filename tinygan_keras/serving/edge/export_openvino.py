@@ -10,8 +10,8 @@ OpenVINO's tools report to their makers that they were used; `opt_in_out --opt_o
 
 import logging
 
+from ...generators.edge_forms import OPENVINO, needed
 from .exporting import EdgeExport, export_form
-from .forms import OPENVINO, needed
 
 # Sums, products and resizings are cheap, and lose more than they save.
 _LEFT_IN_FLOAT = ["Add", "Multiply", "Relu", "Interpolate"]

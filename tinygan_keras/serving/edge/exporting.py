@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...files import plain, write_archive
+from ...generators.edge_forms import Form, check_form
+from ...generators.edge_runtimes import load_runtime, model_files
 from ...generators.loaded import DEFAULT_TRUNCATION
 from ...teachers.catalog import check_truncation
+from ..model_card import parameters
 from .calibration import calibration_batches
-from .forms import Form, check_form
 from .parity import check_parity
-from .runtimes import load_runtime, model_files
 from .source import write_source
 
 
@@ -121,6 +122,7 @@ class _Archive:
             "num_classes": order.student.num_classes,
             "image_size": order.student.image_size,
             "truncation": self.known["truncation"],
+            "parameters": parameters(order.student),
         }
         _write_config(folder, config)
         parity = check_parity(

@@ -1,7 +1,7 @@
-"""Draws with an exported student on the runtime that it is for, as `load_generator` draws with others.
+"""Draws with a student of LiteRT, ONNX Runtime or OpenVINO as with any other generator.
 
-Scope: reading. A `LoadedGenerator` comes out, so that everything that draws, measures or writes a data set
-takes it. A form with a static batch draws any number of images, in portions of that size.
+Scope: reading; `serving.edge` writes. A form with a static batch draws any number of images, in portions of
+that size. `load_generator` takes such a folder too; here the number of threads can be told.
 """
 
 import hashlib
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ...generators.loaded import LoadedGenerator
-from ...generators.side_files import read_class_names
-from .forms import FORMS, LITERT, ONNX, OPENVINO, Form, needed
+from .edge_forms import FORMS, LITERT, ONNX, OPENVINO, Form, needed
+from .loaded import LoadedGenerator
+from .side_files import read_class_names
 
 
 def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
@@ -29,7 +29,7 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
 
     Raises:
         FileNotFoundError: there is no such folder, or it is no export.
-        ImportError: the runtime isn't installed.
+        ImportError: the runtime isn't installed; the message names the extra.
         ValueError: the files can't be read.
 
     Example:
@@ -61,10 +61,16 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
         form=f"{form.name} {config['precision']}",
         content_hash=_content_hash(folder, form),
         weights=None,
-        parameters=None,
+        parameters=config.get("parameters"),
         teacher=None,
         mix=None,
     )
+
+
+def is_edge_export(path: Path, config: dict) -> bool:
+    """Whether a path is that of a folder, or of the model's file in it, whose config.json is `config`."""
+    form = FORMS.get(config.get("format"))
+    return form is not None and (path.is_dir() or path.name == form.file)
 
 
 def model_files(folder: Path, form: Form) -> list:
