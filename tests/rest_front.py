@@ -141,6 +141,10 @@ def _predict(server, spec, body):
         values = request.get("inputs") if "inputs" in request else _columns(request["instances"])
         if not isinstance(values, dict):
             raise Refusal("INVALID_ARGUMENT", "Request is expected to be a map of named inputs.")
+        if (
+            "inputs" in request
+        ):  # of columns the server takes what the signature has, and no look at others
+            values = {name: value for name, value in values.items() if name in definition.inputs}
         return {name: _array(value, _type_of(definition, name)) for name, value in values.items()}
 
     signature = request.get("signature_name", "")

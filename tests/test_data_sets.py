@@ -104,6 +104,19 @@ def test_folders_are_numbers_where_names_would_not_tell_the_label(generator, nam
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("1", "2", "0"), "a class called '1' whose label is 0"),
+        (("0", "1"), "Got 2 class names, and labels up to 2"),
+    ],
+)
+def test_names_from_which_labels_cannot_be_read_are_refused(generator, names, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", "folder", names)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_numpy_reads_the_archive_by_itself(generator, tmp_path):
     drawn = drawn_data_set(generator, ["1", "2"], per_class=300)  # several portions
     path = write_data_set(drawn, tmp_path / "set.npz", "npz", NAMES)

@@ -1,6 +1,7 @@
 """Exports for LiteRT, ONNX Runtime and OpenVINO: the student's images, all or nothing, never over a thing."""
 
 import functools
+import importlib
 import json
 import shutil
 import sys
@@ -16,7 +17,7 @@ from tinygan_keras.generators.loading import load_generator, load_student
 from tinygan_keras.generators.sampling import sample_classes
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.serving.edge import parity
-from tinygan_keras.serving.edge.export_litert import export_litert, operators
+from tinygan_keras.serving.edge.export_litert import export_litert
 from tinygan_keras.serving.edge.export_onnx import export_onnx
 from tinygan_keras.serving.edge.export_openvino import export_openvino
 
@@ -98,6 +99,19 @@ def test_a_static_batch_draws_any_number(form, student, inputs, tmp_path):
     generator = load_runtime(path / FORMS[form].file)  # the file stands for its folder
     expected = student(inputs, training=False)
     np.testing.assert_allclose(generator.draw(*inputs), expected, atol=1e-5)
+
+
+def operators(file):
+    """A LiteRT model's operators, sorted, such as "CONV_2D"; others begin with "CUSTOM "."""
+    schema = importlib.import_module("ai_edge_litert.schema_py_generated")
+    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file.read_bytes(), 0))
+    return sorted(
+        f"CUSTOM {operator.customCode.decode()}"
+        if operator.customCode
+        else names[operator.builtinCode]
+        for operator in model.operatorCodes
+    )
 
 
 @edge
@@ -193,10 +207,14 @@ def test_everything_that_draws_takes_a_runtime(form, exported, student):
 
     assert images.shape == (4, 16, 16, 3)
     assert labels.tolist() == [1, 1, 0, 0]
-    with pytest.raises(
-        ValueError, match="Got labels from 0 to 3. Expected whole numbers from 0 to 2"
-    ):
-        generator.draw(np.zeros((2, LATENT_DIM)), np.array([0, 3]))
+    latents = np.zeros((2, LATENT_DIM))
+    for labels in ([0, 3], [0, 2**32], [-1, 0], [0.5, 1.0]):
+        with pytest.raises(
+            ValueError, match="Got labels from .* Expected whole numbers from 0 to 2"
+        ):
+            generator.draw(latents, np.array(labels))
+    with pytest.raises(ValueError, match="Got 2 latents and 3 labels"):
+        generator.draw(latents, np.array([0, 1, 2]))
 
 
 @every_form

@@ -223,9 +223,15 @@ class Painter(keras.Model):
         return keras.ops.reshape(pixels, (-1, 4, 4, 3))
 
 
-def test_any_model_of_the_same_form_is_exported_as_it_is(tmp_path):
+@pytest.mark.parametrize("is_built", [False, True])
+def test_any_model_of_the_same_form_is_exported_as_it_is(is_built, tmp_path):
     painter = Painter()
+    if is_built:
+        painter((np.zeros((1, 2)), np.zeros(1, "int32")))
     folder = export_saved_model(painter, tmp_path / "1", class_names="abc")
+    card = (folder / "model_card.md").read_text()
+    assert "| parameters | 240 |" in card  # 3 * 48 + 2 * 48
+    assert "| multiply-adds per image | unknown |" in card
     signatures = tf.saved_model.load(folder).signatures
     latents, labels = tf.random.normal((5, 2)), tf.constant([0, 1, 2, 1, 0], tf.int64)
 

@@ -126,18 +126,48 @@ def test_check_passes_the_same_images_and_finds_others():
         check_same_images(graph, student)
 
 
-def test_check_allows_for_what_the_student_itself_makes_of_rounding():
-    """Latents that differ in their last bit move the images of this one by more than the limit."""
+def student_and_its_rounding(size):
+    """A student in which numbers of a size cancel out, and how far its folded images are from its own."""
+    keras.utils.set_random_seed(0)
     student = make_student()
     norm, last = student.get_layer("final_norm"), student.get_layer("to_rgb")
-    norm.beta.assign_add(1000.0 * tf.ones(6))  # large numbers that cancel out
-    last.bias.assign_sub(1000.0 * tf.reduce_sum(last.kernel, (0, 1, 2)))
+    norm.beta.assign_add(size * tf.ones(6))
+    last.bias.assign_sub(size * tf.reduce_sum(last.kernel, (0, 1, 2)))
     graph = inference_graph(student)
     latents, labels = latents_and_labels(8, FEW)
     difference = graph.row_by_row(latents, labels) - student((latents, labels))
-    assert 2e-5 < np.abs(difference).max() < 1e-2
+    return student, graph, np.abs(difference).max()
+
+
+def test_check_allows_for_what_the_student_itself_makes_of_rounding():
+    """Latents that differ in their last bit move the images of this one by more than the limit."""
+    student, graph, difference = student_and_its_rounding(300.0)
+    assert 2e-5 < difference < 1e-3
 
     check_same_images(graph.row_by_row, student)
+
+
+def test_check_allows_no_rounding_that_could_be_seen():
+    student, graph, difference = student_and_its_rounding(1e4)
+    assert difference > 2e-3
+
+    with pytest.raises(ArithmeticError, match=r"Expected at most 0\.001\."):
+        check_same_images(graph.row_by_row, student)
+
+
+def test_check_multiplies_all_of_float32():
+    enabled = tf.config.experimental.tensor_float_32_execution_enabled
+    before, meanwhile = enabled(), []
+    student = make_student()
+    graph = inference_graph(student)
+
+    def draw(z, label):
+        meanwhile.append(enabled())
+        return graph(z, label)
+
+    check_same_images(draw, student)
+
+    assert (set(meanwhile), enabled()) == ({False}, before)
 
 
 def test_student_in_half_precision_is_held_against_itself_in_float32():

@@ -178,8 +178,35 @@ def test_script_puts_the_real_folder_in_once(started, tmp_path):
     assert parsed_models(config.read_text()).base_path == f"{models}/tinygan"
     assert (tmp_path / "arguments.txt").read_text().startswith("--port=1\n--rest_api_port=2\n")
     config.write_text("what somebody changed")
-    started(models)
+    assert started(models).returncode == 0
     assert config.read_text() == "what somebody changed"
+
+
+def test_script_finds_that_the_models_have_moved(started, tmp_path):
+    (tmp_path / "before" / "tinygan").mkdir(parents=True)
+    assert started("before").returncode == 0
+    assert started("before").returncode == 0
+    (tmp_path / "before").rename(tmp_path / "now")
+    (tmp_path / "arguments.txt").unlink()
+
+    done = started("now")
+
+    assert done.returncode == 2
+    assert f"Got {tmp_path}/before/tinygan in {tmp_path}/now/models.config" in done.stderr
+    assert not (tmp_path / "arguments.txt").exists()
+
+
+def test_requests_are_put_together_only_on_demand(kit, service, started, tmp_path):
+    (tmp_path / "models").mkdir()
+    started("models")
+    given = (tmp_path / "arguments.txt").read_text() + "\n".join(service["command"])
+    assert "batching" not in given
+    (options,) = re.findall(
+        r"start_server.sh serving (--.*?)\n\n", (kit / "README.md").read_text(), re.S
+    )
+    commented = re.findall(r"# - (--.*batching.*)", (kit / "docker-compose.yml").read_text())
+    options = options.replace("\\\n", "").replace("experiments/serving/", "/config/")
+    assert shlex.split(options) == commented
 
 
 def test_script_says_what_is_missing(started, tmp_path):

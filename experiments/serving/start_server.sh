@@ -25,6 +25,13 @@ config="$models/models.config"
 if [ ! -e "$config" ]; then
   escaped=$(printf '%s' "$models" | sed 's/[&|\\]/\\&/g')
   sed "s|\"/models/|\"$escaped/|" "$here/models.config" > "$config"
+else
+  sed -n 's/.*base_path: *"\([^"]*\)".*/\1/p' "$config" | while IFS= read -r folder; do
+    if [ ! -d "$folder" ]; then
+      echo "Got $folder in $config. Expected a folder. Has it moved? Mend that line, or remove the file." >&2
+      exit 2
+    fi
+  done || exit 2
 fi
 
 exec tensorflow_model_server \
@@ -32,8 +39,6 @@ exec tensorflow_model_server \
   --rest_api_port="${REST_PORT:-8501}" \
   --model_config_file="$config" \
   --model_config_file_poll_wait_seconds=10 \
-  --enable_batching=true \
-  --batching_parameters_file="$here/batching.config" \
   --monitoring_config_file="$here/monitoring.config" \
   --allow_version_labels_for_unavailable_models=true \
   "$@"

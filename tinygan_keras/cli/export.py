@@ -68,7 +68,11 @@ def run(flag_values):
         known |= {"teacher": config.get("teacher"), "report": _read_report(source)}
         path = export_saved_model(student, flag_values.out, **known)
         print(f"Exported to {path}")
-        print(f"Next: tensorflow_model_server --model_base_path={path.resolve().parent}")
+        print(
+            "Next: tensorflow_model_server --model_name=tinygan --rest_api_port=8501 --port=8500 "
+            f"--model_base_path={path.resolve().parent}"
+        )
+        print("      tinygan request --server=http://127.0.0.1:8501 --out=picture.png")
         return
     batch_size = flag_values.batch_size or FORMS[flag_values.format].batch
     export = _exporter(flag_values.format)

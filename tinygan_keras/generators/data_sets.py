@@ -69,7 +69,8 @@ def write_data_set(images, path, form, class_names=None) -> Path:
 
     Raises:
         FileExistsError: `path` exists.
-        ValueError: there is no such form, or the generator draws NaN.
+        ValueError: there is no such form, names that don't fit to the labels or to folders, or the generator
+            draws NaN.
 
     Example:
         write_data_set(drawn_data_set(generator, [], 500), "calibration.npz", "npz", generator.class_names)
@@ -84,12 +85,29 @@ def write_data_set(images, path, form, class_names=None) -> Path:
             "first."
         )
     names = None if class_names is None else [str(name) for name in class_names]
+    _check_names(names, images.labels, form)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-unfinished-") as aside:
         unfinished = Path(aside) / path.name
         _WRITERS[form](images, unfinished, names)
         unfinished.rename(path)
     return path
+
+
+def _check_names(names, labels, form):
+    if names is None:
+        return
+    if len(names) <= labels.max():
+        raise ValueError(
+            f"Got {len(names)} class names, and labels up to {labels.max()}. Expected a name per label. "
+            "Give those of the generator, or None."
+        )
+    wrong = [name for label, name in enumerate(names) if name.isdecimal() and name != str(label)]
+    if wrong and form == "folder":  # it would be read as the label of that number
+        raise ValueError(
+            f"Got a class called {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no numbers "
+            "but labels, as sub-folders with numbers are read by them. Take the form npz or tfrecord."
+        )
 
 
 def _portions(images, first=0, count=None):

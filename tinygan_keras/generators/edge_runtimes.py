@@ -100,14 +100,19 @@ def _drawing(run, config):
     size, classes = config["batch_size"], config["num_classes"]
 
     def draw(latents, labels):
-        latents = np.asarray(latents, "float32")
-        labels = np.asarray(labels, "int32")
-        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-            # Runtimes differ in what they do then, from an error to some image.
+        latents, labels = np.asarray(latents, "float32"), np.asarray(labels)
+        # Runtimes differ in what they do then, from an error to some image.
+        if len(latents) != len(labels):
+            raise ValueError(
+                f"Got {len(latents)} latents and {len(labels)} labels. Expected a label per latent vector."
+            )
+        whole = np.issubdtype(labels.dtype, np.integer)
+        if labels.size and not (whole and 0 <= labels.min() <= labels.max() < classes):
             raise ValueError(
                 f"Got labels from {labels.min()} to {labels.max()}. Expected whole numbers from 0 to "
                 f"{classes - 1}."
             )
+        labels = labels.astype("int32")
         if size in (None, len(labels)):
             return run(latents, labels)
         missing = -len(labels) % size

@@ -1,6 +1,7 @@
 """Finds a generator in any of the forms a run leaves, or a teacher, and loads it for drawing."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -141,7 +142,9 @@ def _saved_model(path, known):
 def _parameters(module, signature):
     """The student's, which a folded graph tells in a variable of that name."""
     told = getattr(module, "parameters", None)
-    return int(told[0]) if told else count_parameters(signature.trainable_variables) or None
+    if isinstance(told, Sequence) and len(told) == 1 and told[0].dtype == tf.int64:
+        return int(told[0])
+    return count_parameters(signature.trainable_variables) or None
 
 
 def _signatures(folder):

@@ -59,12 +59,13 @@ def export_saved_model(
         class_names: Name per label, written to `class_names.txt` in the folder; `sample_by_name` knows them.
             Names of several classes, and empty ones, get their label added: "crane (134)". None: the labels.
         truncation: Scalar in (0, 1] that the generator was trained at, written to `config.json` there.
-            `load_generator` reads both files, and servers ignore them. They are for folders that leave
-            their run: inside it the files of the run say more, and these would hide them.
+            `load_generator` reads both files, and servers ignore them. A folder inside its run needs no
+            `config.json`: that of the run says more, and this one would hide it.
         teacher: Handle or folder of the teacher, for the model card.
         report: What `tinygan distill` or `tinygan evaluate` wrote as JSON, as a dict, for the model card.
         rewrite: Whether a `StudentGenerator` is folded into a graph that draws the same images in less time;
-            see `inference`. That they are the same is checked. Other models are exported as they are.
+            see `inference`. That they are the same is checked: to 1e-5 in [-1, 1], or to ten times what the
+            last bit of the latents does, but never more than 1e-3. Other models are exported as they are.
 
     Returns:
         The path written.
@@ -89,8 +90,8 @@ def export_saved_model(
     if not warm_up.can_write():
         notes.append(f"Exported {warm_up.MISSING}")
         warnings.warn(f"{path}: exported {warm_up.MISSING}", stacklevel=2)
-    texts["model_card.md"] = model_card(generator, names, truncation, teacher, report, notes)
     draw = _drawing(generator, rewrite)
+    texts["model_card.md"] = model_card(generator, names, truncation, teacher, report, notes)
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, NAMES_FILE)

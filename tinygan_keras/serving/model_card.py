@@ -73,7 +73,10 @@ def multiply_adds(generator) -> str | None:
         kernel = getattr(getattr(layer, "affine", layer), "kernel", None)
         if kernel is not None:
             # Convolutions use their kernel once per position of their output, norms once per image.
-            positions = 1 if hasattr(layer, "affine") else math.prod(layer.output.shape[1:-1])
+            try:
+                positions = 1 if hasattr(layer, "affine") else math.prod(layer.output.shape[1:-1])
+            except AttributeError:  # of a subclassed model, whose layers know no shapes
+                return None
             total += positions * math.prod(kernel.shape)
     return f"{total:,}" if total else None
 

@@ -8,6 +8,7 @@ resumes an interrupted run: teacher samples, order of the data and all state com
 """
 
 import shutil
+import warnings
 
 import keras
 import numpy as np
@@ -209,9 +210,12 @@ def save_results(parts, folder, gallery, report):
     """Saves the student in its two forms, its picture, and the moving picture of the training."""
     save_student(parts, folder)
     discard(folder.saved_model)  # of a run that was stopped right here
-    export_saved_model(
-        parts.model.ema_student, folder.saved_model, class_names=parts.class_names, report=report
-    )
+    with warnings.catch_warnings():
+        # Who serves a student exports it again; what this copy lacks is in its model card.
+        warnings.filterwarnings("ignore", ".*without warm-up requests", UserWarning)
+        export_saved_model(
+            parts.model.ema_student, folder.saved_model, class_names=parts.class_names, report=report
+        )
     save_png(gallery.grid(parts.model.ema_student), folder.samples)
     frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
     save_gif(frames, folder.moving_picture)

@@ -7,7 +7,6 @@ runtime doesn't have them.
 """
 
 import warnings
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -85,16 +84,3 @@ def _converted(converter) -> bytes:
                 f"Got a graph that LiteRT can't hold: {reason}. Expected its built-in operators only, as "
                 "StudentGenerator has. Replace the layers that need others."
             ) from error
-
-
-def operators(file) -> list:
-    """Returns a LiteRT model's operators, sorted, such as "CONV_2D"; others begin with "CUSTOM "."""
-    schema = needed("ai_edge_litert.schema_py_generated", LITERT)
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name[0] != "_"}
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(file).read_bytes(), 0))
-    return sorted(
-        f"CUSTOM {operator.customCode.decode()}"
-        if operator.customCode
-        else names[operator.builtinCode]
-        for operator in model.operatorCodes
-    )
