@@ -24,6 +24,7 @@ from ..files import write_archive
 from ..networks.student import StudentGenerator
 from ..teachers.catalog import check_truncation
 from . import warm_up
+from .arguments import check_generator, names_as_text
 from .inference import inference_graph
 from .model_card import model_card, parameters
 from .same_images import check_same_images
@@ -83,7 +84,12 @@ def export_saved_model(
         images = served(label=labels, seed=seeds, truncation=truncations)["image"]
     """
     path = Path(path)
-    _check_arguments(generator, path)
+    check_generator(generator)
+    if path.exists():
+        raise FileExistsError(
+            f"{path} exists already, and an exported version is never replaced. "
+            "Export to a new version number, or remove that folder first."
+        )
     texts = _side_files(generator, class_names, truncation)
     names = distinct_names(class_names, generator.num_classes)
     notes = []
@@ -95,7 +101,7 @@ def export_saved_model(
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, NAMES_FILE)
-        file.write_text(_lines(names), encoding="utf-8")
+        file.write_text(names_as_text(names, len(names)), encoding="utf-8")
         tables = ClassNames(file)
         archive = keras.export.ExportArchive()
         archive.track(tables)
@@ -131,22 +137,11 @@ def _side_files(generator, class_names, truncation) -> dict:
     """Text by file name of what a generator's folder says about it."""
     texts = {}
     if class_names is not None:
-        names = [str(name) for name in class_names]
-        text = _lines(names)
-        if len(names) != generator.num_classes or text.splitlines() != names:
-            raise ValueError(
-                f"Got the class names {names}. Expected {generator.num_classes}, a name of one line per "
-                "class. Give those of the data that the generator was trained on."
-            )
-        texts[NAMES_FILE] = text
+        texts[NAMES_FILE] = names_as_text(class_names, generator.num_classes)
     if truncation is not None:
         truncation = check_truncation(truncation, "an exported generator")
         texts["config.json"] = json.dumps({"truncation": truncation}) + "\n"
     return texts
-
-
-def _lines(names) -> str:
-    return "".join(f"{name}\n" for name in names)
 
 
 def _drawing(generator, rewrite):
@@ -171,19 +166,3 @@ def _drawing(generator, rewrite):
     if rewrite:
         check_same_images(function, generator)
     return function
-
-
-def _check_arguments(generator, path):
-    missing = [
-        name for name in ("latent_dim", "num_classes", "image_size") if not hasattr(generator, name)
-    ]
-    if missing:
-        raise TypeError(
-            f"Got a generator of type {type(generator).__name__} without {', '.join(missing)}. "
-            "Expected a generator such as StudentGenerator; of a TinyGAN, pass model.ema_student."
-        )
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists already, and an exported version is never replaced. "
-            "Export to a new version number, or remove that folder first."
-        )

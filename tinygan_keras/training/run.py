@@ -214,7 +214,10 @@ def save_results(parts, folder, gallery, report):
         # Who serves a student exports it again; what this copy lacks is in its model card.
         warnings.filterwarnings("ignore", ".*without warm-up requests", UserWarning)
         export_saved_model(
-            parts.model.ema_student, folder.saved_model, class_names=parts.class_names, report=report
+            parts.model.ema_student,
+            folder.saved_model,
+            class_names=parts.class_names,
+            report=report,
         )
     save_png(gallery.grid(parts.model.ema_student), folder.samples)
     frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]

@@ -16,6 +16,7 @@ from ...generators.edge_forms import Form, check_form
 from ...generators.edge_runtimes import load_runtime, model_files
 from ...generators.loaded import DEFAULT_TRUNCATION
 from ...teachers.catalog import check_truncation
+from ..arguments import check_generator, names_as_text
 from ..model_card import parameters
 from .calibration import calibration_batches
 from .parity import check_parity
@@ -66,7 +67,7 @@ def export_form(
     """Writes a student in a form.
 
     Args:
-        form: One of `forms.FORMS`.
+        form: One of `edge_forms.FORMS`.
         convert: Function of an `Order`, the folder for the model and one for scratch, that writes the model
             in float32 as `scratch / form.file`, and in another precision as `folder / form.file`.
         student, path, precision, batch_size: As in `export_litert`.
@@ -77,17 +78,19 @@ def export_form(
     """
     path = Path(path)
     check_form(form, precision, batch_size)
-    _check_student(student)
-    _check_names(known["class_names"], student.num_classes)
-    if known["truncation"] is not None:
-        known["truncation"] = check_truncation(known["truncation"], "an exported student")
+    check_generator(student)
+    names, truncation = known["class_names"], known["truncation"]
+    if names is not None:
+        names = names_as_text(names, student.num_classes)
+    if truncation is not None:
+        truncation = check_truncation(truncation, "an exported student")
     if path.exists():
         raise FileExistsError(
             f"{path} exists already, and an export is never replaced. Export to another folder, or remove "
             "that one first."
         )
-    order = Order(student, precision, batch_size, known["truncation"] or DEFAULT_TRUNCATION)
-    archive = _Archive(form, convert, order, known)
+    order = Order(student, precision, batch_size, truncation or DEFAULT_TRUNCATION)
+    archive = _Archive(form, convert, order, names, truncation)
     write_archive(archive, path)
     return EdgeExport(path, **archive.figures)
 
@@ -99,7 +102,8 @@ class _Archive:
     form: Form
     convert: Callable
     order: Order
-    known: dict
+    names: str | None
+    truncation: float | None
     figures: dict = dataclasses.field(default_factory=dict)
 
     def write_out(self, folder, verbose):
@@ -111,9 +115,8 @@ class _Archive:
             if order.precision == "float32":
                 for file in model_files(Path(scratch), self.form):
                     shutil.copyfile(file, folder / file.name)
-        if self.known["class_names"] is not None:
-            text = "".join(f"{name}\n" for name in self.known["class_names"])
-            (folder / "class_names.txt").write_text(text, encoding="utf-8")
+        if self.names is not None:
+            (folder / "class_names.txt").write_text(self.names, encoding="utf-8")
         config = {
             "format": self.form.name,
             "precision": order.precision,
@@ -121,7 +124,7 @@ class _Archive:
             "latent_dim": order.student.latent_dim,
             "num_classes": order.student.num_classes,
             "image_size": order.student.image_size,
-            "truncation": self.known["truncation"],
+            "truncation": self.truncation,
             "parameters": parameters(order.student),
         }
         _write_config(folder, config)
@@ -143,23 +146,3 @@ def _write_config(folder, config):
 
 def _size(folder, form) -> int:
     return sum(file.stat().st_size for file in model_files(folder, form))
-
-
-def _check_student(student):
-    missing = [
-        name for name in ("latent_dim", "num_classes", "image_size") if not hasattr(student, name)
-    ]
-    if missing:
-        raise TypeError(
-            f"Got a generator of type {type(student).__name__} without {', '.join(missing)}. Expected one "
-            "such as StudentGenerator; of a TinyGAN, pass model.ema_student."
-        )
-
-
-def _check_names(names, num_classes):
-    lines = "".join(f"{name}\n" for name in names or ()).splitlines()
-    if names is not None and (lines != [str(name) for name in names] or len(lines) != num_classes):
-        raise ValueError(
-            f"Got the class names {list(names)}. Expected {num_classes}, a name of one line per class. Give "
-            "those of the data that the student was trained on."
-        )
