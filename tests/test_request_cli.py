@@ -65,10 +65,9 @@ def find(picture, image):
 
 def test_a_version_is_asked_for_by_number_or_label(server, tmp_path):
     del server.models["tinygan"][2]
-    out = f"--out={tmp_path / 'out'}"
-    assert request(server, "--classes=0", "--version=1", out) == 0
-    assert request(server, "--classes=0", "--version_label=stable", out) == 0
-    assert request(server, "--classes=0", "--version=2", out) == 2
+    for code, which in ((0, "--version=1"), (0, "--version_label=stable"), (2, "--version=2")):
+        out = f"--out={tmp_path / which}"
+        assert request(server, "--classes=0", which, out) == code
 
 
 @pytest.mark.parametrize(
@@ -87,6 +86,9 @@ def test_a_version_is_asked_for_by_number_or_label(server, tmp_path):
         (["--server={server}", "--classes=0", "--version=1", "--version_label=a"], "one of the"),
         (["--server={server}", "--classes=0", "--out={here}"], "which is a folder"),
         (["--server=127.0.0.1:8501", "--classes=0"], "a scheme, a host and a port"),
+        (["--server={server}", "--classes=0", "--retries=-1"], "retries=-1"),
+        (["--server={server}", "--classes=0", "--batch_size=0"], "batch_size=0"),
+        (["--server={server}", "--classes=0", "--out=there"], "there, which exists already"),
         (["--server={server}", "--clases=0"], "Did you mean: classes"),
         (["--server=http://127.0.0.1:1", "--classes=0", "--timeout=0.3"], "Start it"),
     ],
@@ -96,6 +98,7 @@ def test_mistake_is_one_message_and_exit_code_2(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder.png").mkdir()
+    (tmp_path / "there").mkdir()
     words = [word.format(server=server.rest_address, here="folder.png") for word in arguments]
 
     code = main(["request", *words])

@@ -1,10 +1,13 @@
 """The client against the stand-in: right images in the right order, and errors that say what happened."""
 
+import base64
+import contextlib
 import http.client
 import io
 import json
 import pickle
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,8 +21,12 @@ from prediction_service import ModelServer
 from run_processes import free_ports
 from serving_fixtures import CLASS_NAMES, PaintedModel, no_pauses, painted
 
+from tinygan_keras.serving.class_folders import ClassFolders
 from tinygan_keras.serving.client import ServingClient
 from tinygan_keras.serving.errors import ServingError
+from tinygan_keras.serving.retries import LONGEST_PAUSE
+from tinygan_keras.serving.retries import ask as ask_again
+from tinygan_keras.serving.rows import Row
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -96,9 +103,10 @@ def test_pngs_are_those_of_the_server(client):
 
 
 def test_files_lie_in_a_folder_for_each_class(client, tmp_path):
-    paths = client.save(tmp_path, ["T-shirt/top", 1, "Sneaker", 2], [4, 5, 6, 7], [1, 1, 0.5, 1])
+    folder = tmp_path / "new" / "pictures"
+    paths = client.save(folder, ["T-shirt/top", 1, "Sneaker", 2], [4, 5, 6, 7], [1, 1, 0.5, 1])
 
-    names = [path.relative_to(tmp_path).as_posix() for path in paths]
+    names = [path.relative_to(folder).as_posix() for path in paths]
     assert names == [
         "T_shirt_top/00000_seed_4.png",
         "Sneaker/00001_seed_5.png",
@@ -106,6 +114,9 @@ def test_files_lie_in_a_folder_for_each_class(client, tmp_path):
         "Häschen/00003_seed_7.png",
     ]
     np.testing.assert_array_equal(np.asarray(Image.open(paths[2])), painted(1, 6, 0.5))
+    assert [path.name for path in folder.parent.iterdir()] == ["pictures"]
+    with pytest.raises(FileExistsError, match=r"exists already.*Choose another name"):
+        client.save(folder, [1], [1])
 
 
 def test_two_classes_never_share_a_folder(monkeypatch, tmp_path, client):
@@ -116,6 +127,19 @@ def test_two_classes_never_share_a_folder(monkeypatch, tmp_path, client):
     monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("a-b", "a b"))
     with pytest.raises(ValueError, match=r"for the folder 'a_b': the names \['a b', 'a-b'\]"):
         client.save(tmp_path / "signs", ["a-b", "a b"], [1, 2])
+    monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("Polo", "polo"))
+    with pytest.raises(ValueError, match=r"the names \['Polo', 'polo'\]"):
+        client.save(tmp_path / "cases", [0, 1], [1, 2])
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+
+
+def test_no_class_leads_out_of_the_folder(monkeypatch, tmp_path, client):
+    """Whatever a server of somebody else's answers."""
+    monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("../../out",))
+    (path,) = client.save(tmp_path / "one", ["../../out"], [1])
+    assert path == tmp_path / "one" / "_out" / "00000_seed_1.png"
+    row = Row("../../out", 1, 0.5)
+    assert ClassFolders(tmp_path / "two").path(0, row, "").parent == tmp_path / "two" / "_out"
 
 
 def test_row_without_an_image_is_named(client, tmp_path):
@@ -125,7 +149,8 @@ def test_row_without_an_image_is_named(client, tmp_path):
         client.images([0, 1, "sneaker"], [4, 5, 6], 0.25)
     assert client.target.address in str(error.value)
     with pytest.raises(ValueError, match=r"row 1, class 3, seed 5"):
-        client.save(tmp_path, [0, 3], [4, 5])
+        client.save(tmp_path / "pictures", [0, 3], [4, 5])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_row_without_an_image_can_be_left_out(client):
@@ -146,6 +171,8 @@ def test_row_without_an_image_can_be_left_out(client):
         (("Sneaker", [1]), r"classes='Sneaker'.*\['Sneaker'\]"),
         (([1], 1), "seeds=1"),
         (([1, ""], [1, 2]), "class '' in row 1"),
+        (([1, "\ud800"], [1, 2]), r"class '\\ud800' in row 1"),
+        (([[1], [1, 2]], [1, 2]), "Expected a list"),
         (([-1], [1]), "class -1 in row 0"),
         (([1.0], [1]), r"class 1\.0"),
         (([True], [1]), "class True"),
@@ -175,13 +202,18 @@ def test_rows_that_can_t_be_are_refused_unsent(rows, message):
         (("127.0.0.1:8501",), "the address '127.0.0.1:8501'.*http://127.0.0.1:8501"),
         (("http://127.0.0.1",), "a port"),
         (("http://127.0.0.1:port",), "a port"),
-        (("https://127.0.0.1:8501",), "for REST or"),
+        (("ftp://127.0.0.1:8501",), "for REST or"),
+        (("http://me:secret@127.0.0.1:8501",), "nothing else"),
+        (("http://127.0.0.1:8501#top",), "nothing else"),
         (("http://127.0.0.1:8501/v1/models/tinygan:predict",), "nothing else"),
         ((None,), "the address None"),
         (("http://h:1", ""), "model=''"),
         (("http://h:1", "a/b"), "without / and :"),
         (("http://h:1", "m", "1"), "version='1'"),
         (("http://h:1", "m", -1), "version=-1"),
+        (("http://h:1", "m", 2**70), "version=1180591620717411303424"),
+        (("http://h:1", "\ud800"), "model="),
+        (("http://h:1", "m", None, None, 1e10), "timeout=10000000000.0.*to a million"),
         (("http://h:1", "m", 1, "stable"), "one of the two"),
         (("http://h:1", "m", None, ""), "label=''"),
         (("http://h:1", "m", None, None, 0), "timeout=0"),
@@ -209,7 +241,7 @@ def test_rest_needs_no_tensorflow(tmp_path):
     )
     with ModelServer({"tinygan": {1: PaintedModel()}}) as server:
         done = subprocess.run(
-            [sys.executable, "-c", program, server.rest_address, str(tmp_path)],
+            [sys.executable, "-c", program, server.rest_address, str(tmp_path / "pictures")],
             capture_output=True,
             text=True,
             check=False,
@@ -288,14 +320,13 @@ ROWS = {
     ("changes", "over_rest", "over_grpc"),
     [
         ({"seed": None}, "Missing but required: {seed}", "Missing but required: {seed}"),
-        ({"extra": np.ones(2, "int64")}, "'extra' is not an input", "Sent extra: {extra}"),
         ({"label": np.ones(2)}, "expected type: int64", "to be int64 but double"),
         ({"label": np.array(["a", "b"])}, "expected type: int64", "to be int64 but string"),
         ({"seed": np.ones((2, 1), "int64")}, "of shape", "of shape"),
         ({"seed": np.ones(3, "int64")}, "of one length", "of one length"),
-        ({"seed": None, "sead": np.ones(2, "int64")}, "'sead' is not an", "alias not found"),
+        ({"seed": None, "sead": np.ones(2, "int64")}, "but required: {seed}", "alias not found"),
     ],
-    ids=["missing", "extra", "float", "string", "shape", "length", "name"],
+    ids=["missing", "float", "string", "shape", "length", "name"],
 )
 def test_inputs_that_don_t_fit_are_told_in_the_server_s_words(
     client, changes, over_rest, over_grpc
@@ -307,6 +338,15 @@ def test_inputs_that_don_t_fit_are_told_in_the_server_s_words(
     assert error.value.code == "INVALID_ARGUMENT"
     assert (over_rest if is_over_rest(client) else over_grpc) in error.value.reason
     assert "Export the student again" in str(error.value)
+
+
+def test_inputs_too_many_are_refused_but_in_columns(client):
+    inputs = {**ROWS, "extra": np.ones(2, "int64")}
+    if is_over_rest(client):
+        assert client._transport.predict("sample", inputs, 10.0)["valid"] == [True, True]
+    else:
+        with pytest.raises(ServingError, match="Sent extra: {extra}"):
+            client._transport.predict("sample", inputs, 10.0)
 
 
 # Asking again
@@ -375,6 +415,39 @@ def test_slow_server_ends_at_the_timeout(server):
     assert time.monotonic() - start < 1.8
 
 
+def test_reason_of_the_try_before_the_last_is_kept(server, monkeypatch):
+    no_pauses(monkeypatch)
+    server.fail("RESOURCE_EXHAUSTED", times=2)
+    with ServingClient(server.address, timeout=0.5) as client:
+        server.delay = 0.2
+        client._transport.predict = late_at_the_third(client._transport.predict)
+        with pytest.raises(ServingError, match="before that, RESOURCE_EXHAUSTED: ") as error:
+            client.pngs([1], [1])
+    assert (error.value.code, error.value.tries) == ("DEADLINE_EXCEEDED", 3)
+
+
+def late_at_the_third(predict):
+    calls = []
+
+    def call(signature, inputs, seconds):
+        calls.append(seconds)
+        return predict(signature, inputs, seconds if len(calls) < 3 else 0.01)
+
+    return call
+
+
+def test_many_tries_end_in_the_longest_pause(monkeypatch):
+    pauses = no_pauses(monkeypatch)
+
+    def call(seconds):
+        raise ServingError("UNAVAILABLE", "full", None)
+
+    with pytest.raises(ServingError) as error:
+        ask_again(call, retries=1500, timeout=1e6)
+    assert error.value.tries == 1501
+    assert max(pauses) <= LONGEST_PAUSE
+
+
 def test_retries_end_at_the_timeout(server):
     server.fail("UNAVAILABLE", times=100)
     start = time.monotonic()
@@ -436,8 +509,8 @@ def test_dropped_connection_is_tried_again(rest_server, monkeypatch):
     assert len(pauses) == 2
 
 
-def answering(text):
-    """Listens once and answers any request with these bytes; returns the address."""
+def answering(text, pause=None):
+    """Listens once and answers any request with these bytes, one by one if there is a pause; its address."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer():
@@ -446,8 +519,14 @@ def answering(text):
             # To the last byte: closing before would reset the connection.
             request.readline()
             headers = http.client.parse_headers(request)
-            request.read(int(headers["Content-Length"]))
-            connection.sendall(text)
+            request.read(int(headers["Content-Length"] or 0))
+            if pause is None:
+                connection.sendall(text)
+                return
+            with contextlib.suppress(OSError):  # who asked has gone
+                for byte in text:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(pause)
 
     threading.Thread(target=answer, daemon=True).start()
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -475,6 +554,70 @@ def test_other_number_of_rows_is_an_error():
     text = b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"image_bytes": [], "class_name": [], "valid": []}}'
     with pytest.raises(ServingError, match="answered 1 rows with values {'image_bytes': 0"):
         ServingClient(answering(text), retries=0).pngs([1], [1])
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("status", {"model_version_status": None}),
+        ("status", {"model_version_status": [{"state": "AVAILABLE"}]}),
+        ("metadata", {"metadata": {"signature_def": {"signature_def": {"sample": 1}}}}),
+        ("metadata", {"metadata": {"signature_def": {"signature_def": []}}}),
+    ],
+)
+def test_other_answers_are_told_in_words(call, answer):
+    text = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(answer).encode()
+    client = ServingClient(answering(text), retries=0)
+    with pytest.raises(ServingError, match="the answer has the .*Expected TensorFlow Serving"):
+        getattr(client, call)()
+
+
+@pytest.mark.parametrize(
+    ("png", "class_name", "reason"),
+    [(b"no picture", "a", "can't be read"), (b"", None, "a class_name of another type")],
+)
+def test_other_values_are_told_in_words(png, class_name, reason):
+    picture = {"b64": base64.b64encode(png).decode()}
+    outputs = {"image_bytes": [picture], "class_name": [class_name], "valid": [True]}
+    text = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps({"outputs": outputs}).encode()
+    with pytest.raises(ServingError, match=reason):
+        ServingClient(answering(text), retries=0).images([1], [1])
+
+
+def test_address_that_is_none_is_told_in_words():
+    with pytest.raises(ServingError, match="Check the address"):
+        ServingClient("http://..:8501", retries=0).pngs([1], [1])
+
+
+def test_server_that_answers_drop_by_drop_ends_at_the_timeout():
+    text = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + b" " * 99
+    start = time.monotonic()
+    with pytest.raises(ServingError, match="no answer within") as error:
+        ServingClient(answering(text, pause=0.05), timeout=0.5, retries=0).pngs([1], [1])
+    assert error.value.code == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - start < 3.0  # whole, the answer takes 7 seconds
+
+
+@pytest.fixture
+def tls_address(tmp_path, rest_server):
+    """A server with a certificate of its own making, which SSL_CERT_FILE may name."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
+    names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    http_server = rest_server._rest._http
+    http_server.socket = context.wrap_socket(http_server.socket, server_side=True)
+    return f"https://localhost:{rest_server.rest_address.rpartition(':')[2]}"
+
+
+def test_certificates_are_looked_at(tls_address, tmp_path, monkeypatch):
+    with pytest.raises(ServingError, match="certificate verify failed.*SSL_CERT_FILE"):
+        ServingClient(tls_address, retries=0).pngs([1], [1])
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+    images = ServingClient(tls_address, retries=0).images([1], [2])
+    np.testing.assert_array_equal(images, [painted(1, 2)])
 
 
 def test_rows_and_columns_give_the_same(rest_server):

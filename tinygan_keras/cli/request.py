@@ -34,7 +34,9 @@ def define_flags(flag_values, arguments):
     define(flags.DEFINE_integer, "seed", 0, "Seed of the first image.")
     define(flags.DEFINE_float, "truncation", 0.5, "In (0, 1].")
     define(flags.DEFINE_float, "timeout", 30.0, "Seconds for one request, repetitions included.")
-    define(flags.DEFINE_string, "out", "samples.png", "A .png file, or a folder.")
+    define(flags.DEFINE_integer, "retries", 5, "How often to ask again a server without time.")
+    define(flags.DEFINE_integer, "batch_size", 32, "Images per request.")
+    define(flags.DEFINE_string, "out", "samples.png", "A .png file, or a folder, which is made.")
 
 
 def run(flag_values):
@@ -53,6 +55,8 @@ def run(flag_values):
         version=flag_values.version,
         label=flag_values.version_label,
         timeout=flag_values.timeout,
+        retries=flag_values.retries,
+        batch_size=flag_values.batch_size,
     )
     with client:
         if out.endswith(".png"):

@@ -25,9 +25,10 @@ class ClassFolders:
         Raises:
             ValueError: another class has that folder, since names differ in signs only, or not at all.
         """
-        folder = as_file_name(class_name) or str(row.class_)
+        folder = as_file_name(class_name) or as_file_name(str(row.class_))
         number = row.class_ if isinstance(row.class_, int) else None
-        names, numbers = self._classes.setdefault(folder, ({class_name}, {number}))
+        # Some file systems don't tell "Polo" from "polo".
+        names, numbers = self._classes.setdefault(folder.casefold(), ({class_name}, {number}))
         names.add(class_name)
         numbers.add(number)
         if len(names) > 1 or len(numbers - {None}) > 1:

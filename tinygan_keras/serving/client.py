@@ -7,7 +7,9 @@ pair of images of 128 px is 7 KB so and 4 MB as numbers in JSON. What goes over 
 
 import io
 import numbers
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,9 @@ from .target import checked_target
 
 # While the server draws one batch, the last is read and the next sent: 0.8 of the time of one by one.
 REQUESTS_AT_ONCE = 2
+_OUTPUTS = {"image_bytes": bytes, "class_name": str, "valid": bool}
+_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)  # what reading such an answer raises
+_LARGEST = 1e6  # seconds, tries, images: a slip of the pen above
 
 
 class VersionStatus(NamedTuple):
@@ -34,15 +39,16 @@ class VersionStatus(NamedTuple):
 class ServingClient:
     """Draws images with a model on TensorFlow Serving.
 
-    Every image is a function of its class, its seed and its truncation, whatever else is asked for with it;
-    between requests of other sizes pixels may differ by one level. Without a version the server takes its
-    latest, which may change between two requests.
+    Every image is a function of its class, its seed and its truncation, whatever else is asked for with it
+    (of an export with `rewrite=False`, pixels may differ by one level between requests of other sizes).
+    Without a version the server takes its latest, which may change between two requests.
 
     Classes are numbers or names, mixed at will. A string is always a name, "8" too.
 
     Args:
-        address: "http://127.0.0.1:8501" for REST, or "grpc://127.0.0.1:8500" for gRPC, which needs the
-            extra `serving` and imports TensorFlow.
+        address: "http://127.0.0.1:8501" for REST, "https://..." where something with TLS stands before it,
+            or "grpc://127.0.0.1:8500" for gRPC, which needs the extra `serving`, imports TensorFlow and
+            has no TLS here.
         model: The model's name on the server.
         version: Number of a version; None for the latest.
         label: Version label, such as "stable", in place of a number.
@@ -103,7 +109,11 @@ class ServingClient:
             ServingError: the server refused a request, or didn't answer.
         """
         pngs = self.pngs(classes, seeds, truncation)
-        return np.stack([np.asarray(Image.open(io.BytesIO(png)).convert("RGB")) for png in pngs])
+        try:
+            return np.stack([np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in pngs])
+        except (OSError, SyntaxError, ValueError) as error:  # damaged, or of several sizes
+            reason = f"its images can't be read ({error})"
+            raise ServingError("UNKNOWN", reason, self.target) from error
 
     def pngs(self, classes, seeds, truncation=0.5, strict=True) -> list:
         """Draws images as PNG files; arguments as in `images`.
@@ -125,18 +135,33 @@ class ServingClient:
         named after the number of its row and its seed, so that it can be drawn again.
 
         Args:
-            folder: Where the folders of the classes are, or are made.
+            folder: Where the folders of the classes are made. It must not exist, and appears when it is
+                whole.
 
         Returns:
             List of N paths, such as "pictures/Sneaker/00000_seed_7.png".
 
         Raises:
+            FileExistsError: `folder` exists.
             ValueError: two classes would share a folder; and as in `images`.
         """
-        rows, folders, paths = checked_rows(classes, seeds, truncation), ClassFolders(folder), {}
-        for place, (png, class_name) in self._draw(rows):
-            paths[place] = folders.path(place, rows[place], class_name)
-            paths[place].write_bytes(png)
+        rows, folder, paths = checked_rows(classes, seeds, truncation), Path(folder), {}
+        if folder.exists():
+            raise FileExistsError(
+                f"Got {folder}, which exists already. Expected a new folder, so that images of several "
+                "requests don't mix. Choose another name, or remove it first."
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=folder.parent, prefix=f".{folder.name}-unfinished-"
+        ) as aside:
+            unfinished = Path(aside) / folder.name
+            folders = ClassFolders(unfinished)
+            for place, (png, class_name) in self._draw(rows):
+                path = folders.path(place, rows[place], class_name)
+                path.write_bytes(png)
+                paths[place] = folder / path.relative_to(unfinished)
+            unfinished.rename(folder)
         return [paths[place] for place in range(len(rows))]
 
     def status(self) -> list:
@@ -146,14 +171,17 @@ class ServingClient:
             ServingError: there is no such model, or no answer.
         """
         versions = ask(self._transport.status, self.retries, self.timeout)
-        return [
-            VersionStatus(
-                int(version["version"]),
-                version.get("state", "UNKNOWN"),
-                version.get("status", {}).get("error_message", ""),
-            )
-            for version in versions
-        ]
+        try:
+            return [
+                VersionStatus(
+                    int(version["version"]),
+                    version.get("state", "UNKNOWN"),
+                    version.get("status", {}).get("error_message", ""),
+                )
+                for version in versions
+            ]
+        except _MALFORMED as error:
+            raise self._malformed("versions", versions) from error
 
     def metadata(self) -> dict:
         """Returns types and shapes of every signature of the model.
@@ -165,14 +193,20 @@ class ServingClient:
             client.metadata()["sample"]["inputs"]  # {"label": "int64 [?]", "seed": "int64 [?]", ...}
         """
         signatures = ask(self._transport.signatures, self.retries, self.timeout)
-        return {
-            name: {
-                side: {key: _described(info) for key, info in definition.get(side, {}).items()}
-                for side in ("inputs", "outputs")
+        try:
+            return {
+                name: {
+                    side: {key: _described(info) for key, info in definition.get(side, {}).items()}
+                    for side in ("inputs", "outputs")
+                }
+                for name, definition in sorted(signatures.items())
+                if not name.startswith("__")  # TensorFlow's own
             }
-            for name, definition in sorted(signatures.items())
-            if not name.startswith("__")  # TensorFlow's own
-        }
+        except _MALFORMED as error:
+            raise self._malformed("signatures", signatures) from error
+
+    def _malformed(self, what, answer):
+        return ServingError("UNKNOWN", f"the answer has the {what} {answer!r:.200}", self.target)
 
     def _draw(self, rows, strict=True):
         """Yields the place of every row, and its PNG and class name; not in the order of the rows."""
@@ -180,7 +214,7 @@ class ServingClient:
         pool = ThreadPoolExecutor(min(REQUESTS_AT_ONCE, len(parts)), "serving-client")
         try:
             for part, outputs in zip(parts, pool.map(self._predict, parts), strict=True):
-                columns = (outputs[name] for name in ("image_bytes", "class_name", "valid"))
+                columns = (outputs[name] for name in _OUTPUTS)
                 for place, png, class_name, valid in zip(part.places, *columns, strict=True):
                     if not valid and strict:
                         raise ValueError(refusal(rows[place], place, self.target))
@@ -195,11 +229,13 @@ class ServingClient:
 
         outputs = ask(call, self.retries, self.timeout)
         expected = len(part.places)
-        for name in ("image_bytes", "class_name", "valid"):
-            if len(outputs.get(name, ())) != expected:
+        for name, kind in _OUTPUTS.items():
+            values = outputs.get(name, ())
+            if len(values) != expected or not all(isinstance(value, kind) for value in values):
                 got = {key: len(values) for key, values in outputs.items()}
                 reason = (
-                    f"the signature {part.signature} answered {expected} rows with values {got}"
+                    f"the signature {part.signature} answered {expected} rows with values {got}, or "
+                    f"with a {name} of another type"
                 )
                 raise ServingError("FAILED_PRECONDITION", reason, self.target)
         return outputs
@@ -216,10 +252,11 @@ def _transport(target):
 
 
 def _checked(name, value, kind, least):
-    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value < float("inf"):
+    if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= _LARGEST:
         number = "a whole number" if kind is numbers.Integral else "a number"
         raise ValueError(
-            f"Got {name}={value!r}. Expected {number} from {least}. Leave it out for the usual one."
+            f"Got {name}={value!r}. Expected {number} from {least} to a million. Leave it out for the usual "
+            "one."
         )
     return value
 

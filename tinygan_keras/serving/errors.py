@@ -21,7 +21,13 @@ _MENDS = (
     (
         None,
         r"version label",
-        "Expected one of the version_labels in the server's models.config. Check label=.",
+        "Expected one of the version_labels in the server's models.config. Check label= (--version_label=).",
+    ),
+    (
+        None,
+        r"certificate verify failed",
+        "Expected a certificate that this machine trusts. Name the authority's file in the environment as "
+        "SSL_CERT_FILE.",
     ),
     (None, _TOO_LARGE, "Give a smaller batch_size=."),
     (

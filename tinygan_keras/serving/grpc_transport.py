@@ -94,7 +94,7 @@ class GrpcTransport:
 def _decoded(name, tensor) -> list:
     values = tf.make_ndarray(tensor).tolist()
     if tensor.dtype == tf.string.as_datatype_enum and not name.endswith("_bytes"):
-        return [value.decode() for value in values]
+        return [value.decode(errors="replace") for value in values]
     return values
 
 

@@ -6,8 +6,12 @@ them in the meantime. Proxies that the environment names aren't used.
 """
 
 import base64
+import contextlib
 import http.client
 import json
+import socket
+import threading
+import time
 from urllib.parse import quote
 
 from .errors import ServingError
@@ -33,7 +37,7 @@ class RestTransport:
     """Speaks with the REST port of TensorFlow Serving.
 
     Args:
-        target: A `Target` with the scheme "http".
+        target: A `Target` with the scheme "http" or "https".
     """
 
     def __init__(self, target):
@@ -84,15 +88,14 @@ class RestTransport:
         """Does nothing: no connection outlives its request."""
 
     def _ask(self, method, suffix, timeout, body=None) -> dict:
-        connection = http.client.HTTPConnection(self.target.host, self.target.port, timeout=timeout)
+        # `allow_nan` would write what isn't JSON.
+        text = None if body is None else json.dumps(body, allow_nan=False)
         try:
-            # `allow_nan` would write what isn't JSON.
-            text = None if body is None else json.dumps(body, allow_nan=False)
-            connection.request(
-                method, self._path + suffix, text, {"Content-Type": "application/json"}
-            )
-            response = connection.getresponse()
-            return self._read(response.status, response.read())
+            with _connected(self.target, timeout) as connection:
+                headers = {"Content-Type": "application/json"}
+                connection.request(method, self._path + suffix, text, headers)
+                response = connection.getresponse()
+                status, content = response.status, response.read()
         except TimeoutError as error:
             reason = f"no answer within {timeout:.3g} seconds"
             raise ServingError("DEADLINE_EXCEEDED", reason, self.target) from error
@@ -101,12 +104,9 @@ class RestTransport:
         except http.client.HTTPException as error:
             reason = f"what answers there doesn't speak HTTP ({_words(error)})"
             raise ServingError("UNKNOWN", reason, self.target) from error
-        except ServingError:
-            raise
-        except OSError as error:  # no such host, no route to it
+        except (OSError, UnicodeError) as error:  # no such host, no route to it, no trust in it
             raise ServingError("UNKNOWN", _words(error), self.target) from error
-        finally:
-            connection.close()
+        return self._read(status, content)
 
     def _read(self, status, body) -> dict:
         try:
@@ -124,6 +124,40 @@ class RestTransport:
     def _not_serving(self, answer):
         answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         return ServingError("UNKNOWN", f"the answer {_shown(answer)}", self.target)
+
+
+@contextlib.contextmanager
+def _connected(target, timeout):
+    """A connection that is hung up after `timeout` seconds, which a socket's own timeout, per read, isn't.
+
+    Raises:
+        TimeoutError: they were over, however the reading ended.
+    """
+    end, too_late = time.monotonic() + timeout, threading.Event()
+    kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+    connection = kinds[target.scheme](target.host, target.port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.connect()
+
+        def hang_up(connected=connection.sock):
+            too_late.set()
+            with contextlib.suppress(OSError):
+                # Not that of TLS, which would say goodbye and wait for an answer.
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+        timer = threading.Timer(max(end - time.monotonic(), 0.0), hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield connection
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            if too_late.is_set():
+                raise TimeoutError from error
+            raise
+        finally:
+            timer.cancel()
+        if too_late.is_set():
+            raise TimeoutError
 
 
 def _decoded(name, values) -> list:

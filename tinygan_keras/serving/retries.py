@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from .errors import ServingError
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds
+_LAST_DOUBLING = 10
 _LEAST_TIMEOUT = 0.001  # zero would mean "don't wait" to a socket
 
 # Of its own: a seed that a user sets shouldn't bring all clients into step.
@@ -32,15 +33,19 @@ def ask(call, retries: int, timeout: float):
         What the function returned.
 
     Raises:
-        ServingError: the last one, with the number of tries.
+        ServingError: the last one, with the number of tries; of one that was cut short by the timeout, the
+            reason of the one before too.
     """
-    end = monotonic() + timeout
+    end, before = monotonic() + timeout, ""
     for tries in count(1):
         try:
             return call(max(end - monotonic(), _LEAST_TIMEOUT))
         except ServingError as error:
-            pause = min(FIRST_PAUSE * 2 ** (tries - 1), LONGEST_PAUSE) * _RANDOM.uniform(0.5, 1.0)
+            pause = FIRST_PAUSE * 2 ** min(tries - 1, _LAST_DOUBLING)
+            pause = min(pause, LONGEST_PAUSE) * _RANDOM.uniform(0.5, 1.0)
             if not error.is_passing or tries > retries or monotonic() + pause >= end:
+                reason = error.reason + (before if error.code == "DEADLINE_EXCEEDED" else "")
                 cause = error.__cause__
-                raise ServingError(error.code, error.reason, error.target, tries) from cause
+                raise ServingError(error.code, reason, error.target, tries) from cause
+            before = f"; before that, {error.code}: {error.reason}"
             sleep(pause)

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .target import is_text
+
 LARGEST_NUMBER = 2**63 - 1  # classes and seeds are int64
 
 
@@ -40,7 +42,7 @@ def checked_rows(classes, seeds, truncation) -> list:
         ValueError: nothing to draw, other lengths, or a value that no model can take.
     """
     classes, seeds = _listed("classes", classes), _listed("seeds", seeds)
-    several = np.ndim(truncation) > 0
+    several = _dimensions(truncation) > 0
     truncations = _listed("truncation", truncation) if several else [truncation] * len(classes)
     if not classes or not len(classes) == len(seeds) == len(truncations):
         raise ValueError(
@@ -74,7 +76,7 @@ def refusal(row: Row, place: int, target) -> str:
     return (
         f"Got row {place}, class {row.class_!r}, seed {row.seed}, truncation {row.truncation:g}, without an "
         f"image (valid is false) from {target}. Expected a class that the model has: a number below its "
-        "number of classes, or a name as in class_names.txt of its folder. Correct the class."
+        "number of classes, or a name as in assets/class_names.txt of its folder. Correct the class."
     )
 
 
@@ -90,11 +92,18 @@ def _inputs(rows) -> dict:
 
 
 def _listed(name, values) -> list:
-    if np.ndim(values) != 1:
+    if _dimensions(values) != 1:
         raise ValueError(
             f"Got {name}={values!r}. Expected a list, one for every image. Write one alone as [{values!r}]."
         )
     return list(values)
+
+
+def _dimensions(values) -> int:
+    try:
+        return np.ndim(values)
+    except ValueError:  # lists of several lengths
+        return 2
 
 
 def _is_number(value) -> bool:
@@ -103,7 +112,7 @@ def _is_number(value) -> bool:
 
 
 def _is_class(value) -> bool:
-    return bool(value) if isinstance(value, str) else _is_number(value)
+    return bool(value) and is_text(value) if isinstance(value, str) else _is_number(value)
 
 
 def _is_truncation(value) -> bool:

@@ -7,7 +7,8 @@ import numbers
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-SCHEMES = ("http", "grpc")
+SCHEMES = ("http", "https", "grpc")
+_LARGEST_VERSION = 2**63 - 1  # int64
 
 
 class Target(NamedTuple):
@@ -38,7 +39,7 @@ def checked_target(address, model, version=None, label=None) -> Target:
         ValueError: an address of another form, a version that is no number, or a version and a label.
     """
     scheme, host, port = _split(address)
-    if not isinstance(model, str) or not model or set(model) & set("/:"):
+    if not _is_name(model):
         raise ValueError(
             f"Got model={model!r}. Expected the name of a model on the server, without / and :. Give the one "
             "in its models.config, such as 'tinygan'."
@@ -49,25 +50,39 @@ def checked_target(address, model, version=None, label=None) -> Target:
             "latest version. Leave one out."
         )
     number = isinstance(version, numbers.Integral) and not isinstance(version, bool)
-    if version is not None and not (number and version >= 0):
+    if version is not None and not (number and 0 <= version <= _LARGEST_VERSION):
         raise ValueError(
             f"Got version={version!r}. Expected a whole number, the name of an exported folder. Leave it out "
             "for the latest version."
         )
-    if label is not None and (not isinstance(label, str) or not label or set(label) & set("/:")):
+    if label is not None and not _is_name(label):
         raise ValueError(
             f"Got label={label!r}. Expected a version label of the server's models.config, such as 'stable'."
         )
     return Target(scheme, host, port, model, None if version is None else int(version), label)
 
 
+def _is_name(value) -> bool:
+    return isinstance(value, str) and bool(value) and not set(value) & set("/:") and is_text(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be sent; half a surrogate pair, as of a damaged file name, can't."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _split(address):
     try:
         parts = urlsplit(address if isinstance(address, str) else "")
         scheme, host, port = parts.scheme, parts.hostname, parts.port
+        more = (parts.username, parts.password, parts.path.strip("/"), parts.query, parts.fragment)
     except ValueError:  # a port that is no number, half an IPv6 address
-        scheme, host, port = "", None, None
-    if scheme not in SCHEMES or not host or not port or parts.path.strip("/") or parts.query:
+        scheme, host, port, more = "", None, None, ()
+    if scheme not in SCHEMES or not host or not port or any(more):
         raise ValueError(
             f"Got the address {address!r}. Expected a scheme, a host and a port and nothing else, such as "
             "'http://127.0.0.1:8501' for REST or 'grpc://127.0.0.1:8500' for gRPC."
