@@ -72,7 +72,7 @@ def run(flag_values):
             "Next: tensorflow_model_server --model_name=tinygan --rest_api_port=8501 --port=8500 "
             f"--model_base_path={path.resolve().parent}"
         )
-        print("      tinygan request --server=http://127.0.0.1:8501 --out=picture.png")
+        print("      tinygan request --server=http://127.0.0.1:8501 --classes=0 --out=picture.png")
         return
     batch_size = flag_values.batch_size or FORMS[flag_values.format].batch
     export = _exporter(flag_values.format)
