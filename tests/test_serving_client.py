@@ -13,13 +13,15 @@ import sys
 import threading
 import time
 import urllib.request
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 from prediction_service import ModelServer
 from run_processes import free_ports
-from serving_fixtures import CLASS_NAMES, PaintedModel, no_pauses, painted
+from serving_fixtures import CLASS_NAMES, PaintedModel, as_png, no_pauses, painted
+from tensorflow.core.framework.tensor_pb2 import TensorProto
 
 from tinygan_keras.serving.class_folders import ClassFolders
 from tinygan_keras.serving.client import ServingClient
@@ -138,8 +140,14 @@ def test_no_class_leads_out_of_the_folder(monkeypatch, tmp_path, client):
     monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("../../out",))
     (path,) = client.save(tmp_path / "one", ["../../out"], [1])
     assert path == tmp_path / "one" / "_out" / "00000_seed_1.png"
-    row = Row("../../out", 1, 0.5)
-    assert ClassFolders(tmp_path / "two").path(0, row, "").parent == tmp_path / "two" / "_out"
+
+    # Without a name the class is called as it was asked for.
+    folders = ClassFolders(tmp_path / "two")
+    assert folders.path(0, Row("../../out", 1, 0.5), "").parent == tmp_path / "two" / "_out"
+    assert folders.path(1, Row("..", 1, 0.5), "").parent == tmp_path / "two" / "_"
+    assert folders.path(2, Row(7, 1, 0.5), "").parent == tmp_path / "two" / "7"
+    with pytest.raises(ValueError, match=r"the names \['\.\./\.\./out', '/out'\]"):
+        folders.path(3, Row("/out", 1, 0.5), "")
 
 
 def test_row_without_an_image_is_named(client, tmp_path):
@@ -148,6 +156,7 @@ def test_row_without_an_image_is_named(client, tmp_path):
     ) as error:
         client.images([0, 1, "sneaker"], [4, 5, 6], 0.25)
     assert client.target.address in str(error.value)
+    assert "assets/class_names.txt of the exported folder" in str(error.value)
     with pytest.raises(ValueError, match=r"row 1, class 3, seed 5"):
         client.save(tmp_path / "pictures", [0, 3], [4, 5])
     assert list(tmp_path.iterdir()) == []
@@ -202,9 +211,13 @@ def test_rows_that_can_t_be_are_refused_unsent(rows, message):
         (("127.0.0.1:8501",), "the address '127.0.0.1:8501'.*http://127.0.0.1:8501"),
         (("http://127.0.0.1",), "a port"),
         (("http://127.0.0.1:port",), "a port"),
-        (("ftp://127.0.0.1:8501",), "for REST or"),
-        (("http://me:secret@127.0.0.1:8501",), "nothing else"),
-        (("http://127.0.0.1:8501#top",), "nothing else"),
+        (("ftp://127.0.0.1:8501",), "for REST, or"),
+        (("http://me:secret@127.0.0.1:8501",), "'http://...@127.0.0.1:8501'.*any user, password"),
+        (("http://@127.0.0.1:8501",), "any user"),
+        (("http://127.0.0.1:8501#top",), "any user, password, path or #fragment"),
+        (("http://127.0.0.1\n:8501",), "nothing else"),
+        (("http://a b:8501",), "nothing else"),
+        (("grpc://\ud800:8500",), "the address 'grpc://\\\\ud800:8500'"),
         (("http://127.0.0.1:8501/v1/models/tinygan:predict",), "nothing else"),
         ((None,), "the address None"),
         (("http://h:1", ""), "model=''"),
@@ -226,6 +239,12 @@ def test_rows_that_can_t_be_are_refused_unsent(rows, message):
 def test_arguments_that_can_t_be_are_refused(arguments, message):
     with pytest.raises(ValueError, match=f"Got .*{message}"):
         ServingClient(*arguments)
+
+
+def test_numbers_of_numpy_are_arguments(server):
+    sizes = {"timeout": np.float32(20), "retries": np.int8(1), "batch_size": np.int8(100)}
+    with ServingClient(server.address, **sizes) as client:
+        assert len(client.pngs([1] * 250, range(250))) == 250
 
 
 def test_rest_needs_no_tensorflow(tmp_path):
@@ -509,8 +528,12 @@ def test_dropped_connection_is_tried_again(rest_server, monkeypatch):
     assert len(pauses) == 2
 
 
-def answering(text, pause=None):
-    """Listens once and answers any request with these bytes, one by one if there is a pause; its address."""
+def answering(text, pause=None, at_once=0):
+    """Listens once and answers any request with these bytes, one by one if there is a pause; its address.
+
+    Args:
+        at_once: How many bytes come without a pause, before the others.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def answer():
@@ -524,7 +547,8 @@ def answering(text, pause=None):
                 connection.sendall(text)
                 return
             with contextlib.suppress(OSError):  # who asked has gone
-                for byte in text:
+                connection.sendall(text[:at_once])
+                for byte in text[at_once:]:
                     connection.sendall(bytes([byte]))
                     time.sleep(pause)
 
@@ -538,11 +562,16 @@ def answering(text, pause=None):
         (b"SSH-2.0-OpenSSH\r\n", "doesn't speak HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\n<html>welcome</html>", "<html>welcome"),
         (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>oops</html>", "HTTP status 502: '<html>oops"),
+        (
+            b'HTTP/1.1 502 Bad Gateway\r\n\r\n{"error": {"code": 1}}',
+            '502: \'{"error": {"code": 1}}',
+        ),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "[[[["),
         (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": [1, 2]}', "[1, 2]"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"image_bytes": ["x"]}}', '"x"'),
         (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"valid": true}}', '"valid": true'),
     ],
-    ids=["ssh", "html", "gateway", "one output", "no base64", "no rows"],
+    ids=["ssh", "html", "gateway", "no words", "deep", "one output", "no base64", "no rows"],
 )
 def test_what_isn_t_tensorflow_serving_is_told_apart(text, reason):
     with pytest.raises(ServingError, match="Expected TensorFlow Serving") as error:
@@ -561,6 +590,8 @@ def test_other_number_of_rows_is_an_error():
     [
         ("status", {"model_version_status": None}),
         ("status", {"model_version_status": [{"state": "AVAILABLE"}]}),
+        ("status", {"model_version_status": [{"version": float("inf")}]}),
+        ("status", []),
         ("metadata", {"metadata": {"signature_def": {"signature_def": {"sample": 1}}}}),
         ("metadata", {"metadata": {"signature_def": {"signature_def": []}}}),
     ],
@@ -568,13 +599,24 @@ def test_other_number_of_rows_is_an_error():
 def test_other_answers_are_told_in_words(call, answer):
     text = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(answer).encode()
     client = ServingClient(answering(text), retries=0)
-    with pytest.raises(ServingError, match="the answer has the .*Expected TensorFlow Serving"):
+    with pytest.raises(ServingError, match="isn't TensorFlow Serving's: .*Expected TensorFlow"):
         getattr(client, call)()
+
+
+VAST = bytearray(as_png(np.zeros((4, 4, 3), "uint8")))
+VAST[16:24] = 2 * (60_000).to_bytes(4, "big")  # the sizes
+VAST[29:33] = zlib.crc32(VAST[12:29]).to_bytes(4, "big")
 
 
 @pytest.mark.parametrize(
     ("png", "class_name", "reason"),
-    [(b"no picture", "a", "can't be read"), (b"", None, "a class_name of another type")],
+    [
+        (b"no picture", "a", "can't be read"),
+        (as_png(np.zeros((4, 4, 3), "uint8"))[:-30], "a", "can't be read"),
+        (VAST, "a", "can't be read .*exceeds limit"),
+        (b"", None, "a class_name of another type"),
+    ],
+    ids=["no picture", "cut short", "vast", "no name"],
 )
 def test_other_values_are_told_in_words(png, class_name, reason):
     picture = {"b64": base64.b64encode(png).decode()}
@@ -589,13 +631,17 @@ def test_address_that_is_none_is_told_in_words():
         ServingClient("http://..:8501", retries=0).pngs([1], [1])
 
 
-def test_server_that_answers_drop_by_drop_ends_at_the_timeout():
-    text = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + b" " * 99
+@pytest.mark.parametrize("length", [b"Content-Length: 99\r\n", b""], ids=["length", "no length"])
+@pytest.mark.parametrize("of_the_head", [True, False], ids=["head", "body"])
+def test_server_that_answers_drop_by_drop_ends_at_the_timeout(length, of_the_head):
+    head = b"HTTP/1.1 200 OK\r\n" + length + b"\r\n"
+    at_once = 0 if of_the_head else len(head)
+    address = answering(head + b" " * 99, pause=0.05, at_once=at_once)
     start = time.monotonic()
     with pytest.raises(ServingError, match="no answer within") as error:
-        ServingClient(answering(text, pause=0.05), timeout=0.5, retries=0).pngs([1], [1])
+        ServingClient(address, timeout=0.5, retries=0).pngs([1], [1])
     assert error.value.code == "DEADLINE_EXCEEDED"
-    assert time.monotonic() - start < 3.0  # whole, the answer takes 7 seconds
+    assert time.monotonic() - start < 3.0  # whole, the answer takes 5 seconds or more
 
 
 @pytest.fixture
@@ -610,6 +656,12 @@ def tls_address(tmp_path, rest_server):
     http_server = rest_server._rest._http
     http_server.socket = context.wrap_socket(http_server.socket, server_side=True)
     return f"https://localhost:{rest_server.rest_address.rpartition(':')[2]}"
+
+
+def test_server_without_tls_is_told_apart(rest_server):
+    address = rest_server.rest_address.replace("http:", "https:")
+    with pytest.raises(ServingError, match="SSLError.*Give http://"):
+        ServingClient(address, retries=0).status()
 
 
 def test_certificates_are_looked_at(tls_address, tmp_path, monkeypatch):
@@ -655,6 +707,41 @@ def test_server_that_comes_back_is_found_again():
             np.testing.assert_array_equal(client.images([1], [2]), [painted(1, 2)])
         finally:
             server.__exit__()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("valid", {"bool_val": [True]}),
+        ("class_name", {"dtype": 7, "string_val": [b"a"]}),
+        ("valid", {"dtype": 99}),
+        ("valid", {"dtype": 10, "tensor_content": b"abc", "tensor_shape": {"dim": [{"size": 7}]}}),
+    ],
+    ids=["one value", "one name", "unknown type", "other size"],
+)
+def test_other_tensors_are_told_in_words(name, change):
+    from tensorflow_serving.apis.predict_pb2 import PredictResponse
+
+    change = {"dtype": 10, **change}
+    response = PredictResponse(outputs={name: TensorProto(**change)})
+    with ServingClient("grpc://127.0.0.1:1", retries=0) as client:
+        client._transport._predictions.Predict = lambda request, timeout: response
+        with pytest.raises(
+            ServingError, match="isn't TensorFlow Serving's: .* in 'outputs.*Expected"
+        ):
+            client.pngs([1], [1])
+
+
+def test_other_metadata_are_told_in_words():
+    from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse
+
+    response = GetModelMetadataResponse()
+    response.metadata["signature_def"].type_url = "a/tensorflow.serving.SignatureDefMap"
+    response.metadata["signature_def"].value = b"\xff"
+    with ServingClient("grpc://127.0.0.1:1", retries=0) as client:
+        client._transport._predictions.GetModelMetadata = lambda request, timeout: response
+        with pytest.raises(ServingError, match="isn't TensorFlow Serving's"):
+            client.metadata()
 
 
 def test_large_answers_pass():

@@ -25,7 +25,8 @@ class ClassFolders:
         Raises:
             ValueError: another class has that folder, since names differ in signs only, or not at all.
         """
-        folder = as_file_name(class_name) or as_file_name(str(row.class_))
+        class_name = class_name or str(row.class_)
+        folder = as_file_name(class_name)
         number = row.class_ if isinstance(row.class_, int) else None
         # Some file systems don't tell "Polo" from "polo".
         names, numbers = self._classes.setdefault(folder.casefold(), ({class_name}, {number}))

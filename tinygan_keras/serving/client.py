@@ -7,6 +7,7 @@ pair of images of 128 px is 7 KB so and 4 MB as numbers in JSON. What goes over 
 
 import io
 import numbers
+import reprlib
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from .class_folders import ClassFolders
-from .errors import ServingError
+from .errors import MALFORMED, ServingError, malformed
 from .retries import ask
 from .rows import batches, checked_rows, refusal
 from .target import checked_target
@@ -24,7 +25,8 @@ from .target import checked_target
 # While the server draws one batch, the last is read and the next sent: 0.8 of the time of one by one.
 REQUESTS_AT_ONCE = 2
 _OUTPUTS = {"image_bytes": bytes, "class_name": str, "valid": bool}
-_MALFORMED = (AttributeError, KeyError, TypeError, ValueError)  # what reading such an answer raises
+# Damaged, of several sizes, or larger than any sample.
+_UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _LARGEST = 1e6  # seconds, tries, images: a slip of the pen above
 
 
@@ -111,9 +113,8 @@ class ServingClient:
         pngs = self.pngs(classes, seeds, truncation)
         try:
             return np.stack([np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in pngs])
-        except (OSError, SyntaxError, ValueError) as error:  # damaged, or of several sizes
-            reason = f"its images can't be read ({error})"
-            raise ServingError("UNKNOWN", reason, self.target) from error
+        except _UNREADABLE as error:
+            raise malformed(f"its images can't be read ({error})", self.target) from error
 
     def pngs(self, classes, seeds, truncation=0.5, strict=True) -> list:
         """Draws images as PNG files; arguments as in `images`.
@@ -180,8 +181,8 @@ class ServingClient:
                 )
                 for version in versions
             ]
-        except _MALFORMED as error:
-            raise self._malformed("versions", versions) from error
+        except MALFORMED as error:
+            raise malformed(f"its versions are {reprlib.repr(versions)}", self.target) from error
 
     def metadata(self) -> dict:
         """Returns types and shapes of every signature of the model.
@@ -202,11 +203,10 @@ class ServingClient:
                 for name, definition in sorted(signatures.items())
                 if not name.startswith("__")  # TensorFlow's own
             }
-        except _MALFORMED as error:
-            raise self._malformed("signatures", signatures) from error
-
-    def _malformed(self, what, answer):
-        return ServingError("UNKNOWN", f"the answer has the {what} {answer!r:.200}", self.target)
+        except MALFORMED as error:
+            raise malformed(
+                f"its signatures are {reprlib.repr(signatures)}", self.target
+            ) from error
 
     def _draw(self, rows, strict=True):
         """Yields the place of every row, and its PNG and class name; not in the order of the rows."""
@@ -258,7 +258,7 @@ def _checked(name, value, kind, least):
             f"Got {name}={value!r}. Expected {number} from {least} to a million. Leave it out for the usual "
             "one."
         )
-    return value
+    return int(value) if kind is numbers.Integral else float(value)  # sums of NumPy's overflow
 
 
 def _described(info) -> str:

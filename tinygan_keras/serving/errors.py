@@ -9,6 +9,16 @@ import re
 PASSING = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 """Codes of a server that may have time again in a moment."""
 
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading an answer raises that has another form than TensorFlow Serving's."""
+
 _TOO_LARGE = r"larger than m"  # "larger than max", "larger than maximum": a message, or a batch
 _MENDS = (
     # Code, a pattern in the server's reason, and what to do; the first that fits.
@@ -26,8 +36,13 @@ _MENDS = (
     (
         None,
         r"certificate verify failed",
-        "Expected a certificate that this machine trusts. Name the authority's file in the environment as "
-        "SSL_CERT_FILE.",
+        "Expected a certificate for this host that this machine trusts. Name the authority's file in the "
+        "environment as SSL_CERT_FILE, or correct the host.",
+    ),
+    (
+        None,
+        r"\bSSL\w*Error:",
+        "Expected a server that speaks TLS. Give http:// for one that doesn't, as TensorFlow Serving itself.",
     ),
     (None, _TOO_LARGE, "Give a smaller batch_size=."),
     (
@@ -88,6 +103,11 @@ class ServingError(OSError):
     def is_passing(self) -> bool:
         """Whether the same request may succeed in a moment."""
         return self.code in PASSING and not re.search(_TOO_LARGE, self.reason, re.IGNORECASE)
+
+
+def malformed(answer: str, target) -> ServingError:
+    """Returns the error for an answer that can't be read; `answer` is its beginning."""
+    return ServingError("UNKNOWN", f"an answer that isn't TensorFlow Serving's: {answer}", target)
 
 
 def _mend(code, reason) -> str:

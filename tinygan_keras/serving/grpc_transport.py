@@ -5,7 +5,7 @@ Scope: one request, one answer. The stubs import TensorFlow; who wants none of i
 
 try:
     import grpc
-    from google.protobuf import json_format
+    from google.protobuf import json_format, message
     from tensorflow_serving.apis import (
         get_model_metadata_pb2,
         get_model_status_pb2,
@@ -22,7 +22,7 @@ except ImportError as error:
 
 import tensorflow as tf
 
-from .errors import ServingError
+from .errors import MALFORMED, ServingError, malformed
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),  # 4 MB otherwise
@@ -31,6 +31,7 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.enable_http_proxy", 0),  # as over REST
 )
+_SHOWN = 200
 
 
 class GrpcTransport:
@@ -53,24 +54,20 @@ class GrpcTransport:
         request.model_spec.signature_name = signature
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-        response = self._ask(self._predictions.Predict, request, timeout)
-        return {name: _decoded(name, tensor) for name, tensor in response.outputs.items()}
+        return self._ask(self._predictions.Predict, request, timeout, _outputs)
 
     def status(self, timeout: float) -> list:
         """Returns what the server knows of every version; see `RestTransport.status`."""
         request = get_model_status_pb2.GetModelStatusRequest()
         self._address(request.model_spec)
-        response = self._ask(self._models.GetModelStatus, request, timeout)
-        return _as_dict(response).get("model_version_status", [])
+        answer = self._ask(self._models.GetModelStatus, request, timeout, _as_dict)
+        return answer.get("model_version_status", [])
 
     def signatures(self, timeout: float) -> dict:
         """Returns the model's signatures by name; see `RestTransport.signatures`."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         self._address(request.model_spec)
-        response = self._ask(self._predictions.GetModelMetadata, request, timeout)
-        signatures = get_model_metadata_pb2.SignatureDefMap()
-        response.metadata["signature_def"].Unpack(signatures)
-        return _as_dict(signatures).get("signature_def", {})
+        return self._ask(self._predictions.GetModelMetadata, request, timeout, _signatures)
 
     def close(self):
         """Closes the connection; requests under way are cancelled."""
@@ -83,20 +80,37 @@ class GrpcTransport:
         elif self.target.label is not None:
             spec.version_label = self.target.label
 
-    def _ask(self, method, request, timeout):
+    def _ask(self, method, request, timeout, read):
+        """Returns what the function `read` makes of the answer."""
         try:
-            return method(request, timeout=timeout)
+            response = method(request, timeout=timeout)
         except grpc.RpcError as error:
             reason = error.details() or ""
             raise ServingError(error.code().name, reason, self.target) from error
+        try:
+            return read(response)
+        except (*MALFORMED, message.DecodeError) as error:
+            raise malformed(f"{error} in {str(response)[:_SHOWN]!r}", self.target) from error
+
+
+def _outputs(response) -> dict:
+    return {name: _decoded(name, tensor) for name, tensor in response.outputs.items()}
+
+
+def _signatures(response) -> dict:
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    response.metadata["signature_def"].Unpack(signatures)
+    return _as_dict(signatures).get("signature_def", {})
 
 
 def _decoded(name, tensor) -> list:
     values = tf.make_ndarray(tensor).tolist()
+    if not isinstance(values, list):
+        raise TypeError(f"{name} has no rows")
     if tensor.dtype == tf.string.as_datatype_enum and not name.endswith("_bytes"):
         return [value.decode(errors="replace") for value in values]
     return values
 
 
-def _as_dict(message) -> dict:
-    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+def _as_dict(response) -> dict:
+    return json_format.MessageToDict(response, preserving_proto_field_name=True)

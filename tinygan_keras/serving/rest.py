@@ -14,7 +14,7 @@ import threading
 import time
 from urllib.parse import quote
 
-from .errors import ServingError
+from .errors import MALFORMED, ServingError, malformed
 
 # The server says the same of several codes; for 400 and 500 the commonest is taken.
 _CODES = {
@@ -63,31 +63,26 @@ class RestTransport:
             ServingError: it was refused, or there was no answer.
         """
         columns = {name: array.tolist() for name, array in inputs.items()}
-        answer = self._ask(
-            "POST", ":predict", timeout, {"signature_name": signature, "inputs": columns}
-        )
-        outputs = answer.get("outputs")
-        try:
-            return {name: _decoded(name, values) for name, values in outputs.items()}
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise self._not_serving(answer) from None
+        body = {"signature_name": signature, "inputs": columns}
+        return self._ask("POST", ":predict", timeout, _outputs, body)
 
     def status(self, timeout: float) -> list:
         """Returns a dict with `version`, `state` and `status` for every version that the server knows."""
-        return self._ask("GET", "", timeout).get("model_version_status", [])
+        return self._ask("GET", "", timeout, lambda answer: answer.get("model_version_status", []))
 
     def signatures(self, timeout: float) -> dict:
         """Returns the model's signatures by name, as the JSON form of `SignatureDef`."""
-        answer = self._ask("GET", "/metadata", timeout)
-        try:
+
+        def read(answer):
             return answer["metadata"]["signature_def"]["signature_def"]
-        except (KeyError, TypeError):
-            raise self._not_serving(answer) from None
+
+        return self._ask("GET", "/metadata", timeout, read)
 
     def close(self):
         """Does nothing: no connection outlives its request."""
 
-    def _ask(self, method, suffix, timeout, body=None) -> dict:
+    def _ask(self, method, suffix, timeout, read, body=None):
+        """Returns what the function `read` makes of the answer."""
         # `allow_nan` would write what isn't JSON.
         text = None if body is None else json.dumps(body, allow_nan=False)
         try:
@@ -106,24 +101,13 @@ class RestTransport:
             raise ServingError("UNKNOWN", reason, self.target) from error
         except (OSError, UnicodeError) as error:  # no such host, no route to it, no trust in it
             raise ServingError("UNKNOWN", _words(error), self.target) from error
-        return self._read(status, content)
-
-    def _read(self, status, body) -> dict:
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
         if status != 200:
-            reason = answer.get("error") if isinstance(answer, dict) else None
-            reason = reason or f"HTTP status {status}: {_shown(body)}"
-            raise ServingError(_CODES.get(status, "UNKNOWN"), reason, self.target)
-        if not isinstance(answer, dict):
-            raise self._not_serving(body)
-        return answer
-
-    def _not_serving(self, answer):
-        answer = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        return ServingError("UNKNOWN", f"the answer {_shown(answer)}", self.target)
+            code = _CODES.get(status, "UNKNOWN")
+            raise ServingError(code, _reason(status, content), self.target)
+        try:
+            return read(json.loads(content))
+        except MALFORMED as error:
+            raise malformed(_shown(content), self.target) from error
 
 
 @contextlib.contextmanager
@@ -160,12 +144,23 @@ def _connected(target, timeout):
             raise TimeoutError
 
 
+def _outputs(answer) -> dict:
+    return {name: _decoded(name, values) for name, values in answer["outputs"].items()}
+
+
 def _decoded(name, values) -> list:
     if not isinstance(values, list):
         raise TypeError(f"{name} is no list")
     if name.endswith("_bytes"):
         return [base64.b64decode(value["b64"]) for value in values]
     return values
+
+
+def _reason(status, body) -> str:
+    with contextlib.suppress(*MALFORMED):
+        if reason := json.loads(body)["error"].strip():
+            return reason
+    return f"HTTP status {status}: {_shown(body)}"
 
 
 def _words(error) -> str:

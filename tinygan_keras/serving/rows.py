@@ -76,7 +76,7 @@ def refusal(row: Row, place: int, target) -> str:
     return (
         f"Got row {place}, class {row.class_!r}, seed {row.seed}, truncation {row.truncation:g}, without an "
         f"image (valid is false) from {target}. Expected a class that the model has: a number below its "
-        "number of classes, or a name as in assets/class_names.txt of its folder. Correct the class."
+        "number of classes, or a name as in assets/class_names.txt of the exported folder. Correct the class."
     )
 
 

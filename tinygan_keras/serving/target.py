@@ -4,6 +4,7 @@ Scope: the arguments of a client, checked before anything is sent.
 """
 
 import numbers
+import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -76,15 +77,19 @@ def is_text(value: str) -> bool:
 
 
 def _split(address):
+    # Of one word, since blanks and ends of lines would be left out in silence.
+    readable = isinstance(address, str) and is_text(address) and address.split() == [address]
     try:
-        parts = urlsplit(address if isinstance(address, str) else "")
+        parts = urlsplit(address if readable else "")
         scheme, host, port = parts.scheme, parts.hostname, parts.port
-        more = (parts.username, parts.password, parts.path.strip("/"), parts.query, parts.fragment)
+        more = ("@" in parts.netloc, parts.path.strip("/"), parts.query, parts.fragment)
     except ValueError:  # a port that is no number, half an IPv6 address
         scheme, host, port, more = "", None, None, ()
     if scheme not in SCHEMES or not host or not port or any(more):
+        shown = re.sub("//.*@", "//...@", repr(address))  # a password isn't for a log
         raise ValueError(
-            f"Got the address {address!r}. Expected a scheme, a host and a port and nothing else, such as "
-            "'http://127.0.0.1:8501' for REST or 'grpc://127.0.0.1:8500' for gRPC."
+            f"Got the address {shown}. Expected a scheme, a host and a port and nothing else, such as "
+            "'http://127.0.0.1:8501' or 'https://...' for REST, or 'grpc://127.0.0.1:8500' for gRPC. Leave "
+            "out any user, password, path or #fragment: they aren't sent."
         )
     return scheme, host, port
