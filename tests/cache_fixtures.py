@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tinygan_keras.data.cache import storage
-from tinygan_keras.data.cache.manifest import parse_manifest
-from tinygan_keras.data.cache.records import decoder
-from tinygan_keras.data.cache.shards import shard_path
-from tinygan_keras.data.cache.writing import write_cache
+from tinygan_keras.data.records import storage
+from tinygan_keras.data.records.manifest import parse_manifest
+from tinygan_keras.data.records.records import decoder
+from tinygan_keras.data.records.shards import shard_path
+from tinygan_keras.data.records.writing import write_cache
 
 COUNT = 22  # three shards of 8, the last one with 6, in batches of 4
 SETTINGS = {"count": COUNT, "shard_size": 8, "batch_size": 4, "progress": False}

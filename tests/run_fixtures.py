@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tinygan_keras.training.config import default_config
+from tinygan_keras.runs.config import default_config
 
 LATENT_DIM, NUM_CLASSES, IMAGE_SIZE = 4, 10, 32
 TINY_STUDENT = {"channels": (4, 4, 4, 4), "latent_dim": LATENT_DIM, "embedding_dim": 2}

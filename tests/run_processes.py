@@ -86,7 +86,7 @@ def main():
     import keras  # noqa: F401
     from tensorflow.python.eager import context
 
-    from tinygan_keras.training import run  # noqa: F401
+    from tinygan_keras.runs import run  # noqa: F401
 
     threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ["one"]
     assert not context.context()._initialized, "a fork of a TensorFlow that is awake hangs"
@@ -144,9 +144,10 @@ def _distill(job):
     import numpy as np
     import tensorflow as tf
 
-    from tinygan_keras.training import run, summary
-    from tinygan_keras.training.config import default_config
-    from tinygan_keras.training.workers import state_of
+    from tinygan_keras.runs import distill as run
+    from tinygan_keras.runs import summary
+    from tinygan_keras.runs.config import default_config
+    from tinygan_keras.runs.workers import state_of
 
     class Killing(run.StopOnDivergence):
         """Kills this process in the middle of the training; it is the first callback of every worker."""

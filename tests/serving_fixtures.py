@@ -8,7 +8,7 @@ from PIL import Image
 from prediction_service import Refusal
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
 
-import tinygan_keras.serving.retries
+import tinygan_keras.client.retries
 
 CLASS_NAMES = ("T-shirt/top", "Sneaker", "Häschen")
 IMAGE_SIZE = 4
@@ -72,8 +72,8 @@ def as_png(image) -> bytes:
 def no_pauses(monkeypatch) -> list:
     """Makes waiting free; returns the list of the pauses that were asked for."""
     pauses, clock = [], itertools.count()
-    monkeypatch.setattr(tinygan_keras.serving.retries, "sleep", pauses.append)
-    monkeypatch.setattr(tinygan_keras.serving.retries, "monotonic", lambda: 1e-6 * next(clock))
+    monkeypatch.setattr(tinygan_keras.client.retries, "sleep", pauses.append)
+    monkeypatch.setattr(tinygan_keras.client.retries, "monotonic", lambda: 1e-6 * next(clock))
     return pauses
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan_keras.data.images import to_float, to_uint8
+from tinygan_keras.images import to_float, to_uint8
 
 LEVELS = np.arange(256, dtype="uint8").reshape(1, 16, 16, 1).repeat(3, axis=-1)
 

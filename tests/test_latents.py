@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from tinygan_keras.teachers.latents import sample_latents, truncated_normal
+from tinygan_keras.latents import sample_latents, truncated_normal
 
 COUNT, LATENT_DIM = 4000, 16
 LAW = stats.truncnorm(-2.0, 2.0)

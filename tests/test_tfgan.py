@@ -5,37 +5,37 @@ from pathlib import Path
 
 import pytest
 
-from tinygan_keras.evaluation import _tfgan
+from tinygan_keras import tfgan
 
-PACKAGE = Path(_tfgan.__file__).resolve().parents[1]
+PACKAGE = Path(tfgan.__file__).resolve().parents[1]
 
 
 def test_losses_are_tf_gans_own():
-    module = _tfgan.losses()
+    module = tfgan.losses()
     assert module.__name__.startswith("tensorflow_gan.")
     assert callable(module.wasserstein_hinge_generator_loss)
     assert callable(module.wasserstein_hinge_discriminator_loss)
 
 
 def test_evaluation_is_tf_gans_own():
-    module = _tfgan.evaluation()
+    module = tfgan.evaluation()
     assert module.__name__.startswith("tensorflow_gan.")
     for name in ("frechet_classifier_distance_from_activations", "classifier_score_from_logits"):
         assert callable(getattr(module, name))
 
 
 def test_a_part_is_imported_once():
-    assert _tfgan.losses() is _tfgan.losses()
+    assert tfgan.losses() is tfgan.losses()
 
 
 def test_missing_tf_gan_names_the_package_to_install(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "tensorflow_gan"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    _tfgan._part.cache_clear()
+    tfgan._part.cache_clear()
     with pytest.raises(ImportError, match="pip install tensorflow-gan"):
-        _tfgan.losses()
-    _tfgan._part.cache_clear()
+        tfgan.losses()
+    tfgan._part.cache_clear()
 
 
 def test_only_the_adapter_imports_tf_gan():
@@ -44,7 +44,7 @@ def test_only_the_adapter_imports_tf_gan():
         for path in PACKAGE.rglob("*.py")
         if any(name.split(".")[0] == "tensorflow_gan" for name in _module_names(path))
     }
-    assert users == {"evaluation/_tfgan.py"}
+    assert users == {"evaluation/tfgan.py"}
 
 
 def test_a_lazy_or_dynamic_import_of_tf_gan_would_be_noticed(tmp_path):

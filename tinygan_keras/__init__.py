@@ -18,58 +18,64 @@ import importlib
 __version__ = "0.1.0"
 
 _HOME_OF = {
-    "TinyGAN": ".tinygan",
+    "TinyGAN": ".distillation.tinygan",
     "StudentGenerator": ".networks.student",
     "Discriminator": ".networks.discriminator",
-    "BigGANGenerator": ".networks.biggan",
-    "BigGANDiscriminator": ".networks.biggan",
+    "BigGANGenerator": ".teachers.biggan",
+    "BigGANDiscriminator": ".teachers.biggan",
     "HubTeacher": ".teachers.hub",
-    "sample_latents": ".teachers.latents",
+    "sample_latents": ".latents",
     "sample_teacher": ".data.teacher_samples",
-    "distillation_batches": ".data.pipeline",
+    "distillation_batches": ".data.batches",
     "open_training_images": ".data.real_images.opening",
-    "write_cache": ".data.cache.writing",
-    "verify_cache": ".data.cache.verifying",
-    "TeacherCache": ".data.cache.reading",
-    "default_config": ".training.config",
-    "distill": ".training.run",
-    "export_saved_model": ".serving.export",
-    "export_litert": ".serving.edge.export_litert",
-    "export_onnx": ".serving.edge.export_onnx",
-    "export_openvino": ".serving.edge.export_openvino",
-    "ServingClient": ".serving.client",
+    "write_cache": ".data.records.writing",
+    "verify_cache": ".data.records.verifying",
+    "TeacherCache": ".data.records.reading",
+    "default_config": ".runs.config",
+    "distill": ".runs.distill",
+    "export_saved_model": ".saved_model.export",
+    "export_litert": ".runtimes.export_litert",
+    "export_onnx": ".runtimes.export_onnx",
+    "export_openvino": ".runtimes.export_openvino",
+    "ServingClient": ".client.client",
     "load_fashion_mnist": ".data.fashion_mnist",
     "load_fashion_mnist_subset": ".data.fashion_mnist",
     "evaluate": ".evaluation.evaluate",
-    "StopOnDivergence": ".training.divergence",
-    "EvaluationCallback": ".training.evaluation_callback",
+    "StopOnDivergence": ".runs.divergence",
+    "EvaluationCallback": ".runs.evaluation_callback",
     "FeatureExtractor": ".evaluation.extractors.extractor",
     "load_extractor": ".evaluation.extractors.loading",
     "load_generator": ".generators.loading",
     "open_images": ".data.image_source",
     "measure_reference": ".evaluation.reference",
     "load_reference": ".evaluation.reference",
-    "draw_album": ".evaluation.album.album",
+    "draw_album": ".pictures.album.album",
     "class_grid": ".pictures.grids",
 }
 _ROOMS = (
+    "classes",
+    "client",
     "data",
+    "distillation",
     "evaluation",
     "generators",
-    "losses",
     "networks",
     "pictures",
-    "serving",
+    "runs",
+    "runtimes",
+    "saved_model",
     "teachers",
-    "training",
 )
+_HOME_OF_MODULE = {"losses": ".distillation.losses"}
 
-__all__ = ["__version__", *_HOME_OF, *_ROOMS]
+__all__ = ["__version__", *_HOME_OF, *_HOME_OF_MODULE, *_ROOMS]
 
 
 def __getattr__(name):
     if name in _HOME_OF:
         return getattr(importlib.import_module(_HOME_OF[name], __name__), name)
+    if name in _HOME_OF_MODULE:
+        return importlib.import_module(_HOME_OF_MODULE[name], __name__)
     if name in _ROOMS:
         return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -27,14 +27,14 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from tinygan_keras.data.cache.reading import TeacherCache
-from tinygan_keras.data.cache.writing import write_cache
+from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.fashion_mnist import LabelledImages
-from tinygan_keras.data.pipeline import distillation_batches
+from tinygan_keras.data.records.reading import TeacherCache
+from tinygan_keras.data.records.writing import write_cache
+from tinygan_keras.latents import sample_latents
+from tinygan_keras.runs.build import build_model
+from tinygan_keras.runs.config import default_config
 from tinygan_keras.teachers.hub import HubTeacher
-from tinygan_keras.teachers.latents import sample_latents
-from tinygan_keras.training.build import build_model
-from tinygan_keras.training.config import default_config
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("teacher", "runs/stand_in_128", "Folder of the stand-in; made if missing.")

@@ -61,7 +61,7 @@ def strategy(devices, reduction):
     """The strategy of a run, or the same with another way to sum gradients."""
     import tensorflow as tf
 
-    from tinygan_keras.training.strategy import make_strategy
+    from tinygan_keras.runs.devices import make_strategy
 
     if devices == 1:
         return make_strategy("one")
@@ -76,8 +76,8 @@ def strategy(devices, reduction):
 
 
 def build_model(settings, synchronized):
-    from tinygan_keras.training import build
-    from tinygan_keras.training.config import default_config
+    from tinygan_keras.runs import build
+    from tinygan_keras.runs.config import default_config
 
     config = default_config()
     config.student = config.discriminator = settings["preset"]

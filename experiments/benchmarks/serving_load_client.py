@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
 
-from tinygan_keras.serving.client import ServingClient
+from tinygan_keras.client.client import ServingClient
 
 MOST_ROWS = 8
 TIMEOUT = 30.0
@@ -90,10 +90,10 @@ class Client:
 
 def transport_of(address):
     if address.startswith("grpc"):
-        from tinygan_keras.serving.grpc_transport import GrpcTransport
+        from tinygan_keras.client.grpc_transport import GrpcTransport
 
         return GrpcTransport
-    from tinygan_keras.serving.rest import RestTransport
+    from tinygan_keras.client.rest import RestTransport
 
     return RestTransport
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygan_keras.serving.errors import ServingError
-from tinygan_keras.serving.target import checked_target
+from tinygan_keras.client.errors import ServingError
+from tinygan_keras.client.target import checked_target
 
 ROWS = {
     "label": np.array([1, 0, 1]),

@@ -112,7 +112,7 @@ def pytorch_channels_last(folder):
 
 def runtime(folder, name):
     """One of the small runtimes."""
-    from tinygan_keras.generators.edge_runtimes import load_runtime
+    from tinygan_keras.runtimes.edge_runtimes import load_runtime
 
     return load_runtime(folder / name).draw
 

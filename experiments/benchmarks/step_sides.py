@@ -49,8 +49,8 @@ class Ours(Measured):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
-        from tinygan_keras.training.build import build_model
-        from tinygan_keras.training.config import default_config
+        from tinygan_keras.runs.build import build_model
+        from tinygan_keras.runs.config import default_config
 
         self.batch_size = batch_size
         self.model = build_model(default_config())

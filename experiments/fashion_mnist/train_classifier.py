@@ -24,7 +24,7 @@ from absl import app, flags, logging
 from keras import layers
 
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES, load_fashion_mnist
-from tinygan_keras.data.images import to_float
+from tinygan_keras.images import to_float
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "saved_models/fashion_classifier", "Folder of the SavedModel.")

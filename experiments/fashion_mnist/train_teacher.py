@@ -22,17 +22,17 @@ from tinygan_keras.data.fashion_mnist import (
     load_fashion_mnist,
     load_fashion_mnist_subset,
 )
-from tinygan_keras.data.images import to_uint8
 from tinygan_keras.data.teacher_samples import sample_teacher
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
-from tinygan_keras.networks.biggan import BigGANDiscriminator, BigGANGenerator
+from tinygan_keras.images import to_uint8
+from tinygan_keras.latents import sample_latents, truncated_normal
 from tinygan_keras.pictures.files import save_png
-from tinygan_keras.teachers.export import measure_standing_statistics, save_teacher
+from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.hub import HubTeacher
-from tinygan_keras.teachers.latents import sample_latents, truncated_normal
-from tinygan_keras.teachers.training import ClassConditionalGAN
+from tinygan_keras.teachers.own.export import measure_standing_statistics, save_teacher
+from tinygan_keras.teachers.own.training import ClassConditionalGAN
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "runs/teacher", "Checkpoints, samples and logs go here.")

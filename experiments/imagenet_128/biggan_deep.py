@@ -1,7 +1,7 @@
 """BigGAN-deep as a pure function of arrays: sizes, random weights, and measured batch-norm statistics.
 
 Scope: what `make_stand_in.py` writes to disk. A generator that one can train is
-`tinygan_keras.networks.biggan`.
+`tinygan_keras.teachers.biggan`.
 
 At 128 px this is Table 8 of Brock et al. (arXiv:1809.11096): pairs of bottleneck blocks (1x1, 3x3, 3x3, 1x1,
 each behind a class-conditional batch norm of all latents and the class embedding), shortcuts that drop

@@ -26,9 +26,9 @@ from results import markdown, write
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist
 from tinygan_keras.data.image_source import open_images
-from tinygan_keras.data.images import to_float
 from tinygan_keras.generators.data_sets import drawn_data_set, write_data_set
 from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.images import to_float
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("classifier", "saved_models/fashion_classifier", "SavedModel to quantise.")

@@ -25,12 +25,12 @@ from absl import app, flags
 from results import markdown, write
 
 from tinygan_keras.evaluation.evaluate import evaluate
-from tinygan_keras.generators.edge_runtimes import load_runtime
 from tinygan_keras.generators.loading import load_generator, load_student
-from tinygan_keras.serving.edge.export_litert import export_litert
-from tinygan_keras.serving.edge.export_onnx import export_onnx
-from tinygan_keras.serving.edge.export_openvino import export_openvino
-from tinygan_keras.teachers.latents import sample_latents
+from tinygan_keras.latents import sample_latents
+from tinygan_keras.runtimes.edge_runtimes import load_runtime
+from tinygan_keras.runtimes.export_litert import export_litert
+from tinygan_keras.runtimes.export_onnx import export_onnx
+from tinygan_keras.runtimes.export_openvino import export_openvino
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "saved_models/tinygan_fashion_32", "Run folder of the student.")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ..data.cache.manifest import ENCODINGS, MANIFEST_FILE, check_is_cache, check_numbers
+from ..data.records.manifest import ENCODINGS, MANIFEST_FILE, check_is_cache, check_numbers
 from .checks import check_out_folder, check_seed, check_truncation
 
 
@@ -63,7 +63,7 @@ def run(flag_values):
 
 
 def _make(flag_values):
-    from ..data.cache.writing import write_cache
+    from ..data.records.writing import write_cache
     from ..teachers.hub import HubTeacher
 
     teacher = HubTeacher(flag_values.teacher, truncation=_truncation(flag_values))
@@ -71,7 +71,7 @@ def _make(flag_values):
     settings |= {name: flag_values[name].value for name in ("batch_size", "encoding")}
     settings["classes"] = _classes(flag_values.classes, teacher)
     if flag_values.runner:
-        from ..data.cache.beam import make_cache_with_beam
+        from ..data.records.beam import make_cache_with_beam
 
         options = [f"--runner={flag_values.runner}", *shlex.split(flag_values.beam_options)]
         manifest = make_cache_with_beam(teacher, flag_values.out, options=options, **settings)
@@ -95,14 +95,14 @@ def _truncation(flag_values):
 def _classes(text, teacher):
     if not text:
         return None
-    from ..data.classes import resolve_classes
+    from ..classes.selection import resolve_classes
     from ..generators.side_files import read_class_names
 
     return resolve_classes(text, teacher.num_classes, read_class_names(Path(teacher.folder)))
 
 
 def _report(folder, manifest):
-    from ..data.cache.shards import finished_shards
+    from ..data.records.shards import finished_shards
 
     there = len(finished_shards(folder, manifest))
     print(
@@ -114,7 +114,7 @@ def _report(folder, manifest):
 
 
 def _verify(flag_values):
-    from ..data.cache.verifying import verify_cache
+    from ..data.records.verifying import verify_cache
 
     content_hash = None
     if flag_values.teacher:

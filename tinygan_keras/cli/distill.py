@@ -14,7 +14,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from ..training.config import default_config, unknown_setting
+from ..runs.config import default_config, unknown_setting
 
 
 def define_flags(flag_values, arguments):
@@ -42,7 +42,7 @@ def run(flag_values):
             "Got no --config or no --workdir. Expected both, such as "
             "--config=experiments/fashion_mnist/config.py --workdir=runs/mine."
         )
-    from ..training.run import distill
+    from ..runs.distill import distill
 
     distill(flag_values.config, flag_values.workdir, overwrite=flag_values.overwrite)
 

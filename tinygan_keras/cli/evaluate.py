@@ -91,11 +91,7 @@ def run(flag_values):
     from ..evaluation.evaluate import evaluate
     from ..evaluation.record import as_table, beside_teacher
     from ..generators.drawing import SEED
-    from ..training.evaluation_settings import (
-        evaluation_settings,
-        measured_against,
-        measured_classes,
-    )
+    from ..runs.evaluation_settings import evaluation_settings, measured_against, measured_classes
 
     run = evaluation_settings(flag_values.model)
     if flag_values.extractor not in (None, run.get("extractor")):

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
-from ..generators.edge_forms import FORMS, PRECISIONS, check_form
+from ..runtimes.forms import FORMS, PRECISIONS, check_form
 
 
 def define_flags(flag_values, arguments):
@@ -63,7 +63,7 @@ def run(flag_values):
     config = read_config(source)
     known = {"class_names": read_class_names(source), "truncation": config.get("truncation")}
     if flag_values.format == "saved_model":
-        from ..serving.export import export_saved_model
+        from ..saved_model.export import export_saved_model
 
         known |= {"teacher": config.get("teacher"), "report": _read_report(source)}
         path = export_saved_model(student, flag_values.out, **known)
@@ -102,14 +102,14 @@ def _read_report(source) -> dict | None:
 
 def _exporter(form):
     if form == "litert":
-        from ..serving.edge.export_litert import export_litert
+        from ..runtimes.export_litert import export_litert
 
         return export_litert
     if form == "onnx":
-        from ..serving.edge.export_onnx import export_onnx
+        from ..runtimes.export_onnx import export_onnx
 
         return export_onnx
-    from ..serving.edge.export_openvino import export_openvino
+    from ..runtimes.export_openvino import export_openvino
 
     return export_openvino
 

@@ -48,10 +48,10 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..evaluation.album.album import draw_album
     from ..evaluation.extractors.loading import load_extractor
     from ..generators.drawing import SEED
-    from ..training.evaluation_settings import evaluation_settings, measured_against
+    from ..pictures.album.album import draw_album
+    from ..runs.evaluation_settings import evaluation_settings, measured_against
 
     run = evaluation_settings(flag_values.model)
     extractor, resize = flag_values.extractor or run.get("extractor"), flag_values.resize

@@ -41,9 +41,9 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
+    from ..client.client import ServingClient
     from ..pictures.files import save_png
     from ..pictures.grids import progress_strip
-    from ..serving.client import ServingClient
 
     names = [name.strip() for name in flag_values.classes]
     per_class, out = flag_values.per_class, flag_values.out

@@ -15,7 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .folder_labels import labels_of_sample_names, labels_of_sub_folders, listed, missing_classes
+from ..classes.folder_labels import (
+    labels_of_sample_names,
+    labels_of_sub_folders,
+    listed,
+    missing_classes,
+)
 from .image_headers import scan_headers
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .folder_labels import listed
+from ..classes.folder_labels import listed
 
 _NAMED = 5
 _DEEP_MODES = ("F", "I")  # PIL would cut 16 bits off at 255 instead of scaling them

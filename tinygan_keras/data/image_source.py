@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..classes.folder_labels import missing_classes
 from .fashion_mnist import load_fashion_mnist
-from .folder_labels import missing_classes
 from .image_folder import ImageFolder
 
 _FASHION_MNIST = {"fashion_mnist": "train", "fashion_mnist:test": "test"}

@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..teachers.latents import truncated_normal
-from .classes import checked_classes
-from .images import to_uint8
+from ..classes.selection import checked_classes
+from ..images import to_uint8
+from ..latents import truncated_normal
 
 
 class TeacherSamples(NamedTuple):

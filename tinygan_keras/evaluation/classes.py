@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..data.folder_labels import listed
+from ..classes.folder_labels import listed
 from .metrics.frechet import class_frechet_distances
 
 _MEMORY = 2**29  # bytes of features that are gathered by class at a time

@@ -8,7 +8,7 @@ on where it was. Figures are computed in `figures.py`, written in `record.py`.
 import time
 import warnings
 
-from ..data.folder_labels import listed
+from ..classes.folder_labels import listed
 from ..generators.drawing import SEED
 from .environment import environment
 from .extraction import TEACHER_COLUMNS, extracted

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 
-from ..data.folder_labels import listed
+from ..classes.folder_labels import listed
 from ..generators.drawing import LABEL_LAWS, LAW, DrawnImages, draw_labels
 from .environment import environment
 from .extractors.loading import load_extractor

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..data.folder_labels import as_file_name, sample_file_name
+from ..classes.folder_labels import as_file_name, sample_file_name
 from ..files import plain
 from .drawing import DrawnImages
 from .loaded import DEFAULT_TRUNCATION

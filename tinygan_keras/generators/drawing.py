@@ -7,8 +7,8 @@ every image is a pure function of seed and position, whoever reads it and in wha
 import numpy as np
 import tensorflow as tf
 
-from ..data.images import to_uint8
-from ..teachers.latents import truncated_normal
+from ..images import to_uint8
+from ..latents import truncated_normal
 
 SEED = 1_000_000  # far from the seeds of training, whose latents must not be judged
 BLOCK = 250  # images whose latents come from one key

@@ -10,12 +10,11 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from ..data.images import to_uint8
-from ..networks import student as _student  # noqa: F401  registers the class of .keras files
+from ..images import to_uint8
+from ..runtimes.edge_runtimes import is_edge_export, load_runtime
 from ..teachers import download
 from ..teachers.catalog import check_truncation, nearest_handles
 from ..teachers.hub import HubTeacher
-from .edge_runtimes import is_edge_export, load_runtime
 from .loaded import (
     DEFAULT_TRUNCATION,
     LoadedGenerator,

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..data.folder_labels import sample_file_name
+from ..classes.folder_labels import sample_file_name
+from ..latents import sample_latents
 from ..pictures.files import save_png
 from ..pictures.grids import progress_strip
-from ..teachers.latents import sample_latents
 from .loaded import DEFAULT_TRUNCATION
 from .loading import generate_images
 

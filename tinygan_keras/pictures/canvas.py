@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.images import to_uint8
+from ..images import to_uint8
 
 WHITE, BLACK, GREY = "#ffffff", "#1a1a1a", "#6a6a6a"
 TILE, LARGEST_TILE = 64, 128  # smaller images are enlarged by a whole factor, 32 pixels twice

@@ -14,11 +14,11 @@ import re
 import tensorflow as tf
 from absl import logging
 
+from ..latents import sample_latents
 from ..networks.class_weights import checked_class_weights
 from . import download
 from .catalog import check_truncation
-from .latents import sample_latents
-from .purify import OutputGraph, outside
+from .module_graph import OutputGraph, outside
 from .signature import check_catalog, check_images, checked_signature
 
 _STATE_NAMES = re.compile(

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ..folder_labels import listed
+from ...classes.folder_labels import listed
+from ...classes.mapping import map_classes
 from ..shuffling import shuffled_indices
 from .class_folders import list_class_folders
-from .class_mapping import map_classes
 from .decoding import decode
 from .headers import CHECKED_HEADERS, read_sizes
 from .preprocessing import crop_and_resize

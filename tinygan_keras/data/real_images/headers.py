@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from ..folder_labels import listed
+from ...classes.folder_labels import listed
 
 CHECKED_HEADERS = 2000
 _NAMED = 10

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ...classes.mapping import map_classes, names_by_label
 from ..fashion_mnist import CLASS_NAMES as FASHION_MNIST_NAMES
 from ..fashion_mnist import load_fashion_mnist
 from .arrays import RealArrays
-from .class_mapping import map_classes, names_by_label
 
 CIFAR10_NAMES = (
     *("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),

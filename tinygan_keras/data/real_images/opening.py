@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..classes import given_names
+from ...classes.mapping import map_classes, names_by_label
+from ...classes.selection import given_names
 from ..fashion_mnist import CLASS_NAMES, load_fashion_mnist, load_fashion_mnist_subset
 from ..image_source import open_images
 from .arrays import RealArrays
-from .class_mapping import map_classes, names_by_label
 from .folder import RealFolder
 from .keras_sets import open_keras_set
 from .real_images import RealImages
@@ -62,7 +62,7 @@ def open_training_images(
     if kind == "keras":
         return open_keras_set(rest, image_size, **settings)
     if kind == "tfds":
-        from .tfds_images import open_tfds  # an extra
+        from .tfds_images import open_tfds
 
         return open_tfds(rest, image_size, **settings)
     path = Path(text).expanduser()

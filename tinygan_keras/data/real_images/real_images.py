@@ -10,10 +10,10 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from ..classes import is_imagenet
-from ..folder_labels import listed
+from ...classes.folder_labels import listed
+from ...classes.imagenet import imagenet_names
+from ...classes.selection import is_imagenet
 from ..image_source import ArrayImages
-from ..imagenet import imagenet_names
 from .preprocessing import describe_preprocessing, flip_at_random, to_float
 
 _SHOWN = 5

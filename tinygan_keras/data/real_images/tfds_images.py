@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from ...classes.mapping import map_classes, names_by_label
 from ..shuffling import shuffled_records
-from .class_mapping import map_classes, names_by_label
 from .decoding import decode
 from .preprocessing import crop_and_resize
 from .real_images import RealImages, fingerprint_of

@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ...teachers import download
-from ...teachers.purify import outside
+from ...teachers.module_graph import outside
 
 ROLE = "feature extractor"
 _SIGNATURES = ("serving_default", "default")  # as TensorFlow 2 and as TF1 Hub modules call it

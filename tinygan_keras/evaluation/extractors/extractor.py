@@ -12,7 +12,7 @@ measure storage.
 import numpy as np
 import tensorflow as tf
 
-from ...data.images import to_float, to_uint8
+from ...images import to_float, to_uint8
 from . import resizing
 from .classifiers import Classifier, load_folder
 

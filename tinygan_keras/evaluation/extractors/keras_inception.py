@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...teachers.download import stalled_connections_fail
-from ...teachers.purify import outside
+from ...teachers.module_graph import outside
 from .classifiers import Classifier
 
 NAME = "keras_inception_v3"

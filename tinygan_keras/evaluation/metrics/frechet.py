@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .. import _tfgan
+from ... import tfgan
 from .checks import feature_rows
 from .moments import StatisticsAccumulator as StatisticsAccumulator
 from .moments import feature_statistics
@@ -171,7 +171,7 @@ def tfgan_frechet_distance(features_1, features_2) -> float:
     Sound where no product of two variances comes near 1e-10. Arguments as in
     `frechet_distance_of_features`.
     """
-    evaluation = _tfgan.evaluation()
+    evaluation = tfgan.evaluation()
     return float(evaluation.frechet_classifier_distance_from_activations(features_1, features_2))
 
 

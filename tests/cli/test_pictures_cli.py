@@ -1,0 +1,136 @@
+"""`tinygan pictures`: its flags, its mistakes, and what it tells."""
+
+import json
+import shutil
+
+import keras
+import pytest
+from PIL import Image
+from run_fixtures import TINY_STUDENT, write_classifier, write_real_images, write_teacher
+
+from tinygan_keras.cli import main
+from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.evaluation.extractors import loading
+from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.pictures.album import album
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A run folder, its teacher, a classifier and real images."""
+    keras.utils.set_random_seed(0)
+    place = tmp_path_factory.mktemp("place")
+    run = place / "runs" / "mine"
+    run.mkdir(parents=True)
+    StudentGenerator.from_preset("tinygan_fashion_32", **TINY_STUDENT).save(run / "student.keras")
+    (run / "class_names.txt").write_text("\n".join(CLASS_NAMES))
+    (run / "config.json").write_text(json.dumps({"truncation": 0.25, "teacher": "teacher"}))
+    write_teacher(place / "teacher")
+    write_classifier(place / "classifier")
+    write_real_images(place / "real.npz")
+    return place
+
+
+@pytest.fixture
+def here(place, monkeypatch):
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_all_pictures_of_a_run_are_drawn_and_told(here, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = ["--extractor=classifier", "--real=real.npz", "--per_class=3", "--classes=0,1,2"]
+
+    assert main(["pictures", "--model=runs/mine", f"--out={out}", *flags]) == 0
+
+    names = ["class_grid", "feature_map", "interpolation_class", "interpolation_z", "neighbours"]
+    assert [path.stem for path in sorted(out.iterdir())] == names
+    told = capsys.readouterr().out
+    for name in names:
+        assert f"{out / name}.png: " in told
+    assert "the teacher's images" in told, "the run's own teacher"
+    assert f"5 of 5 pictures: {out}" in told
+
+
+def test_what_is_not_drawn_is_told(here, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = ["--teacher=none", "--classes=bag,3", "--seed=5", f"--out={out}"]
+
+    assert main(["pictures", "--model=runs/mine", *flags]) == 0
+
+    told = capsys.readouterr().out
+    assert "not drawn: neighbours.png: it needs a feature extractor and real images." in told
+    assert f"3 of 5 pictures: {out}" in told
+    assert Image.open(out / "class_grid.png").height < 300, "two classes, without a teacher"
+
+
+def test_exported_model_cannot_mix_classes_and_says_so(here, tmp_path, capsys):
+    assert main(["export", "--model=runs/mine", f"--out={tmp_path / 'exported'}"]) == 0
+    out = tmp_path / "out"
+
+    code = main(["pictures", f"--model={tmp_path / 'exported'}", "--classes=0,1", f"--out={out}"])
+
+    assert code == 0
+    assert "not drawn: interpolation_class.png: a saved model" in capsys.readouterr().out
+
+
+def test_flags_reach_the_album(here, monkeypatch):
+    calls = []
+    monkeypatch.setattr(album, "draw_album", lambda *a, **k: calls.append((a, k)) or [])
+    flags = ["--seed=3", "--truncation=0.7", "--classes=Bag,1", "--map=tsne", "--teacher=teacher"]
+
+    assert main(["pictures", "--model=runs/mine", "--real=real.npz", *flags]) == 0
+    assert main(["pictures", "--model=runs/mine", "--out=there", "--teacher=none"]) == 0
+
+    (given, chosen), (there, default) = calls
+    assert (given, there) == (
+        ("runs/mine", "runs/mine/pictures"),
+        ("runs/mine", "there"),
+    )
+    assert (chosen["seed"], chosen["truncation"], chosen["map_method"]) == (3, 0.7, "tsne")
+    assert (chosen["classes"], chosen["teacher"]) == (["Bag", "1"], "teacher")
+    assert (chosen["real"], chosen["extractor"]) == ("real.npz", None)
+    assert (default["seed"], default["truncation"]) == (album.SEED, None)
+    assert (default["classes"], default["teacher"]) == ([], None)
+
+
+def test_the_kernel_of_a_run_goes_with_its_extractor(here, tmp_path, monkeypatch):
+    shutil.copytree(here / "runs" / "mine", tmp_path / "run")
+    config = {"extractor": str(here / "classifier"), "resize": "area"}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    kernels = []
+    monkeypatch.setattr(loading, "load_extractor", lambda _, resize: kernels.append(resize))
+    monkeypatch.setattr(album, "draw_album", lambda *a, **k: [])
+
+    for flags in ([], ["--resize=bicubic"], ["--extractor=inception"]):
+        assert main(["pictures", f"--model={tmp_path / 'run'}", *flags]) == 0
+    assert kernels == ["area", "bicubic", None]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], "Got no --model"),
+        (["--model=missing"], "missing"),
+        (["--model=runs/mine", "--map=umap"], "Got --map=umap. Expected pca or tsne"),
+        (["--model=runs/mine", "--per_class=1"], "Got --per_class=1"),
+        (["--model=runs/mine", "--truncation=2"], "Got --truncation=2"),
+        (["--model=runs/mine", "--classes=Baag"], "Did you mean 'Bag'?"),
+        (["--model=runs/mine", "--classes=10"], "from 0 to 9"),
+        (["--model=runs/mine", "--teacher=missing"], "missing"),
+        (["--model=runs/mine", "--extractor=missing"], "missing"),
+        (["--model=runs/mine", "--real=missing"], "missing"),
+        (["--model=runs/mine", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
+        (["--model=runs/mine", "--out=real.npz"], "a file. Expected a folder"),
+        (["--model=runs/mine", "--out=real.npz/pictures"], "where nothing can be written"),
+        (["--model=real.npz"], "real.npz"),
+    ],
+)
+def test_mistake_is_one_message_and_exit_code_2(flags, message, here, capsys):
+    code = main(["pictures", *flags])
+
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert "Traceback" not in error
+    assert not (here / "pictures").exists()

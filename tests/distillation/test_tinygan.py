@@ -1,0 +1,474 @@
+"""The model: who is updated by what, schedules, saving, devices."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tinygan_keras.distillation import losses
+from tinygan_keras.distillation.objectives import METRICS, default_feature_weights
+from tinygan_keras.distillation.tinygan import TinyGAN
+from tinygan_keras.networks.discriminator import Discriminator
+from tinygan_keras.networks.student import StudentGenerator
+
+LATENT_DIM, CLASSES, SIZE, BATCH = 6, 3, 8, 4
+
+
+class LinearTeacher:
+    """A teacher that is a fixed function of its inputs, with one variable to watch."""
+
+    image_size, latent_dim, num_classes, truncation = SIZE, LATENT_DIM, CLASSES, 0.5
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        kernel = rng.normal(size=(LATENT_DIM + CLASSES, SIZE * SIZE * 3)).astype("float32")
+        self.kernel = tf.Variable(0.3 * kernel, trainable=True)
+
+    def __call__(self, latents, labels):
+        inputs = tf.concat([latents, tf.one_hot(labels, CLASSES)], axis=1)
+        return tf.tanh(tf.reshape(inputs @ self.kernel, (-1, SIZE, SIZE, 3)))
+
+
+def make_student(**overrides):
+    arguments = {"channels": (8, 4), "latent_dim": LATENT_DIM, "num_classes": CLASSES}
+    return StudentGenerator(**{**arguments, "embedding_dim": 4, **overrides})
+
+
+def make_discriminator():
+    return Discriminator(channels=(4, 8), num_classes=CLASSES, image_size=SIZE)
+
+
+def make_model(teacher=None, optimizer=keras.optimizers.SGD, rate=0.05, **settings):
+    model = TinyGAN(make_student(), make_discriminator(), teacher=teacher)
+    settings.setdefault("adversarial_interval", 1)
+    settings.setdefault("run_eagerly", True)  # tracing a graph takes longer than these steps
+    model.compile(optimizer(rate), optimizer(rate), **settings)
+    return model
+
+
+def make_batch(seed=0, real=True, batch=BATCH):
+    rng = np.random.default_rng(seed)
+    latents = rng.normal(size=(batch, LATENT_DIM)).astype("float32")
+    labels = rng.integers(0, CLASSES, batch).astype("int32")
+    example = {
+        "latent": latents,
+        "label": labels,
+        "teacher_image": LinearTeacher()(latents, labels).numpy(),
+    }
+    if real:
+        example["image"] = rng.uniform(-1, 1, (batch, SIZE, SIZE, 3)).astype("float32")
+        example["image_label"] = rng.integers(0, CLASSES, batch).astype("int32")
+        example["fresh_latent"] = rng.normal(size=(batch, LATENT_DIM)).astype("float32")
+    return example
+
+
+def dataset(steps=2, **kwargs):
+    batches = [make_batch(seed, **kwargs) for seed in range(steps)]
+    stacked = {key: np.stack([b[key] for b in batches]) for key in batches[0]}
+    return tf.data.Dataset.from_tensor_slices(stacked)
+
+
+def values(variables):
+    return [v.numpy() for v in variables]
+
+
+def moved(before, variables):
+    return [not np.array_equal(a, v.numpy()) for a, v in zip(before, variables, strict=True)]
+
+
+def test_history_has_one_figure_per_term():
+    history = make_model().fit(dataset(), verbose=0).history
+    assert set(history) == set(METRICS)
+    assert all(np.isfinite(value) for values in history.values() for value in values)
+
+
+def test_losses_are_the_weighted_sums_of_their_terms():
+    weights = {
+        "pixel_weight": 0.7,
+        "adversarial_distillation_weight": 0.3,
+        "adversarial_gan_weight": 0.11,
+        "discriminator_gan_weight": 0.13,
+    }
+    logs = make_model(**weights).train_on_batch(make_batch(), return_dict=True)
+    expected = logs["feature_distillation"] + 0.7 * logs["pixel_distillation"]
+    expected += 0.3 * logs["adversarial_distillation"] + 0.11 * logs["adversarial_gan"]
+    assert logs["g_loss"] == pytest.approx(expected, rel=1e-5)
+    expected = logs["discriminator_distillation"] + 0.13 * logs["discriminator_gan"]
+    assert logs["d_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_terms_match_the_formulas_on_the_networks_outputs():
+    model, batch = make_model(), make_batch()
+    logs = model.test_on_batch(batch, return_dict=True)
+    images = model.student((batch["latent"], batch["label"]))
+    teacher = model.discriminator((batch["teacher_image"], batch["label"]))
+    student = model.discriminator((images, batch["label"]))
+    expected = sum(
+        alpha * np.mean(np.abs(np.array(t) - np.array(s)))
+        for alpha, t, s in zip((0.25, 1.0), teacher["features"], student["features"], strict=True)
+    )
+    assert logs["feature_distillation"] == pytest.approx(expected, rel=1e-5)
+    hinge = np.mean(np.maximum(0, 1 - np.array(teacher["logits"])))
+    hinge += np.mean(np.maximum(0, 1 + np.array(student["logits"])))
+    assert logs["discriminator_distillation"] == pytest.approx(hinge, rel=1e-5)
+
+
+def test_paper_feature_weights():
+    assert default_feature_weights(5) == (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
+
+
+def test_discriminator_update_never_moves_the_student():
+    model = make_model(LinearTeacher())
+    model.g_optimizer.learning_rate = 0.0
+    student = values(model.student.trainable_variables)
+    discriminator = values(model.discriminator.trainable_variables)
+    model.train_on_batch(make_batch())
+    assert not any(moved(student, model.student.trainable_variables))
+    assert all(moved(discriminator, model.discriminator.trainable_variables))
+
+
+def test_student_update_never_moves_the_discriminator():
+    model = make_model(LinearTeacher())
+    model.d_optimizer.learning_rate = 0.0
+    student = values(model.student.trainable_variables)
+    discriminator = values(model.discriminator.trainable_variables)
+    model.train_on_batch(make_batch())
+    assert not any(moved(discriminator, model.discriminator.trainable_variables))
+    # Biases and 4x4 weights in front of a batch norm hardly move, but the others must.
+    assert sum(moved(student, model.student.trainable_variables)) > 20
+
+
+def test_discriminator_loss_has_no_gradient_for_the_student():
+    model, batch = make_model(), make_batch(real=False)
+    with tf.GradientTape() as tape:
+        images = model.student((batch["latent"], batch["label"]))
+        terms = model.objectives.discriminator_terms(
+            model.discriminator, batch, images, None, training=False
+        )
+    gradients = tape.gradient(
+        terms["d_loss"], model.student.trainable_variables, unconnected_gradients="none"
+    )
+    assert all(gradient is None for gradient in gradients)
+
+
+def test_power_iteration_runs_once_a_step_in_the_discriminator_update_only():
+    model, batch = make_model(), make_batch()
+    vectors = [v for v in model.discriminator.non_trainable_variables if v.name == "u"]
+    before = values(vectors)
+    images = tf.constant(batch["teacher_image"])
+    model.objectives.student_terms(model.discriminator, batch, images, 0.2, adversarial=True)
+    assert not any(moved(before, vectors))
+    model.train_on_batch(batch)
+    assert all(moved(before[:2], vectors[:2]))
+
+
+def test_the_teacher_never_moves_and_is_never_saved(tmp_path):
+    teacher = LinearTeacher()
+    model = make_model(teacher)
+    before = teacher.kernel.numpy()
+    batch = make_batch()
+    del batch["teacher_image"]
+    model.train_on_batch(batch)
+    np.testing.assert_array_equal(teacher.kernel.numpy(), before)
+    assert all(v is not teacher.kernel for v in model.variables)
+    saved = tf.train.Checkpoint(model=model).save(str(tmp_path / "checkpoint"))
+    shapes = [shape for _, shape in tf.train.list_variables(saved)]
+    assert list(before.shape) not in shapes
+
+
+def test_live_teacher_equals_cached_images():
+    batch = make_batch()
+    del batch["teacher_image"]
+    live_model = make_model(LinearTeacher())
+    live_model.set_weights(make_model().get_weights())
+    reference = make_model()
+    reference.set_weights(live_model.get_weights())
+    live = live_model.train_on_batch(batch, return_dict=True)
+    cached = reference.train_on_batch(make_batch(), return_dict=True)
+    assert live == pytest.approx(cached, rel=1e-5)
+
+
+def test_data_free_batches_leave_out_the_gan_terms():
+    logs = make_model().train_on_batch(make_batch(real=False), return_dict=True)
+    assert "adversarial_gan" not in logs and "discriminator_gan" not in logs
+    assert logs["d_loss"] == pytest.approx(logs["discriminator_distillation"])
+
+
+def test_adversarial_terms_count_at_every_nth_step_only():
+    model = make_model(adversarial_interval=3, adversarial_distillation_weight=10.0)
+    model.g_optimizer.learning_rate = model.d_optimizer.learning_rate = 0.0
+    counted = []
+    for _ in range(7):
+        model.reset_metrics()
+        logs = model.train_on_batch(make_batch(), return_dict=True)
+        plain = logs["feature_distillation"] + 0.2 * logs["pixel_distillation"]
+        counted.append(abs(logs["g_loss"] - plain) > 1e-6)
+    assert counted == [True, False, False, True, False, False, True]
+
+
+def test_pixel_weight_falls_once_an_epoch_not_once_a_step_and_stops_at_zero():
+    model = make_model(pixel_weight=0.2, pixel_weight_decay=0.08)
+    seen = []
+    record = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(float(model.pixel_weight))
+    )
+    model.fit(dataset(steps=3), epochs=4, callbacks=[record], verbose=0)
+    assert seen == pytest.approx([0.12, 0.04, 0.0, 0.0], abs=1e-6)
+
+
+def test_average_warms_up_and_follows_the_student():
+    model = make_model()
+    before = values(model.ema_student.variables)
+    model.train_on_batch(make_batch())
+    after = values(model.student.variables)
+    for old, new, average in zip(before, after, model.ema_student.variables, strict=True):
+        np.testing.assert_allclose(average.numpy(), 0.1 * old + 0.9 * new, atol=1e-6)
+
+
+def test_fresh_latents_repeat_with_the_step_and_follow_the_truncation():
+    model = make_model(LinearTeacher())
+    first, again = model._fresh_latents((64, 6)).numpy(), model._fresh_latents((64, 6)).numpy()
+    model.step.assign_add(1)
+    other = model._fresh_latents((64, 6)).numpy()
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert np.abs(first).max() <= 2 * LinearTeacher.truncation
+    assert np.abs(first).max() > LinearTeacher.truncation  # not the uniform law on [-t, t]
+
+
+@pytest.mark.parametrize("mode", ["eager", "xla"])
+def test_other_modes_equal_graph_mode(mode):
+    graph = make_model(run_eagerly=False)
+    other = make_model(run_eagerly=mode == "eager", jit_compile=mode == "xla")
+    other.set_weights(graph.get_weights())
+    for seed in range(3):
+        batch = make_batch(seed)
+        expected = graph.train_on_batch(batch, return_dict=True)
+        assert other.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)
+
+
+def test_two_replicas_give_the_losses_of_one_device():
+    """Both replicas see the same half batch, so batch statistics are those of the whole batch.
+
+    With SGD, because Adam would hide gradients that are twice too large. The host sets steps of both kinds
+    apart, alone and in loops on the devices: one, two, one in the first execution of four.
+    """
+    half = make_batch()
+    whole = {key: np.concatenate([value, value]) for key, value in half.items()}
+    one = make_model(run_eagerly=False, adversarial_interval=3)
+    weights = one.get_weights()
+    # Collectives of a second strategy in one process collide on CPUs, and other tests have theirs.
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        two = make_model(run_eagerly=False, adversarial_interval=3, steps_per_execution=4)
+    two.set_weights(weights)
+    options = tf.data.Options()
+    off = tf.data.experimental.AutoShardPolicy.OFF
+    options.experimental_distribute.auto_shard_policy = off
+    data = tf.data.Dataset.from_tensors(whole).repeat(8).with_options(options)
+    expected = one.fit(data, verbose=0).history
+    got = two.fit(data, verbose=0).history
+    for name in METRICS:
+        assert got[name] == pytest.approx(expected[name], rel=1e-4), name
+    for a, b in zip(one.student.trainable_variables, two.student.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), atol=1e-5)
+
+
+def test_keras_file_round_trip_continues_exactly(tmp_path):
+    model = make_model(LinearTeacher(), optimizer=keras.optimizers.Adam, rate=1e-3)
+    model.fit(dataset(steps=3), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    loaded.teacher = model.teacher
+    assert float(loaded.pixel_weight) == pytest.approx(0.19)
+    assert int(loaded.step) == 3
+    assert loaded.objectives == model.objectives
+    batch = make_batch(9)
+    expected = model.train_on_batch(batch, return_dict=True)
+    got = loaded.train_on_batch(batch, return_dict=True)
+    model.reset_metrics(), loaded.reset_metrics()
+    assert got == pytest.approx(expected, rel=1e-4)
+    expected = model.train_on_batch(batch, return_dict=True)
+    assert loaded.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_only_round_trip_continues_exactly(tmp_path):
+    model = make_model(optimizer=keras.optimizers.Adam, rate=1e-3)
+    model.fit(dataset(steps=3), verbose=0)
+    model.save_weights(tmp_path / "model.weights.h5")
+    other = make_model(optimizer=keras.optimizers.Adam, rate=1e-3)
+    other.load_weights(tmp_path / "model.weights.h5")
+    model.reset_metrics()
+    for seed in (4, 5):
+        batch = make_batch(seed)
+        expected = model.train_on_batch(batch, return_dict=True)
+        assert other.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-4)
+
+
+def test_discriminator_learns_to_tell_noise_from_the_teacher():
+    model = make_model(optimizer=keras.optimizers.Adam, rate=2e-3)
+    model.g_optimizer.learning_rate = 0.0
+    batch = make_batch(real=False)
+    first = model.train_on_batch(batch, return_dict=True)["d_loss"]
+    for _ in range(15):
+        model.reset_metrics()
+        last = model.train_on_batch(batch, return_dict=True)["d_loss"]
+    assert last < first
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b: b.pop("latent"), "latent"),
+        (lambda b: b.pop("teacher_image"), "teacher=teacher"),
+        (lambda b: b.pop("image_label"), "image_label"),
+        (lambda b: b.update(image=b["image"] * 127), r"\[-1, 1\]"),
+        (lambda b: b.update(image=b["image"] * np.nan), "NaN"),
+        (lambda b: b.update(label=b["label"] + CLASSES), "The student has 3 classes"),
+        (lambda b: b.update(latent=b["latent"][:, :4]), "latent"),
+        (lambda b: b.update(image=b["image"][:2]), "same number for every key"),
+        (lambda b: b.update(teacher_image=b["teacher_image"][:, :4]), "teacher_image"),
+    ],
+)
+def test_bad_batches_are_refused_before_training(change, message):
+    model, batch = make_model(), make_batch()
+    change(batch)
+    with pytest.raises(ValueError, match=message):
+        model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
+    assert int(model.step) == 0
+
+
+def test_empty_data_set_is_refused():
+    with pytest.raises(ValueError, match="empty data set"):
+        make_model().fit(dataset().take(0), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("image_size", 16), ("latent_dim", 7), ("num_classes", 10)]
+)
+def test_a_teacher_of_another_size_is_refused(attribute, value):
+    teacher = LinearTeacher()
+    setattr(teacher, attribute, value)
+    with pytest.raises(ValueError, match=f"Got the teacher .* {value}"):
+        make_model(teacher)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="feature_weights"):
+        make_model(feature_weights=[1.0])
+    with pytest.raises(ValueError, match="adversarial_interval"):
+        make_model(adversarial_interval=0)
+    with pytest.raises(ValueError, match="Expected 0 or more"):
+        make_model(feature_weights=[1.0, -1.0])
+    with pytest.raises(ValueError, match="pixel_weight=-1"):
+        make_model(pixel_weight=-1.0)
+
+
+def test_xla_leaves_out_a_teacher_that_it_can_t_compile():
+    teacher = LinearTeacher()
+    teacher.is_pure = False
+    batch = make_batch()
+    del batch["teacher_image"]
+    model = make_model(teacher, jit_compile=True, run_eagerly=False)
+    expected = make_model(LinearTeacher(), run_eagerly=False)
+    expected.set_weights(model.get_weights())
+    expected = expected.train_on_batch(batch, return_dict=True)
+    assert model.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)
+
+    late = make_model(jit_compile=True, run_eagerly=False)
+    late.teacher = teacher
+    with pytest.raises(ValueError, match="is_pure is False"):
+        late.train_on_batch(batch)
+
+
+def test_the_mean_of_the_fresh_term_is_that_of_the_adversarial_steps():
+    model = make_model(adversarial_interval=2)
+    history = model.fit(dataset(steps=2), verbose=0).history
+    both = model.trackers["adversarial_gan"].variables
+    assert float(both[1]) == 1.0  # the weight of the mean: one of two steps
+    assert history["adversarial_gan"][0] != 0.0
+
+
+def test_fresh_images_move_the_student_at_adversarial_steps_only():
+    def moves(interval, weight):
+        keras.utils.set_random_seed(0)
+        model = make_model(
+            adversarial_interval=interval,
+            adversarial_gan_weight=weight,
+            adversarial_distillation_weight=0.0,
+        )
+        model.step.assign(1)
+        model.train_on_batch(make_batch())
+        return np.concatenate([v.numpy().ravel() for v in model.student.trainable_variables])
+
+    np.testing.assert_array_equal(moves(2, 5.0), moves(2, 0.0))
+    assert not np.array_equal(moves(1, 5.0), moves(1, 0.0))
+
+
+def test_a_step_of_a_network_in_half_precision_scales_the_loss():
+    """Without scaling, gradients this small are zero in float16."""
+    keras.config.set_dtype_policy("mixed_float16")
+    model = make_model(run_eagerly=False)
+    assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
+    before = values(model.student.trainable_variables)
+    logs = model.train_on_batch(make_batch(), return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert sum(moved(before, model.student.trainable_variables)) > 15
+    optimizer = model.d_optimizer
+    model.compile(d_optimizer=optimizer)
+    assert model.d_optimizer is optimizer
+
+
+@pytest.mark.parametrize(
+    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+)
+def test_xla_inside_of_two_replicas_gives_the_losses_of_one_device(policy):
+    """The same half batch on both, so that statistics of a replica are those of the whole batch."""
+    keras.config.set_dtype_policy(policy)
+    half = make_batch()
+    whole = {key: np.concatenate([value, value]) for key, value in half.items()}
+    options = tf.data.Options()
+    off = tf.data.experimental.AutoShardPolicy.OFF
+    options.experimental_distribute.auto_shard_policy = off
+    data = tf.data.Dataset.from_tensors(whole).repeat(2).with_options(options)
+    one = make_model(run_eagerly=False, adversarial_interval=2)
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        two = make_model(run_eagerly=False, adversarial_interval=2, jit_compile=True)
+    assert two.compiles_parts
+    two.set_weights(one.get_weights())
+    expected = one.fit(data, verbose=0).history
+    got = two.fit(data, verbose=0).history
+    for name in METRICS:
+        tolerance = {"rel": 1e-4} if policy == "float32" else {"rel": 2e-2, "abs": 5e-3}
+        assert got[name] == pytest.approx(expected[name], **tolerance), name
+
+
+def test_xla_with_synchronised_statistics_is_refused():
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
+        model = TinyGAN(make_student(synchronized=True), make_discriminator())
+        with pytest.raises(ValueError, match="synchronized=False"):
+            model.compile(jit_compile=True)
+
+
+def test_terms_beyond_the_limit_are_counted_by_name():
+    model = make_model(divergence_limit=1.0)
+    model.train_on_batch(make_batch())
+    assert not model.failures.numpy()[METRICS.index("pixel_distillation")]
+    model.student.get_layer("to_rgb").bias.assign([np.nan] * 3)
+    model.train_on_batch(make_batch())
+    assert model.failures.numpy()[METRICS.index("pixel_distillation")] == 1
+
+
+def test_teacher_features_are_constants():
+    teacher, student = tf.Variable([1.0]), tf.Variable([3.0])
+    with tf.GradientTape() as tape:
+        loss = losses.feature_distillation([teacher], [student], [1.0])
+    assert tape.gradient(loss, [teacher, student])[0] is None

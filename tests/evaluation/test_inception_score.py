@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+
+from tinygan_keras import tfgan
+from tinygan_keras.evaluation.metrics.inception_score import (
+    InceptionScoreAccumulator,
+    inception_score,
+)
+
+
+def random_logits(count, classes, seed=0):
+    return 2 * np.random.default_rng(seed).normal(size=(count, classes))
+
+
+def numpy_twin(logits, splits):
+    """The textbook way: whole matrices of probabilities, one split after the other."""
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    scores = []
+    for i in range(splits):
+        part = probabilities[i * len(logits) // splits : (i + 1) * len(logits) // splits]
+        divergences = np.sum(part * (np.log(part) - np.log(part.mean(axis=0))), axis=1)
+        scores.append(np.exp(np.mean(divergences)))
+    return np.mean(scores), np.std(scores)
+
+
+def test_sure_and_balanced_images_score_the_number_of_classes():
+    logits = np.tile(1000.0 * np.eye(5), (20, 1))
+    assert inception_score(logits) == (pytest.approx(5.0), pytest.approx(0.0, abs=1e-12))
+
+
+def test_unsure_images_score_one():
+    assert inception_score(np.zeros((20, 7))) == (pytest.approx(1.0), pytest.approx(0.0, abs=1e-12))
+
+
+def test_score_of_two_worked_images():
+    # p = (0.8, 0.2) and (0.2, 0.8), their mean (0.5, 0.5):
+    # KL = 0.8 log 1.6 + 0.2 log 0.4 for both, and the score its exponential.
+    logits = np.log([[0.8, 0.2], [0.2, 0.8]])
+    mean, deviation = inception_score(logits, splits=1)
+    assert mean == pytest.approx(1.6**0.8 * 0.4**0.2)
+    assert deviation == 0.0
+
+
+def test_deviation_is_that_of_the_splits():
+    # The first half is balanced and scores 2; the second holds one class and scores 1.
+    logits = 1000.0 * np.eye(2)[[0, 1, 1, 1]]
+    assert inception_score(logits, splits=2) == (pytest.approx(1.5), pytest.approx(0.5))
+
+
+@pytest.mark.parametrize(("count", "splits"), [(200, 10), (203, 10), (10, 10), (50, 1)])
+def test_score_equals_its_numpy_twin(count, splits):
+    logits = random_logits(count, 6)
+    assert inception_score(logits, splits) == pytest.approx(numpy_twin(logits, splits), rel=1e-12)
+
+
+def test_score_of_one_split_equals_tf_gans():
+    logits = random_logits(100, 10)
+    theirs = tfgan.evaluation().classifier_score_from_logits(logits)
+    assert inception_score(logits, splits=1)[0] == pytest.approx(float(theirs), rel=1e-6)
+
+
+def test_score_of_ten_splits_is_the_mean_of_tf_gans():
+    logits = random_logits(200, 4)
+    score = tfgan.evaluation().classifier_score_from_logits
+    theirs = [float(score(part)) for part in np.split(logits, 10)]
+    expected = (np.mean(theirs), np.std(theirs))
+    assert inception_score(logits) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 103])
+def test_pieces_of_any_size_give_the_same_score(chunk):
+    logits = random_logits(103, 5).astype("float32")
+    accumulator = InceptionScoreAccumulator(103)
+    for start in range(0, 103, chunk):
+        accumulator.update(logits[start : start + chunk])
+    assert accumulator.score() == pytest.approx(inception_score(logits), rel=1e-12)
+
+
+def test_large_logits_do_not_overflow():
+    mean, _ = inception_score([[1e4, -1e4], [-1e4, 1e4]], splits=1)
+    assert mean == pytest.approx(2.0)
+
+
+def test_the_logits_are_left_as_they_were():
+    logits = random_logits(20, 3)
+    before = logits.copy()
+    inception_score(logits)
+    np.testing.assert_array_equal(logits, before)
+
+
+@pytest.mark.parametrize(("count", "splits"), [(9, 10), (0, 1), (5, 0)])
+def test_too_few_rows_for_the_splits_are_rejected(count, splits):
+    with pytest.raises(ValueError, match="at least one split and one image in each"):
+        InceptionScoreAccumulator(count, splits)
+
+
+def test_missing_rows_are_noticed():
+    accumulator = InceptionScoreAccumulator(20)
+    accumulator.update(random_logits(19, 3))
+    with pytest.raises(ValueError, match="Got 19 rows of logits. Expected 20"):
+        accumulator.score()
+
+
+def test_superfluous_rows_are_rejected_and_not_taken_in():
+    accumulator, logits = InceptionScoreAccumulator(20), random_logits(20, 3)
+    with pytest.raises(ValueError, match="Got 21 rows of logits. Expected 20"):
+        accumulator.update(random_logits(21, 3))
+    accumulator.update(logits)
+    assert accumulator.score() == inception_score(logits)
+
+
+def test_another_number_of_classes_is_rejected():
+    accumulator = InceptionScoreAccumulator(20)
+    accumulator.update(random_logits(10, 3))
+    with pytest.raises(ValueError, match=r"Expected \(N, 3\)"):
+        accumulator.update(random_logits(10, 4))
+
+
+def test_rows_that_are_not_finite_are_counted_from_the_start_of_the_stream():
+    accumulator, logits = InceptionScoreAccumulator(20), random_logits(10, 3)
+    accumulator.update(logits)
+    broken = logits.copy()
+    broken[[4, 6]] = np.nan
+    with pytest.raises(ValueError, match="2 of 10 rows, the first of them row 14"):
+        accumulator.update(broken)

@@ -1,0 +1,141 @@
+"""The committed models are what their cards say: they load, fit together, and are good enough."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
+from tinygan_keras.evaluation.evaluate import evaluate
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
+from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.generators.loading import load_student
+from tinygan_keras.latents import sample_latents
+from tinygan_keras.teachers.hub import HubTeacher
+
+COUNT = 300
+GOLDEN_STUDENT = {
+    "frechet_distance": 1.792790,
+    "frechet_floor": 0.0733181,
+    "kernel_distance": 0.00465438,
+    "kernel_distance_error": 0.00538197,
+    "precision": 0.938,
+    "recall": 0.3477,
+    "density": 1.1044,
+    "coverage": 0.15,
+    "inception_score": 7.218599,
+    "inception_score_deviation": 0.565001,
+    "intra_class_frechet": 4.363085,
+    "intra_class_frechet_deviation": 1.665709,
+    "label_accuracy": 0.894,
+    "frechet_to_teacher": 0.1809895,
+    "teacher_l1": 0.04119383,
+    "teacher_psnr": 26.950795,
+    "teacher_ssim": 0.9267507,
+    "teacher_feature_distance": 0.9962452,
+}
+GOLDEN_TEACHER = {
+    "frechet_distance": 1.571494,
+    "intra_class_frechet": 4.096314,
+    "kernel_distance": 0.00166823,
+    "inception_score": 7.251055,
+    "precision": 0.922,
+    "recall": 0.4044,
+    "label_accuracy": 0.888,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(repository):
+    return repository / "saved_models"
+
+
+@pytest.fixture(scope="module")
+def extractor(folder):
+    return FeatureExtractor(folder / "fashion_classifier")
+
+
+@pytest.fixture(scope="module")
+def drawn(folder):
+    """Images of teacher and student for the same latents and labels."""
+    teacher = HubTeacher(folder / "biggan_fashion_32", truncation=1.0)
+    student = load_student(folder / "tinygan_fashion_32")
+    latents, labels = sample_latents(COUNT, teacher.latent_dim, seed=3), np.arange(COUNT) % 10
+    images = np.array(teacher(latents, labels)), np.array(student((latents, labels)))
+    return teacher, student, labels, images
+
+
+def test_everything_fits_into_16_megabytes(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 16e6
+
+
+def test_the_extractor_recognises_real_images(repository, extractor):
+    real = load_fashion_mnist_subset(
+        repository / "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
+    )
+    _, logits = extractor(real.images[:COUNT])
+    assert label_accuracy(logits, real.labels[:COUNT]) > 0.9
+
+
+def test_the_teacher_draws_what_it_is_asked_for(extractor, drawn):
+    teacher, _, labels, (images, _) = drawn
+    assert teacher.is_pure and teacher.parameters == 1_252_004
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.82
+
+
+def test_the_student_is_a_sixteenth_and_draws_the_teacher_s_image(extractor, drawn):
+    teacher, student, labels, (expected, images) = drawn
+    size = sum(int(np.prod(v.shape)) for v in student.trainable_variables)
+    assert 16 * size <= teacher.parameters
+    difference = np.abs(images - expected)
+    assert difference.mean() < 0.08
+    shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
+    assert shuffled.mean() > 2 * difference.mean()
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.82
+
+
+@pytest.mark.parametrize(
+    ("report", "limit"),
+    [
+        ("saved_models/tinygan_fashion_32/report.json", 1.5),
+        ("experiments/fashion_mnist/demo/report.json", 3.0),
+    ],
+)
+def test_committed_reports_belong_to_these_models_and_keep_their_promise(
+    repository, extractor, report, limit
+):
+    report = json.loads((repository / report).read_text())
+    assert report["protocol"]["extractor_hash"] == extractor.hash
+    ratio = report["student"]["frechet_distance"] / report["teacher"]["frechet_distance"]
+    assert ratio <= limit
+    assert 16 * report["student"]["parameters"] <= report["teacher"]["parameters"]
+
+
+def test_golden_figures_of_the_committed_student(repository, monkeypatch, tmp_path):
+    """A change of any metric, of the latents, labels or rounding, shows here.
+
+    Measured on two CPU cores; convolutions differ in their last digits from machine to machine.
+    """
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    models = repository / "saved_models"
+    with pytest.warns(UserWarning, match="images in the smallest class"):
+        result = evaluate(
+            models / "tinygan_fashion_32",
+            models / "fashion_classifier",
+            reference=repository / "experiments/fashion_mnist/data/fashion_mnist_10k.npz",
+            teacher=models / "biggan_fashion_32",
+            num_images=500,
+            progress=False,
+        )
+    assert result["figures"].keys() == GOLDEN_STUDENT.keys()
+    for found, golden in (
+        (result["figures"], GOLDEN_STUDENT),
+        (result["teacher"]["figures"], GOLDEN_TEACHER),
+    ):
+        for name, value in golden.items():
+            counted = name in ("precision", "recall", "density", "coverage", "label_accuracy")
+            # One image of 500 that falls on the other side is 0.002.
+            near = {"abs": 0.005} if counted else {"rel": 1e-3, "abs": 1e-5}
+            assert found[name] == pytest.approx(value, **near), name

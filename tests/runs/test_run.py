@@ -1,0 +1,384 @@
+"""One whole run at the smallest size: what it leaves, how it resumes, and what it refuses."""
+
+import functools
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from run_fixtures import LATENT_DIM, tiny_config
+
+from tinygan_keras.cli import main
+from tinygan_keras.data import fashion_mnist
+from tinygan_keras.distillation.tinygan import TinyGAN
+from tinygan_keras.evaluation.evaluate import evaluate
+from tinygan_keras.evaluation.record import read_evaluation
+from tinygan_keras.generators.loading import load_generator, load_student
+from tinygan_keras.runs import distill as run
+from tinygan_keras.runs import summary
+from tinygan_keras.runs.distill import distill
+from tinygan_keras.runs.divergence import DivergenceError
+from tinygan_keras.runs.evaluation_settings import evaluation_settings, measured_against
+from tinygan_keras.runs.run_folder import RunFolder, Stopwatch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_machine(tmp_path_factory):
+    """Makes every run of this module read its own few images, and measure speed only briefly.
+
+    Its steps run eagerly: tracing a graph takes longer than these few steps. `test_resume.py` has graphs.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        eagerly = functools.partialmethod(TinyGAN.compile, run_eagerly=True)
+        patch.setattr(TinyGAN, "compile", eagerly)
+        brief = functools.partial(summary.images_per_second, seconds=0.0)
+        patch.setattr(summary, "images_per_second", brief)
+        empty = tmp_path_factory.mktemp("no_data")
+        patch.setenv("KERAS_HOME", str(empty))
+        patch.setattr(fashion_mnist, "DEBIAN_FOLDER", empty)
+        yield
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    return tmp_path_factory.mktemp("source")
+
+
+@pytest.fixture(scope="module")
+def base_config(source):
+    return tiny_config(source)
+
+
+@pytest.fixture
+def config(base_config):
+    return base_config.copy_and_resolve_references()
+
+
+@pytest.fixture(scope="module")
+def finished(base_config, tmp_path_factory):
+    """The folder of a run that nothing interrupted, and its report."""
+    workdir = tmp_path_factory.mktemp("runs") / "new" / "finished"
+    return workdir, distill(base_config, workdir)
+
+
+def interrupted(monkeypatch, config, workdir):
+    """Runs until Ctrl-C right after the first epoch's checkpoint."""
+
+    class Interrupting(run.Checkpoints):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "Checkpoints", Interrupting)
+        distill(config, workdir)
+
+
+def weights_of(workdir):
+    return load_student(workdir).get_weights()
+
+
+def files_of(workdir):
+    return {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+
+
+def test_run_leaves_everything_a_user_is_promised(finished):
+    workdir, _ = finished
+    for name in ("report.md", "student.keras", "class_names.txt", "saved_model/1/saved_model.pb"):
+        assert (workdir / name).is_file()
+    assert list(workdir.glob("checkpoints/*.weights.h5"))
+    assert list(workdir.glob("tensorboard/train/events*"))
+    assert Image.open(workdir / "samples.png").width > 32
+    assert Image.open(workdir / "training.gif").n_frames == 3  # untrained, and after two epochs
+    assert len((workdir / "history.csv").read_text().splitlines()) == 3
+    assert "pixel_distillation" in (workdir / "history.csv").read_text()
+
+
+def test_report_holds_the_promised_figures(finished):
+    workdir, report = finished
+    figures = {"parameters", "frechet_distance", "label_accuracy", "images_per_second"}
+    figures |= {"multiply_adds"}
+    assert figures <= set(report["teacher"])
+    assert figures | {"frechet_to_teacher"} <= set(report["student"])
+    for key in ("seconds", "protocol", "seed", "git_commit", "versions", "config"):
+        assert key in report
+    assert report["protocol"]["generated_images"] == 20
+    assert report["protocol"]["real_images"] == 40
+    assert report["config"]["steps"] == report["steps"] == 4
+    assert report["seconds"] == pytest.approx(sum(report["seconds_by_phase"].values()), abs=0.1)
+    assert report == json.loads((workdir / "report.json").read_text())
+
+
+def test_figures_are_those_of_teacher_and_student(finished):
+    _, report = finished
+    assert report["teacher"]["parameters"] == 1
+    assert report["student"]["parameters"] == load_student(finished[0]).count_params() - sum(
+        int(np.prod(w.shape)) for w in load_student(finished[0]).non_trainable_weights
+    )
+    assert report["teacher"]["label_accuracy"] == 1.0  # a stripe per class, by construction
+    assert report["student"]["frechet_to_teacher"] > 0
+
+
+def test_exported_student_is_the_averaged_one(finished):
+    workdir, _ = finished
+    latents, labels = np.ones((2, LATENT_DIM), "float32"), np.array([3, 7])
+    served = tf.saved_model.load(str(workdir / "saved_model" / "1")).signatures["serving_default"]
+
+    images = served(z=tf.constant(latents), label=tf.constant(labels, tf.int64))["image"]
+
+    expected = load_student(workdir)((latents, labels), training=False)
+    np.testing.assert_allclose(images, expected, atol=1e-5)
+
+
+def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path, monkeypatch):
+    interrupted(monkeypatch, config, tmp_path / "resumed")
+    assert (tmp_path / "resumed" / "student.keras").is_file()
+    assert not (tmp_path / "resumed" / "report.json").exists()
+
+    report = distill(config, tmp_path / "resumed")
+
+    assert report["steps"] == 4
+    assert len((tmp_path / "resumed" / "history.csv").read_text().splitlines()) == 3
+    for resumed, expected in zip(
+        weights_of(tmp_path / "resumed"), weights_of(finished[0]), strict=True
+    ):
+        np.testing.assert_allclose(resumed, expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # of so few images
+def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp_path):
+    workdir, report = finished
+    settings = evaluation_settings(workdir)
+    result = evaluate(
+        workdir,
+        settings["extractor"],
+        reference=measured_against(workdir),
+        teacher=settings["teacher"],
+        num_images=settings["num_images"],
+        seed=settings["seed"],
+        progress=False,
+    )
+    written = read_evaluation(workdir)
+    assert result["figures"] == written["figures"]
+    assert result["protocol"] == written["protocol"] == report["protocol"]
+    assert result["generator"]["content_hash"] == written["generator"]["content_hash"]
+    assert written["figures"].items() <= report["student"].items()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '"runs"'])
+def test_a_broken_config_in_the_run_folder_is_named(tmp_path, config, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config.json.*Expected"):
+        distill(config, tmp_path)
+
+
+def test_an_extractor_of_another_size_and_other_classes_measures_a_run(config, tmp_path):
+    config.extractor = write_extractor(tmp_path / "extractor", size=16)
+    config.update({"resize": "bilinear+antialias", "teacher_samples": 4, "steps": 2})
+    report = distill(config, tmp_path / "run")
+    assert report["protocol"]["resize"] == "bilinear, antialias True, to 16"
+    assert report["student"]["frechet_distance"] > 0
+    assert "label_accuracy" not in report["student"], "3 logits, 10 classes"
+
+    assert main(["evaluate", f"--model={tmp_path / 'run'}", f"--out={tmp_path / 'again'}"]) == 0
+
+    again = json.loads((tmp_path / "again" / "evaluation.json").read_text())
+    assert again["protocol"] == report["protocol"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, r"Got images of 32x32 pixels. Expected \(N, 16, 16, 3\).*choose a kernel"),
+        ({"resize": "bilinaer"}, "Got resize='bilinaer'.*Did you mean 'bilinear'"),
+        (
+            {"resize": "area", "evaluate_every": 1, "monitor": "label_accuracy"},
+            "10 classes of the teacher and 3 of the feature",
+        ),
+    ],
+)
+def test_extractors_that_do_not_fit_are_refused_before_training(
+    config, tmp_path, monkeypatch, changes, message
+):
+    monkeypatch.setattr(run, "train", lambda *_: pytest.fail("the run started"))
+    config.extractor = write_extractor(tmp_path / "extractor", size=16)
+    config.update(changes)
+    with pytest.raises(ValueError, match=message):
+        distill(config, tmp_path / "run")
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def write_extractor(folder, size) -> str:
+    """Three colours as features and as logits."""
+
+    class Colours(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec([None, size, size, 3], tf.float32)])
+        def classify(self, images):
+            colours = tf.reduce_mean(images[:, ::2], axis=(1, 2))
+            return {"features": colours, "logits": colours}
+
+    module = Colours()
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.classify})
+    return str(folder)
+
+
+def test_students_are_evaluated_during_training(config, tmp_path):
+    config.update({"evaluate_every": 1, "training_evaluation_images": 20})
+    distill(config, tmp_path)
+    header, *rows = (tmp_path / "history.csv").read_text().splitlines()
+    distances = [row.split(",")[header.split(",").index("val_frechet_distance")] for row in rows]
+    best = json.loads((tmp_path / "best" / "best.json").read_text())
+    assert best["value"] == pytest.approx(min(map(float, distances)))
+    assert load_generator(tmp_path / "best" / "best_student.keras").class_names
+    assert list(tmp_path.glob("tensorboard/evaluation/events*"))
+
+
+def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, tmp_path, monkeypatch):
+    config.update({"evaluate_every": 1, "patience": 2, "steps": 12})
+    unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": []}
+    monkeypatch.setattr(summary, "evaluate", lambda *a, **k: unchanging | {"teacher": unchanging})
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "summarize", stop)
+        distill(config, tmp_path)
+    report = distill(config, tmp_path)
+    assert report["steps"] == 6  # of 12: the first epoch and two that were not better
+
+
+def test_finished_run_is_left_as_it_is(finished, config, capsys):
+    workdir, report = finished
+    before = files_of(workdir)
+
+    again = distill(config, workdir)
+
+    assert again == report
+    assert files_of(workdir) == before
+    assert "finished already" in capsys.readouterr().out
+
+
+def test_folder_of_another_config_is_refused_and_kept(finished, config):
+    workdir, _ = finished
+    before = files_of(workdir)
+    config.steps = 2
+    with pytest.raises(ValueError, match=r"steps: 2, was 4"):
+        distill(config, workdir)
+    assert files_of(workdir) == before
+
+
+def test_a_run_is_not_resumed_with_other_real_images(finished, config, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "report.json").unlink()
+    config.data_subset = str(tmp_path / "real.npz")
+    settings = json.loads((workdir / "config.json").read_text())
+    (workdir / "config.json").write_text(
+        json.dumps({**settings, "data_subset": config.data_subset})
+    )
+    images = np.zeros((40, 28, 28), "uint8")
+    np.savez(config.data_subset, images=images, labels=np.arange(40) % 10)
+    with pytest.raises(ValueError, match="Got other real images than .*--overwrite"):
+        distill(config, workdir)
+
+
+def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp_path):
+    """The new run has a live teacher, no real images and no extractor, to see that run as well."""
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished[0], workdir)
+    (workdir / "notes.txt").write_text("mine")
+    config.update({"steps": 2, "teacher_samples": 0, "data": "none", "extractor": ""})
+
+    report = distill(config, workdir, overwrite=True)
+
+    assert (workdir / "notes.txt").read_text() == "mine"
+    assert report["steps"] == 2
+    assert len((workdir / "history.csv").read_text().splitlines()) == 2
+    assert "adversarial_gan" not in (workdir / "history.csv").read_text()
+    assert Image.open(workdir / "training.gif").n_frames == 2
+    assert report["student"]["multiply_adds"] > 0
+    assert "frechet_distance" not in report["student"]
+
+
+def test_unwritable_workdir_is_refused_first(config, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    config.teacher = "not/looked/at"
+    with pytest.raises(PermissionError, match=r"Got workdir .*Choose another"):
+        distill(config, tmp_path / "file" / "run")
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"student_overrides": {"channels": (4, 4, 4)}}, "image size"),
+        ({"student_overrides": {"latent_dim": 7}}, "latent lengths.* 4 .*7 .*student"),
+        ({"student_overrides": {"num_classes": 3}}, "number of classes"),
+        ({"image_size": 64}, "image sizes.*64 .the setting image_size"),
+        ({"student_overrides": {"chanels": (4,)}}, "student_overrides.*chanels"),
+        ({"teacher": "no/such/folder"}, "no/such/folder"),
+        ({"extractor": "no/such/folder"}, "no/such/folder"),
+        ({"data_subset": "no/such/file.npz"}, "no/such/file.npz"),
+        ({"reference_student": "no/such/folder"}, "no/such/folder"),
+        ({"steps": 0}, "steps=0"),
+        ({"evaluate_every": 1, "monitor": "frechet"}, "Expected one of frechet_distance"),
+        ({"evaluate_every": 1, "extractor": ""}, "no extractor"),
+        ({"patience": 3}, "evaluate_every=0"),
+        ({"evaluate_every": 1, "data": "none"}, "others need real images"),
+    ],
+)
+def test_mistakes_are_told_before_training_and_leave_nothing(
+    config, tmp_path, monkeypatch, changes, message
+):
+    def never(*args, **kwargs):
+        raise AssertionError("the run started")
+
+    monkeypatch.setattr(run, "open_source", never)
+    for name, value in changes.items():
+        if name == "student_overrides":
+            config.student_overrides.update(value)
+        else:
+            config[name] = value
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        distill(config, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("e,a\n0,1\n1,2\n", "e,a\n0,1\n1,2\n"),
+        ("e,a\n0,1\n1,2\n2,3\n", "e,a\n0,1\n1,2\n"),  # killed between the row and the checkpoint
+        ("e,a\n0,1\n1,2\n2,", "e,a\n0,1\n1,2\n"),  # in the middle of a row
+        ("e,a\n0,1\n1,5\n1,2\n", "e,a\n0,1\n1,2\n"),
+        ("", ""),
+    ],
+)
+def test_the_table_of_epochs_is_brought_to_the_epochs_done(tmp_path, before, after):
+    folder = RunFolder(tmp_path)
+    folder.history.write_text(before)
+    folder.repair_history(2)
+    assert folder.history.read_text() == after
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"training": 3', "[1]", '{"training": "long"}'])
+def test_seconds_that_are_torn_stop_no_run(tmp_path, capsys, text):
+    (tmp_path / "seconds.json").write_text(text)
+    watch = Stopwatch()
+    watch.keep_in(tmp_path / "seconds.json")
+    assert watch.seconds == {}
+    assert "can't be read" in capsys.readouterr().out
+    with watch.phase("training"):
+        pass
+    assert list(json.loads((tmp_path / "seconds.json").read_text())) == ["training"]
+
+
+def test_a_run_that_diverges_ends_with_the_term_and_the_last_good_checkpoint(config, tmp_path):
+    config.update({"divergence_limit": 1e-3, "extractor": ""})
+    with pytest.raises(DivergenceError, match=r"by step 2: .*Last good checkpoint: none"):
+        distill(config, tmp_path)
+    assert not list((tmp_path / "checkpoints").glob("*"))
+    assert not (tmp_path / "report.json").exists()

@@ -1,0 +1,76 @@
+"""Which devices a run computes on."""
+
+import json
+
+import pytest
+import tensorflow as tf
+
+from tinygan_keras.runs.config import _CHOICES
+from tinygan_keras.runs.devices import CHOICES, make_strategy, read_tf_config
+
+CLUSTER = {"worker": ["host0:2222", "host1:2222"]}
+
+
+def tf_config(cluster=CLUSTER, kind="worker", index=0):
+    return json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})
+
+
+def test_mirrored_uses_every_device():
+    strategy = make_strategy("mirrored")
+
+    assert isinstance(strategy, tf.distribute.MirroredStrategy)
+    assert strategy.num_replicas_in_sync == len(tf.config.list_logical_devices("CPU")) == 2
+
+
+@pytest.mark.parametrize("devices", ["auto", "one"])
+def test_without_several_gpus_one_device_is_used(devices):
+    if len(tf.config.list_logical_devices("GPU")) > 1:
+        pytest.skip("this machine has several GPUs")
+    assert make_strategy(devices).num_replicas_in_sync == 1
+
+
+def test_unknown_name_is_refused():
+    with pytest.raises(ValueError, match="'mirrored'"):
+        make_strategy("two")
+
+
+def test_a_config_allows_what_there_is():
+    assert set(_CHOICES["devices"]) == set(CHOICES)
+
+
+def test_tf_config_says_who_this_process_is():
+    assert read_tf_config(tf_config(index="1")) == (CLUSTER, "worker", 1)
+    chief = {"chief": ["host2:1"], **CLUSTER}
+    assert read_tf_config(tf_config(chief, "chief"))[1:] == ("chief", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "Got no TF_CONFIG with devices='multi_worker'"),
+        ("", "Got no TF_CONFIG"),
+        ("{", "Got TF_CONFIG='{' .JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"cluster": {"worker": ["host:1"]}}', "KeyError: 'task'"),
+        (tf_config(index="one"), "invalid literal"),
+        (tf_config({}), "Got the cluster {}"),
+        (tf_config({"worker": []}), "Got the cluster"),
+        (tf_config({"chief": ["a:1", "b:1"]}, "chief"), "Got the cluster"),
+        (tf_config({"ps": ["a:1"], **CLUSTER}), "Got the cluster .*ps"),
+        (tf_config({"worker": ["host0", "host1:2"]}), "Got the addresses host0 "),
+        (tf_config({"worker": ["a:1", "a:1"]}), "Got the addresses"),
+        (tf_config({"worker": "a:1"}), "Got the addresses"),
+        (tf_config({"worker": ["a:99999"]}), "Got the addresses a:99999"),
+        (tf_config(index=2), "Got the task worker 2 in a cluster of {'worker': 2}"),
+        (tf_config(index=-1), "Got the task worker -1"),
+        (tf_config(kind="evaluator"), "Got the task evaluator 0"),
+    ],
+)
+def test_a_wrong_tf_config_is_told_with_an_example_of_a_right_one(monkeypatch, text, message):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if text is not None:
+        monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(
+        ValueError, match=message + r".*Expected the environment variable TF_CONFIG"
+    ):
+        make_strategy("multi_worker")

@@ -1,0 +1,90 @@
+"""The rewrite for eight bits: the same images, and feature maps whose channels have about the same range."""
+
+import keras
+import numpy as np
+import pytest
+
+from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.runtimes.balancing import balanced_student
+
+CHANNELS = (8, 6, 4)
+
+
+@pytest.fixture
+def drawn():
+    random = np.random.default_rng(1)
+    return random.normal(size=(24, 5)).astype("float32"), random.integers(0, 3, 24).astype("int32")
+
+
+@pytest.fixture
+def student():
+    """A student whose every weight differs from what it starts with, as after training."""
+    student = StudentGenerator(channels=CHANNELS, latent_dim=5, num_classes=3, embedding_dim=4)
+    random = np.random.default_rng(0)
+    for variable in student.variables:
+        values = np.asarray(variable)
+        if "variance" in variable.path:
+            values = random.uniform(0.05, 20.0, values.shape)
+        else:
+            values = values + random.normal(0.0, 0.3, values.shape)
+        variable.assign(values)
+    return student
+
+
+def outputs(student, names, drawn):
+    return keras.Model(student.inputs, [student.get_layer(name).output for name in names])(drawn)
+
+
+def test_images_stay_and_the_student_is_left_alone(student, drawn):
+    before = [np.array(weights) for weights in student.get_weights()]
+
+    balanced = balanced_student(student, *drawn)
+
+    fresh = np.random.default_rng(2).normal(size=(9, 5)).astype("float32"), np.arange(9) % 3
+    np.testing.assert_allclose(balanced(fresh), student(fresh), atol=1e-5)
+    assert np.ptp(np.asarray(student(fresh))) > 0.5  # not grey, which would be easy
+    for weights, old in zip(student.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weights, old)
+
+
+def test_statistics_move_into_the_layers_before_them(student, drawn):
+    balanced = balanced_student(student, *drawn)
+
+    for name in (
+        "block_0_norm_0",
+        "block_0_norm_1",
+        "block_1_norm_0",
+        "block_1_norm_1",
+        "final_norm",
+    ):
+        norm = balanced.get_layer(name)
+        np.testing.assert_array_equal(norm.moving_mean, np.zeros_like(norm.moving_mean))
+        np.testing.assert_allclose(np.asarray(norm.moving_variance) + norm.epsilon, 1.0, rtol=1e-6)
+
+
+def test_a_feature_map_is_the_normalised_one(student, drawn):
+    """Worked for the map that enters block 1: the sum of two, normalised by its batch normalisation."""
+    norm = student.get_layer("block_1_norm_0")
+    old, new = (
+        keras.Model(model.inputs, model.get_layer("block_1_norm_0").input[0])(drawn)
+        for model in (student, balanced_student(student, *drawn))
+    )
+    deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
+    expected = (np.asarray(old) - np.asarray(norm.moving_mean)) / deviation
+    np.testing.assert_allclose(new, expected, atol=2e-5)
+
+
+def test_depthwise_channels_reach_one(student, drawn):
+    names = [f"block_{index}_depthwise_{part}" for index in (0, 1) for part in (0, 1)]
+    for features in outputs(balanced_student(student, *drawn), names, drawn):
+        np.testing.assert_allclose(np.abs(features).max(axis=(0, 1, 2)), 1.0, rtol=1e-4)
+
+
+def test_a_dead_channel_stays_dead(student, drawn):
+    kernel = student.get_layer("block_0_depthwise_0").kernel
+    kernel.assign(np.asarray(kernel) * (np.arange(CHANNELS[0]) != 2)[:, None])
+
+    balanced = balanced_student(student, *drawn)
+
+    assert np.isfinite(np.concatenate([np.ravel(w) for w in balanced.get_weights()])).all()
+    np.testing.assert_allclose(balanced(drawn), student(drawn), atol=1e-5)

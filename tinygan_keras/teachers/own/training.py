@@ -1,0 +1,91 @@
+"""Trains a class-conditional GAN, for those who need a teacher of their own.
+
+Scope: one `keras.Model` around a generator and a discriminator, hinge objective, and an exponential
+moving average of the generator. Distillation is `tinygan_keras.tinygan`, not this file.
+
+Rejected: drawing the generator's batch twice, once for each network. One batch of generated images
+serves both updates; the generator's gradient is taken through the already updated discriminator.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ...distillation import losses
+
+
+class ClassConditionalGAN(keras.Model):
+    """A generator and a discriminator that train each other through `fit`.
+
+    Batches are dicts: `image` float `[B, S, S, 3]` in [-1, 1], `label` int `[B]`, `latent` float
+    `[B, Z]`.
+
+    Args:
+        generator: Call: `((latents, labels), training) -> images`.
+        discriminator: Call: `((images, labels), training) -> logits [B, 1]`.
+        ema_generator: A second generator of the same configuration; it receives the average.
+        ema_decay: Weight of the old value in the average.
+    """
+
+    def __init__(self, generator, discriminator, ema_generator, ema_decay=0.999, **kwargs):
+        super().__init__(**kwargs)
+        self.generator = generator
+        self.discriminator = discriminator
+        self.ema_generator = ema_generator
+        self.ema_generator.set_weights(generator.get_weights())
+        self.ema_decay = ema_decay
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in ("d_loss", "g_loss")}
+        self.built = True
+
+    def compile(self, g_optimizer, d_optimizer, **kwargs):
+        super().compile(optimizer=None, **kwargs)
+        self.g_optimizer = g_optimizer
+        self.d_optimizer = d_optimizer
+        g_optimizer.build(self.generator.trainable_variables)
+        d_optimizer.build(self.discriminator.trainable_variables)
+
+    @property
+    def metrics(self):
+        return list(self.trackers.values())
+
+    def call(self, inputs, training=False):
+        return self.ema_generator(inputs, training=training)
+
+    def train_step(self, data):
+        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels, latents = batch["image"], batch["label"], batch["latent"]
+        with tf.GradientTape() as generator_tape:
+            generated = self.generator((latents, labels), training=True)
+        d_loss = self._update_discriminator(images, generated, labels)
+
+        with tf.GradientTape(watch_accessed_variables=False) as image_tape:
+            image_tape.watch(generated)
+            logits = self.discriminator((generated, labels), training=False)
+            g_loss = losses.generator_adversarial(logits)
+        image_gradient = image_tape.gradient(g_loss, generated)
+        variables = self.generator.trainable_variables
+        gradients = generator_tape.gradient(generated, variables, image_gradient)
+        self.g_optimizer.apply(gradients, variables)
+
+        for average, current in zip(self.ema_generator.trainable_variables, variables, strict=True):
+            average.assign(self.ema_decay * average + (1.0 - self.ema_decay) * current)
+        # Power-iteration vectors are copied: averaged kernels are close to the current ones.
+        for average, current in zip(
+            self.ema_generator.non_trainable_variables,
+            self.generator.non_trainable_variables,
+            strict=True,
+        ):
+            average.assign(current)
+        self.trackers["d_loss"].update_state(d_loss)
+        self.trackers["g_loss"].update_state(g_loss)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _update_discriminator(self, images, generated, labels):
+        with tf.GradientTape() as tape:
+            both = ops.concatenate([ops.cast(images, "float32"), generated], axis=0)
+            logits = self.discriminator((both, ops.tile(labels, [2])), training=True)
+            real_logits, generated_logits = ops.split(logits, 2, axis=0)
+            loss = losses.discriminator_adversarial(real_logits, generated_logits)
+        variables = self.discriminator.trainable_variables
+        self.d_optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
