@@ -1,27 +1,248 @@
-"""Files that appear whole or not at all: SavedModel folders, texts, and what goes into JSON."""
+"""Files and folders that appear whole or not at all, on a disk or behind a URL (gs://, hdfs://).
 
+Scope: paths as users give them, writing, reading of texts, the one content hash, and what goes into JSON.
+Paths with "://" go through TensorFlow's file systems, all others through Python's.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
 import math
 import os
+import shutil
 import tempfile
+import uuid
 from pathlib import Path
 
+import numpy as np
 
-def write_archive(archive, path: Path) -> Path:
-    """Writes a `keras.export.ExportArchive` aside and renames it to `path`, which must not exist.
+from .errors import ExistingFileError, InputError, UnusableFileError
 
-    Beside `path`, because a rename needs the same disk. Servers skip a name that is no number.
+UNFINISHED = ".unfinished-"
+_CHUNK = 1 << 22
+
+
+def is_url(path) -> bool:
+    """Whether TensorFlow's file systems have to be asked for it."""
+    return "://" in os.fspath(path)
+
+
+def user_path(path):
+    """The path that a user means: `~` is the home folder. A URL stays a string."""
+    return os.fspath(path) if is_url(path) else Path(path).expanduser()
+
+
+@contextlib.contextmanager
+def new_file(path, replace=True):
+    """Yields a name to write to; what is there at the end is renamed to `path`, and else removed.
+
+    Args:
+        path: Where the file is to be; its folder is made.
+        replace: Whether it may take the place of a file.
+
+    Raises:
+        ExistingFileError: it exists, and `replace` is False.
+        UnusableFileError: nothing can be written there, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-unfinished-") as aside:
-        # A folder inside, because the temporary one is readable by its owner alone.
-        unfinished = Path(aside) / "model"
-        archive.write_out(str(unfinished), verbose=False)
-        unfinished.rename(path)
-    return path
+    path = user_path(path)
+    if not replace and _exists(path):
+        raise _existing(path)
+    aside = f"{path}{UNFINISHED}{uuid.uuid4().hex[:12]}"
+    with told(path):
+        _make_parent(path)
+        try:
+            yield aside if is_url(path) else Path(aside)
+            if is_url(path):
+                _gfile().rename(aside, path, overwrite=replace)
+            else:
+                _flush(aside)
+                os.replace(aside, path)
+        finally:
+            _remove(aside)
+
+
+@contextlib.contextmanager
+def new_folder(path):
+    """Yields a `Path` that doesn't exist yet; the folder made there is renamed to `path`, and else removed.
+
+    Raises:
+        ExistingFileError: `path` exists. A folder is never replaced.
+        UnusableFileError: nothing can be written there, or the disk is full.
+    """
+    path = Path(user_path(path))
+    if path.exists():
+        raise _existing(path)
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Beside `path`, because a rename needs the same disk; a folder inside, because the temporary one is
+        # readable by its owner alone. Model servers skip a name that isn't a number.
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}{UNFINISHED}", ignore_cleanup_errors=True
+        ) as aside:
+            unfinished = Path(aside) / path.name
+            yield unfinished
+            if path.exists():
+                raise _existing(path)
+            unfinished.rename(path)
+
+
+def write_text(path, text: str):
+    """Writes a text file in UTF-8, whole or not at all."""
+    with new_file(path) as aside:
+        if is_url(aside):
+            with _gfile().GFile(aside, "wb") as stream:
+                stream.write(text.encode())
+        else:
+            Path(aside).write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path, value):
+    """Writes `plain(value)` as a JSON file."""
+    write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_archive(archive, path) -> Path:
+    """Writes a `keras.export.ExportArchive` to the folder `path`, which must not exist; returns it."""
+    with new_folder(path) as aside:
+        archive.write_out(str(aside), verbose=False)
+    return Path(path)
+
+
+def read_text(path) -> str:
+    """Reads a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        InputError: it is in another encoding.
+    """
+    data = Path(path).read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"Got {path}, whose byte {error.start} isn't UTF-8. Expected a text file in UTF-8. Save it in "
+            "that encoding."
+        ) from error
+
+
+def read_json(path) -> dict:
+    """Reads a JSON file that holds settings by name.
+
+    Raises:
+        InputError: it can't be read, or holds something else.
+    """
+    try:
+        value = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"Got {path}, which can't be read: {error}. Expected JSON. Fix or delete it."
+        ) from error
+    if not isinstance(value, dict):
+        raise InputError(
+            f"Got {path} with a {type(value).__name__}. Expected settings by name. Fix or delete it."
+        )
+    return value
+
+
+def check_writable(path, what="the output"):
+    """Tries whether files can be written in the folder `path`, and leaves nothing behind.
+
+    Raises:
+        UnusableFileError: it is a file, or nothing can be written there.
+    """
+    folder = Path(user_path(path))
+    if folder.is_file():
+        raise UnusableFileError(
+            f"Got {folder} for {what}, which is a file. Expected a folder, existing or new. Choose "
+            "another name."
+        )
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    try:
+        for attempts_left in (2, 1, 0):
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=folder):
+                    return
+            except FileNotFoundError:  # another command has just tried the same folder
+                if not attempts_left:
+                    raise
+    except OSError as error:
+        raise UnusableFileError(
+            f"Got {folder} for {what}, where nothing can be written ({error.strerror}). Expected a folder "
+            "that you may write to. Choose another."
+        ) from error
+    finally:
+        for place in new:
+            with contextlib.suppress(OSError):
+                place.rmdir()
+
+
+@contextlib.contextmanager
+def told(path):
+    """Turns errors of file systems at `path` into `UnusableFileError`, with what to do about them."""
+    try:
+        yield
+    except (UnusableFileError, ExistingFileError, FileNotFoundError):
+        raise
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = (
+            "Free some space, or choose another place"
+            if full
+            else "Fix that, or choose another place"
+        )
+        raise UnusableFileError(
+            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
+            f"written, with room. {fix}."
+        ) from error
+    except Exception as error:
+        if type(error).__module__.startswith("tensorflow") and is_url(path):
+            raise UnusableFileError(
+                f"Got an error of the file system at {path}: {error}. Expected a place that can be read "
+                "and written, with room. Fix that, or choose another place."
+            ) from error
+        raise
+
+
+def content_hash(*parts) -> str:
+    """SHA-256 (hex) of what a thing consists of.
+
+    Args:
+        *parts: Strings, bytes, arrays (type, shape and values count), `Path`s (the content of a file; of a
+            folder, names and contents of all files in it), or anything that JSON can hold.
+    """
+    digest = hashlib.sha256()
+    for part in parts:
+        _add(digest, part)
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def _add(digest, part):
+    if isinstance(part, bytes):
+        digest.update(part)
+    elif isinstance(part, str):
+        digest.update(os.fsencode(part))
+    elif isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype.str} {part.shape}\n".encode())
+        rows = max(1, _CHUNK // max(1, part[:1].nbytes)) if part.ndim else 1
+        for start in range(0, len(part) if part.ndim else 1, rows):
+            piece = part[start : start + rows] if part.ndim else part
+            digest.update(np.ascontiguousarray(piece).data)
+    elif isinstance(part, Path) and part.is_dir():
+        for file in sorted(f for f in part.rglob("*") if f.is_file()):
+            digest.update(os.fsencode(file.relative_to(part).as_posix()) + b"\0")
+            _add(digest, file)
+    elif isinstance(part, Path):
+        with open(part, "rb") as stream:
+            while piece := stream.read(_CHUNK):
+                digest.update(piece)
+    else:
+        digest.update(json.dumps(plain(part), sort_keys=True).encode())
 
 
 def plain(value):
-    """Converts to what JSON knows: dicts, lists, strings, booleans, finite numbers, None.
+    """Converts to what JSON can hold: dicts, lists, strings, booleans, finite numbers, None.
 
     NumPy numbers and arrays, paths, tuples and `ConfigDict`s are converted; a number that is not finite
     becomes None, since JSON has no word for it.
@@ -49,12 +270,43 @@ def plain(value):
     )
 
 
-def replace_file(path, text: str):
-    """Writes a text file in UTF-8; it appears complete or not at all."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())  # or a power cut could leave the new name without the text
-    temporary.replace(path)
+def _existing(path):
+    return ExistingFileError(
+        f"Got {path}, which exists already. Expected a new name, as it is never replaced. Choose another "
+        "name, or delete it first."
+    )
+
+
+def _exists(path):
+    return _gfile().exists(path) if is_url(path) else Path(path).exists()
+
+
+def _make_parent(path):
+    if is_url(path):
+        _gfile().makedirs(path.rpartition("/")[0])
+    else:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _remove(path):
+    """Removes an unfinished file or folder if it is still there."""
+    if is_url(path):
+        if _gfile().exists(path):
+            _gfile().remove(path)
+    elif Path(path).is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def _flush(path):
+    """After a power failure, a renamed file whose bytes never reached the disk would be empty."""
+    if Path(path).is_file():
+        with open(path, "rb") as stream:
+            os.fsync(stream.fileno())
+
+
+def _gfile():
+    import tensorflow as tf  # here, since most commands write to a disk and answer mistakes at once
+
+    return tf.io.gfile

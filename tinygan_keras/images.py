@@ -1,10 +1,19 @@
-"""The one pair of functions between stored images (uint8) and images inside the program (float)."""
+"""Images: uint8 where they are stored, float in [-1, 1] inside the program, and what an array of them is."""
 
 import numpy as np
 
+from .errors import InputError
 
-def to_float(images) -> np.ndarray:
-    """Maps uint8 images [0, 255] to float32 images [-1, 1] of the same shape."""
+
+def to_float(images):
+    """Maps uint8 images [0, 255] to float32 images [-1, 1] of the same shape.
+
+    NumPy in, NumPy out; a tensor gives a tensor.
+    """
+    if hasattr(images, "graph") or type(images).__module__.startswith("tensorflow"):
+        import tensorflow as tf
+
+        return tf.cast(images, tf.float32) / 127.5 - 1.0
     return np.asarray(images, "float32") / 127.5 - 1.0
 
 
@@ -12,12 +21,71 @@ def to_uint8(images) -> np.ndarray:
     """Maps float images [-1, 1] to uint8 [0, 255], rounded to the nearest level and clipped.
 
     Raises:
-        ValueError: a value is NaN, which would become some level without a word.
+        InputError: a value is NaN, which would become some level without a word.
     """
     levels = np.rint((np.asarray(images, "float32") + 1.0) * 127.5)
     if np.isnan(levels).any():
-        raise ValueError(
+        raise InputError(
             f"Got images with NaN in {np.isnan(levels).mean():.1%} of their values. Expected numbers in "
             "[-1, 1]; look for the first step after which the weights are not finite."
         )
     return np.clip(levels, 0, 255).astype("uint8")
+
+
+def check_images(images, name="an array") -> np.ndarray:
+    """Returns stored images as an array, if they are such.
+
+    Args:
+        images: uint8 `[N, S, S, 3]`.
+        name: What people call them, for the message.
+
+    Raises:
+        InputError: another shape or type, or none at all.
+    """
+    images = np.asanyarray(images)
+    square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
+    if images.dtype != np.uint8 or not square or not images.size:
+        fix = "Crop or convert them all in the same way."
+        if np.issubdtype(images.dtype, np.floating):
+            fix = "Floats in [-1, 1] become uint8 with tinygan_keras.images.to_uint8."
+        raise InputError(
+            f"Got images {images.dtype} {images.shape} of {name}. Expected uint8 [N, S, S, 3], at least "
+            f"one. {fix}"
+        )
+    return images
+
+
+def check_labels(labels, count: int, num_classes: int | None = None, name="an array") -> np.ndarray:
+    """Returns the labels of `count` images as int32 `[count]`, if they are such.
+
+    Args:
+        labels: Int `[count]`, or int `[count, 1]`.
+        count: Number of images.
+        num_classes: Labels are below it; None if unknown.
+        name: What people call the images, for the message.
+
+    Raises:
+        InputError: another shape or type, or a label out of range.
+    """
+    labels = np.asarray(labels)
+    whole = np.issubdtype(labels.dtype, np.integer)
+    if whole and labels.shape == (count, 1):
+        labels = labels[:, 0]
+    if not whole or labels.shape != (count,):
+        wide = labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1
+        fix = (
+            "One-hot labels become class numbers with np.argmax(labels, axis=-1)."
+            if wide
+            else "Give one class number per image."
+        )
+        raise InputError(
+            f"Got labels {labels.dtype} {labels.shape} of {name}. Expected int ({count},), a class number "
+            f"per image. {fix}"
+        )
+    if count and (labels.min() < 0 or (num_classes is not None and labels.max() >= num_classes)):
+        expected = "of 0 and more" if num_classes is None else f"from 0 to {num_classes - 1}"
+        raise InputError(
+            f"Got labels from {labels.min()} to {labels.max()} of {name}. Expected numbers {expected}. "
+            "Check the class numbers of the data."
+        )
+    return labels.astype("int32")

@@ -14,6 +14,8 @@ import importlib.machinery
 import importlib.util
 import sys
 
+from .errors import MissingPackageError
+
 
 def losses():
     """The module `tensorflow_gan.python.losses.losses_wargs`: losses that take tensors."""
@@ -38,7 +40,7 @@ def _register_bare_parents():
         return
     found = importlib.util.find_spec("tensorflow_gan")
     if found is None:
-        raise ImportError(
+        raise MissingPackageError(
             "TF-GAN is not installed. It is one of this package's requirements: "
             "pip install tensorflow-gan==2.1.0"
         )

@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from ..errors import InputError
+
 _SAMPLE_STEM = re.compile(r"\d{5,}_(\d{3,})_(.+)")
 _SHOWN_NAMES = 10
 _LARGEST_LABEL = 2**31 - 1  # labels are int32
@@ -56,7 +58,7 @@ def labels_of_sub_folders(files, folder_names, class_names=None):
     if count > 1:
         same = [name for name in folder_names if label_of[name] == label]
         of_class = f"class {class_names[label]!r}" if class_names else f"label {label}"
-        raise ValueError(
+        raise InputError(
             f"Got the sub-folders {same} for the {of_class}. Expected one per class. Merge them."
         )
     labels = np.array([label_of[file.split("/")[0]] for file in files], "int32")
@@ -84,7 +86,7 @@ def labels_of_sample_names(files, class_names=None):
     if len(unlabelled) == len(files):
         return None, class_names
     if unlabelled:
-        raise ValueError(
+        raise InputError(
             f"Got {len(files) - len(unlabelled)} of {len(files)} files with a label in their name, as in "
             f"00000_003_Dress.png, and others without (first: {unlabelled[0]}). Expected all or none. "
             "Rename them, or move the others away."
@@ -93,7 +95,7 @@ def labels_of_sample_names(files, class_names=None):
     found = {}
     for label, match, file in zip(labels.tolist(), matches, files, strict=True):
         if found.setdefault(label, match[2]) != match[2]:
-            raise ValueError(
+            raise InputError(
                 f"Got {file}, while label {label} is {found[label]!r} in the name of another file. "
                 "Expected one class per label. Keep the samples of different models apart."
             )
@@ -103,7 +105,7 @@ def labels_of_sample_names(files, class_names=None):
         known = label < len(class_names)
         if not known or name not in (str(label), as_file_name(class_names[label])):
             expected = f"the class {class_names[label]!r}" if known else "no such label"
-            raise ValueError(
+            raise InputError(
                 f"Got label {label} with the class {name!r} in the names of files. Expected {expected}, "
                 f"by the {len(class_names)} class names given. Give those of the model that drew them."
             )
@@ -153,7 +155,7 @@ def _check_numbers(label_of, class_names):
         mend = (
             f"These are the labels of the {len(class_names)} class names; give those of the folder."
         )
-    raise ValueError(
+    raise InputError(
         f"Got the sub-folder {wrong!r}. Expected numbers from 0 to {largest}, as all sub-folders are "
         f"numbers. {mend}"
     )
@@ -168,7 +170,7 @@ def _label_of(folder_name, class_names):
             return same[0]
     problem = f"is the name of {len(same)} classes" if same else "is the name of no class"
     names = listed([repr(name) for name in class_names], _SHOWN_NAMES)
-    raise ValueError(
+    raise InputError(
         f"Got the sub-folder {folder_name!r}, which {problem}. Expected one of the {len(class_names)} "
         f"class names: {names}. Rename the sub-folder."
     )

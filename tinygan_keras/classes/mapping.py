@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 
+from ..errors import InputError
 from .folder_labels import listed
 from .imagenet import imagenet_classes, imagenet_ids
 from .selection import class_synonyms, nearest
@@ -49,13 +50,13 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
         labels = {name: _find(name, tables) for name in names}
     wrong = [name for name in names if len(labels[name]) != 1]
     if wrong:
-        raise ValueError(_unmapped(wrong, names, labels, synonyms, source, own_order))
+        raise InputError(_unmapped(wrong, names, labels, synonyms, source, own_order))
     found = [labels[name][0] for name in names]
     same = next((label for label in found if found.count(label) > 1), None)
     if same is not None:
         twice = [name for name, label in zip(names, found, strict=True) if label == same]
         called = f" ({', '.join(synonyms[same])})" if synonyms[same] else ""
-        raise ValueError(
+        raise InputError(
             f"Got the classes {twice} in {source}, which are all class {same}{called} of the teacher. "
             "Expected one each. Merge them."
         )

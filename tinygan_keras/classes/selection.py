@@ -7,6 +7,7 @@ names of several classes of ImageNet, and one of them is a panda.
 import difflib
 import re
 
+from ..errors import InputError
 from .folder_labels import listed
 from .imagenet import ANIMALS, imagenet_classes, imagenet_names
 
@@ -44,7 +45,7 @@ def resolve_classes(text: str, num_classes: int, class_names=None) -> tuple:
     found = set()
     for item in (part.strip() for part in text.split(",")):
         if not item:
-            raise ValueError(
+            raise InputError(
                 f"Got the classes {text!r} with nothing between two commas or at an end. Expected a list "
                 "such as '0-9,17'. Take out the comma."
             )
@@ -70,7 +71,7 @@ def checked_classes(classes, num_classes: int) -> tuple:
         shown = (
             f"{len(labels)} classes from {labels[0]} to {labels[-1]}" if labels else "no classes"
         )
-        raise ValueError(
+        raise InputError(
             f"Got {shown}. Expected at least one, from 0 to {num_classes - 1}. Pass None for all classes."
         )
     return tuple(labels)
@@ -128,12 +129,12 @@ def find_class(name: str, synonyms) -> int:
     if len(labels) == 1:
         return labels[0]
     if labels:
-        raise ValueError(
+        raise InputError(
             f"Got the class {name!r}, which {len(labels)} classes are called: "
             f"{'; '.join(_described(label, synonyms) for label in labels)}. Expected one class. Give its "
             "number instead."
         )
-    raise ValueError(f"Got the class {name!r}. Expected one that exists. {nearest(name, synonyms)}")
+    raise InputError(f"Got the class {name!r}. Expected one that exists. {nearest(name, synonyms)}")
 
 
 def nearest(name: str, synonyms) -> str:
@@ -160,7 +161,7 @@ def _and_more(found):
 def _numbers(match, item, num_classes):
     first, last = int(match[1]), int(match[2] or match[1])
     if first > last or last >= num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got the classes {item!r}. Expected numbers from 0 to {num_classes - 1}, and the smaller end of "
             "a range first. Change the setting, or take the teacher that has these classes."
         )
@@ -171,7 +172,7 @@ def _animals(num_classes, class_names):
     if not is_imagenet(num_classes, class_names):
         names = listed([str(name) for name in class_names or ()], _SHOWN)
         called = f": {names}" if names else ""
-        raise ValueError(
+        raise InputError(
             f"Got the classes {ANIMALS_WORD!r} and a teacher of {num_classes} classes{called}. Expected "
             "the 1000 classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
         )

@@ -9,10 +9,10 @@ import difflib
 import importlib
 import os
 import sys
-import traceback
-from pathlib import Path
 
 from absl import flags
+
+from ..errors import UserError
 
 COMMANDS = {
     "cache": "draw samples of a teacher once, to learn from many times",
@@ -57,9 +57,7 @@ def main(arguments=None) -> int:
         command.run(flag_values, names) if takes_names else command.run(flag_values)
     except flags.Error as error:
         return _mistake(error)
-    except (ValueError, OSError, ArithmeticError, ImportError) as error:
-        if not _is_ours(error):
-            raise
+    except UserError as error:
         return _mistake(error)
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -99,12 +97,6 @@ def _flag_lines(flag_values) -> str:
         default = f" (default: {flag.default})" if flag.default not in (None, "") else ""
         lines.append(f"  --{name}: {flag.help}{default}")
     return "\n".join(lines)
-
-
-def _is_ours(error) -> bool:
-    """Whether this package raised it: then it says all there is to say, and no traceback is needed."""
-    *_, last = traceback.walk_tb(error.__traceback__)
-    return Path(__file__).parents[1] in Path(last[0].f_code.co_filename).parents
 
 
 def _mistake(message) -> int:

@@ -22,6 +22,7 @@ from pathlib import Path
 from absl import flags
 
 from ..data.records.manifest import ENCODINGS, MANIFEST_FILE, check_is_cache, check_numbers
+from ..errors import InputError, MissingFileError
 from .checks import check_out_folder, check_seed, check_truncation
 
 
@@ -123,7 +124,7 @@ def _verify(flag_values):
         content_hash = download.content_hash(download.locate(flag_values.teacher))
     problems = verify_cache(flag_values.out, content_hash)
     if problems:
-        raise ValueError(
+        raise InputError(
             "\n  ".join(
                 [f"Got {len(problems):,} problems in the cache {flag_values.out}:", *problems]
             )
@@ -136,16 +137,16 @@ def _verify(flag_values):
 def _check(flag_values):
     out, local = flag_values.out, "://" not in (flag_values.out or "")
     if not out:
-        raise ValueError("Got no --out. Expected the folder of the cache, such as --out=cache/.")
+        raise InputError("Got no --out. Expected the folder of the cache, such as --out=cache/.")
     if flag_values.verify:
         if local and not (Path(out) / MANIFEST_FILE).is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"Got --out={out}, which holds no {MANIFEST_FILE}. Expected a folder that tinygan cache "
                 "wrote. Check the name."
             )
         return
     if not flag_values.teacher or flag_values.count is None:
-        raise ValueError(
+        raise InputError(
             f"Got --teacher={flag_values.teacher} and --count={flag_values.count}. Expected both, such as "
             "--teacher=saved_models/biggan_fashion_32 --count=20000."
         )
@@ -154,17 +155,17 @@ def _check(flag_values):
     names = ("count", "seed", "shard_size", "batch_size", "encoding", "worker", "workers")
     check_numbers(**{name: flag_values[name].value for name in names})
     if flag_values.runner and flag_values.workers > 1:
-        raise ValueError(
+        raise InputError(
             f"Got --runner={flag_values.runner} and --workers={flag_values.workers}. Expected one of "
             "them: Beam shares the work out itself. Leave out --worker and --workers."
         )
     if flag_values.runner and importlib.util.find_spec("apache_beam") is None:
-        raise ValueError(
+        raise InputError(
             f"Got --runner={flag_values.runner} without Apache Beam. Expected the package, which is an "
             'optional part: pip install "tinygan-keras[beam]". Or share the work out with --workers.'
         )
     if flag_values.beam_options and not flag_values.runner:
-        raise ValueError(
+        raise InputError(
             "Got --beam_options without --runner. Expected a runner, such as --runner=DirectRunner."
         )
     if local:

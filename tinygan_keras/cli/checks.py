@@ -4,13 +4,15 @@ import contextlib
 import tempfile
 from pathlib import Path
 
+from ..errors import InputError, UnusableFileError
+
 _ATTEMPTS = 3
 
 
 def check_truncation(truncation: float | None):
     """Raises ValueError unless it is None or in (0, 1]."""
     if truncation is not None and not 0 < truncation <= 1:
-        raise ValueError(
+        raise InputError(
             f"Got --truncation={truncation}. Expected a number in (0, 1]. Leave it out for the "
             "truncation of the training."
         )
@@ -19,7 +21,7 @@ def check_truncation(truncation: float | None):
 def check_seed(seed: int | None):
     """Raises ValueError unless it is None, or 0 or more."""
     if seed is not None and seed < 0:
-        raise ValueError(
+        raise InputError(
             f"Got --seed={seed}. Expected 0 or more. Leave it out for the seed that it has by default."
         )
 
@@ -27,7 +29,7 @@ def check_seed(seed: int | None):
 def check_out_folder(out):
     """Raises OSError unless `out` is a folder, or can become one, in which files can be written."""
     if Path(out).is_file():
-        raise NotADirectoryError(
+        raise UnusableFileError(
             f"Got --out={out}, which is a file. Expected a folder, there or new. Choose another name."
         )
     _check_writable(out, Path(out))
@@ -36,7 +38,7 @@ def check_out_folder(out):
 def check_out_file(out):
     """Raises OSError unless `out` is a file, or can become one."""
     if Path(out).is_dir():
-        raise IsADirectoryError(
+        raise UnusableFileError(
             f"Got --out={out}, which is a folder. Expected a file. Name one in it."
         )
     _check_writable(out, Path(out).parent)
@@ -55,7 +57,7 @@ def _check_writable(out, folder):
                 if not attempt:
                     raise
     except OSError as error:
-        raise PermissionError(
+        raise UnusableFileError(
             f"Got --out={out}, where nothing can be written ({error.strerror}). Expected a folder of "
             "yours, or one that can be made. Choose another --out."
         ) from error

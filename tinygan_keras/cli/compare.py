@@ -9,6 +9,8 @@ nothing is printed but the differing lines; --ignore lets single ones differ.
 
 from absl import flags
 
+from ..errors import InputError
+
 TAKES_NAMES = True
 
 
@@ -23,7 +25,7 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values, names):
     if len(names) < 2:
-        raise ValueError(
+        raise InputError(
             f"Got {len(names)} evaluations. Expected two or more, such as: tinygan compare runs/a runs/b"
         )
     from ..evaluation.record import compare, read_evaluation

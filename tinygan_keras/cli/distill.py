@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
+from ..errors import InputError, MissingFileError
 from ..runs.config import default_config, unknown_setting
 
 
@@ -38,7 +39,7 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     if flag_values.config is None or not flag_values.workdir:
-        raise ValueError(
+        raise InputError(
             "Got no --config or no --workdir. Expected both, such as "
             "--config=experiments/fashion_mnist/config.py --workdir=runs/mine."
         )
@@ -53,17 +54,17 @@ def _check_config(arguments):
     paths = re.findall(r"^--?config[=\n](.*)$", text, re.MULTILINE)
     overrides = re.findall(r"^--?config\.([\w.]+)", text, re.MULTILINE)
     if overrides and not paths:
-        raise ValueError(
+        raise InputError(
             f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
             "changes, such as --config=experiments/fashion_mnist/config.py."
         )
     for path in paths:
         if not Path(path.split(":")[0]).is_file():
-            raise FileNotFoundError(
+            raise MissingFileError(
                 f"Got --config={path}, which doesn't exist. Expected a Python file with a function "
                 "get_config, such as experiments/fashion_mnist/config.py."
             )
     known = default_config()
     for name in overrides:
         if name not in known:
-            raise ValueError(unknown_setting(name, known))
+            raise InputError(unknown_setting(name, known))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from absl import flags
 
+from ..errors import InputError
 from .checks import check_out_folder, check_seed, check_truncation
 
 
@@ -102,7 +103,7 @@ def run(flag_values):
     }
     out = settings["out"]
     if out is None:
-        raise ValueError(
+        raise InputError(
             f"Got --model={flag_values.model} and no --out. Expected a folder for the evaluation of "
             "anything but a run, such as --out=evaluations/mine."
         )
@@ -150,12 +151,12 @@ def _notes(result, caught) -> list:
 
 def _check(flag_values):
     if not flag_values.model:
-        raise ValueError(
+        raise InputError(
             "Got no --model. Expected a run folder, a .keras file, a SavedModel, a teacher or a folder "
             "of images, such as --model=runs/demo."
         )
     if flag_values.num_images is not None and flag_values.num_images < 2:
-        raise ValueError(
+        raise InputError(
             f"Got --num_images={flag_values.num_images}. Expected 2 or more: a covariance needs them. "
             "Leave it out for 10000."
         )

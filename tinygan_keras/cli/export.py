@@ -21,6 +21,7 @@ from pathlib import Path
 
 from absl import flags
 
+from ..errors import InputError
 from ..runtimes.forms import FORMS, PRECISIONS, check_form
 
 
@@ -95,7 +96,7 @@ def _read_report(source) -> dict | None:
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"Got {file}, which can't be read: {error}. Expected JSON. Mend it, or take it away."
         ) from error
 
@@ -116,7 +117,7 @@ def _exporter(form):
 
 def _check(flag_values):
     if not flag_values.model or not flag_values.out:
-        raise ValueError(
+        raise InputError(
             "Got no --model or no --out. Expected both, such as --model=runs/mine "
             "--out=serving/tinygan/1."
         )
@@ -124,7 +125,7 @@ def _check(flag_values):
         flag_values[n].value for n in ("format", "precision", "batch_size")
     )
     if form == "saved_model" and (precision != "float32" or batch_size is not None):
-        raise ValueError(
+        raise InputError(
             f"Got --precision={precision} and --batch_size={batch_size} with --format=saved_model. Expected "
             f"float32 and any batch, which is all that it has. Add --format={' or --format='.join(FORMS)}."
         )

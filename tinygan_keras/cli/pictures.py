@@ -11,6 +11,7 @@ extractor and real images also the nearest real neighbours of generated images, 
 
 from absl import flags
 
+from ..errors import InputError
 from .checks import check_out_folder, check_seed, check_truncation
 
 
@@ -86,13 +87,13 @@ def _tell(entry):
 
 def _check(flag_values):
     if not flag_values.model:
-        raise ValueError("Got no --model. Expected a generator, such as --model=runs/mine.")
+        raise InputError("Got no --model. Expected a generator, such as --model=runs/mine.")
     if flag_values.map not in ("pca", "tsne"):
-        raise ValueError(
+        raise InputError(
             f"Got --map={flag_values.map}. Expected pca or tsne. Leave it out for pca."
         )
     if flag_values.per_class < 2:
-        raise ValueError(
+        raise InputError(
             f"Got --per_class={flag_values.per_class}. Expected 2 or more. Leave it out for 100."
         )
     check_truncation(flag_values.truncation)

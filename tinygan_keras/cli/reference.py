@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from ..errors import ExistingFileError, InputError
 from .checks import check_out_file
 
 
@@ -36,7 +37,7 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     if not flag_values.real or not (flag_values.out or "").endswith(".npz"):
-        raise ValueError(
+        raise InputError(
             f"Got --real={flag_values.real} and --out={flag_values.out}. Expected both, such as "
             "--real=fashion_mnist --out=fashion_mnist.npz."
         )
@@ -46,7 +47,7 @@ def run(flag_values):
     from ..evaluation.reference import is_reference_file, measure_reference
 
     if Path(flag_values.out).exists() and not is_reference_file(flag_values.out):
-        raise FileExistsError(
+        raise ExistingFileError(
             f"Got --out={flag_values.out}, a file that is no reference. Expected a new name: only "
             "references are replaced. Choose another --out."
         )

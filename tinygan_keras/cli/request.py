@@ -11,6 +11,7 @@ that ends in .png gives one picture, a row per class; any other a folder with on
 
 from absl import flags
 
+from ..errors import InputError
 from .checks import check_out_file, check_out_folder, check_seed
 
 
@@ -70,12 +71,12 @@ def run(flag_values):
 
 def _check(flag_values):
     if not flag_values.server or not flag_values.classes:
-        raise ValueError(
+        raise InputError(
             "Got no --server or no --classes. Expected both, such as --server=http://127.0.0.1:8501 "
             "--classes=Sneaker,8."
         )
     if flag_values.per_class < 1:
-        raise ValueError(
+        raise InputError(
             f"Got --per_class={flag_values.per_class}. Expected 1 or more. Leave it out for 8."
         )
     check_seed(flag_values.seed)

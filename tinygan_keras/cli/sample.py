@@ -20,6 +20,7 @@ from pathlib import Path
 
 from absl import flags
 
+from ..errors import ExistingFileError, InputError
 from .checks import check_out_file, check_out_folder, check_seed, check_truncation
 
 _SUFFIXES = {"png": ".png", "npz": ".npz", "folder": "", "tfrecord": ""}
@@ -88,7 +89,7 @@ def _form_and_out(form, out):
     expected, suffix = _SUFFIXES[form], Path(out).suffix
     if suffix != expected if expected else suffix in (".png", ".npz"):
         kind = f"a file that ends in {expected}" if expected else "a folder"
-        raise ValueError(
+        raise InputError(
             f"Got --format={form} and --out={out}. Expected {kind}. Change one of the two, or leave one out."
         )
     return form, out
@@ -96,17 +97,17 @@ def _form_and_out(form, out):
 
 def _check(flag_values, form, out):
     if not flag_values.model:
-        raise ValueError(
+        raise InputError(
             "Got no --model. Expected a trained student or a teacher, such as --model=runs/mine."
         )
     if flag_values.per_class < 1:
-        raise ValueError(
+        raise InputError(
             f"Got --per_class={flag_values.per_class}. Expected 1 or more. Leave it out for 8."
         )
     check_truncation(flag_values.truncation)
     check_seed(flag_values.seed)
     if form in ("folder", "npz", "tfrecord") and Path(out).exists():
-        raise FileExistsError(
+        raise ExistingFileError(
             f"Got --out={out}, which exists already. Expected a new name, as a data set is never written "
             "over another. Choose one, or remove it first."
         )

@@ -6,6 +6,7 @@ Scope: paths. Labels in file names, as `tinygan sample` writes them, need number
 from pathlib import Path
 
 from ..classes.folder_labels import as_file_name
+from ..errors import InputError
 
 
 class ClassFolders:
@@ -33,7 +34,7 @@ class ClassFolders:
         names.add(class_name)
         numbers.add(number)
         if len(names) > 1 or len(numbers - {None}) > 1:
-            raise ValueError(
+            raise InputError(
                 f"Got several classes for the folder {folder!r}: the names {sorted(names)}, the numbers "
                 f"{sorted(numbers - {None})}. Expected one. Save them into different folders."
             )

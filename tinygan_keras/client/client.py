@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from ..errors import ExistingFileError, InputError
 from .class_folders import ClassFolders
 from .errors import MALFORMED, ServingError, malformed
 from .retries import ask
@@ -148,7 +149,7 @@ class ServingClient:
         """
         rows, folder, paths = checked_rows(classes, seeds, truncation), Path(folder), {}
         if folder.exists():
-            raise FileExistsError(
+            raise ExistingFileError(
                 f"Got {folder}, which exists already. Expected a new folder, so that images of several "
                 "requests don't mix. Choose another name, or remove it first."
             )
@@ -217,7 +218,7 @@ class ServingClient:
                 columns = (outputs[name] for name in _OUTPUTS)
                 for place, png, class_name, valid in zip(part.places, *columns, strict=True):
                     if not valid and strict:
-                        raise ValueError(refusal(rows[place], place, self.target))
+                        raise InputError(refusal(rows[place], place, self.target))
                     yield place, (png if valid else None, class_name)
         finally:
             # What wasn't begun is not asked for any more.
@@ -254,7 +255,7 @@ def _transport(target):
 def _checked(name, value, kind, least):
     if not isinstance(value, kind) or isinstance(value, bool) or not least <= value <= _LARGEST:
         number = "a whole number" if kind is numbers.Integral else "a number"
-        raise ValueError(
+        raise InputError(
             f"Got {name}={value!r}. Expected {number} from {least} to a million. Leave it out for the usual "
             "one."
         )

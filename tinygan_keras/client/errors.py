@@ -6,6 +6,8 @@ tried and left: who handles them asks for the code anyway, and REST can't tell a
 
 import re
 
+from ..errors import UserError
+
 PASSING = ("RESOURCE_EXHAUSTED", "UNAVAILABLE")
 """Codes of a server that may have time again in a moment."""
 
@@ -77,7 +79,7 @@ _MENDS = (
 )
 
 
-class ServingError(OSError):
+class ServingError(UserError, OSError):
     """A model server refused a request, or didn't answer it.
 
     Attributes:

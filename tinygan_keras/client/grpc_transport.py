@@ -3,6 +3,8 @@
 Scope: one request, one answer. The stubs import TensorFlow; who wants none of it takes REST.
 """
 
+from ..errors import MissingPackageError
+
 try:
     import grpc
     from google.protobuf import json_format, message
@@ -14,7 +16,7 @@ try:
         prediction_service_pb2_grpc,
     )
 except ImportError as error:
-    raise ImportError(
+    raise MissingPackageError(
         f"gRPC can't be imported: {error}. Expected the package tensorflow-serving-api, which is an optional "
         'part: pip install "tinygan-keras[serving]". Without it, give the address of the REST port, such as '
         "'http://127.0.0.1:8501'."

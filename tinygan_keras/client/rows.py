@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError
 from .target import is_text
 
 LARGEST_NUMBER = 2**63 - 1  # classes and seeds are int64
@@ -45,7 +46,7 @@ def checked_rows(classes, seeds, truncation) -> list:
     several = _dimensions(truncation) > 0
     truncations = _listed("truncation", truncation) if several else [truncation] * len(classes)
     if not classes or not len(classes) == len(seeds) == len(truncations):
-        raise ValueError(
+        raise InputError(
             f"Got {len(classes)} classes, {len(seeds)} seeds and {len(truncations)} truncations. Expected as "
             "many of each, at least one, or one truncation for all. Give every image a class and a seed."
         )
@@ -53,7 +54,7 @@ def checked_rows(classes, seeds, truncation) -> list:
     for name, is_right, expected in _CHECKS:
         for place, value in enumerate(columns[name]):
             if not is_right(value):
-                raise ValueError(f"Got the {name} {value!r} in row {place}. Expected {expected}.")
+                raise InputError(f"Got the {name} {value!r} in row {place}. Expected {expected}.")
     return [
         Row(str(c) if isinstance(c, str) else int(c), int(s), float(t))
         for c, s, t in zip(classes, seeds, truncations, strict=True)
@@ -93,7 +94,7 @@ def _inputs(rows) -> dict:
 
 def _listed(name, values) -> list:
     if _dimensions(values) != 1:
-        raise ValueError(
+        raise InputError(
             f"Got {name}={values!r}. Expected a list, one for every image. Write one alone as [{values!r}]."
         )
     return list(values)

@@ -8,6 +8,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from ..errors import InputError
+
 SCHEMES = ("http", "https", "grpc")
 _LARGEST_VERSION = 2**63 - 1  # int64
 
@@ -41,23 +43,23 @@ def checked_target(address, model, version=None, label=None) -> Target:
     """
     scheme, host, port = _split(address)
     if not _is_name(model):
-        raise ValueError(
+        raise InputError(
             f"Got model={model!r}. Expected the name of a model on the server, without / and :. Give the one "
             "in its models.config, such as 'tinygan'."
         )
     if version is not None and label is not None:
-        raise ValueError(
+        raise InputError(
             f"Got version={version!r} and label={label!r}. Expected one of the two, or neither for the "
             "latest version. Leave one out."
         )
     number = isinstance(version, numbers.Integral) and not isinstance(version, bool)
     if version is not None and not (number and 0 <= version <= _LARGEST_VERSION):
-        raise ValueError(
+        raise InputError(
             f"Got version={version!r}. Expected a whole number, the name of an exported folder. Leave it out "
             "for the latest version."
         )
     if label is not None and not _is_name(label):
-        raise ValueError(
+        raise InputError(
             f"Got label={label!r}. Expected a version label of the server's models.config, such as 'stable'."
         )
     return Target(scheme, host, port, model, None if version is None else int(version), label)
@@ -87,7 +89,7 @@ def _split(address):
         scheme, host, port, more = "", None, None, ()
     if scheme not in SCHEMES or not host or not port or any(more):
         shown = re.sub("//.*@", "//...@", repr(address))  # a password isn't for a log
-        raise ValueError(
+        raise InputError(
             f"Got the address {shown}. Expected a scheme, a host and a port and nothing else, such as "
             "'http://127.0.0.1:8501' or 'https://...' for REST, or 'grpc://127.0.0.1:8500' for gRPC. Leave "
             "out any user, password, path or #fragment: they aren't sent."

@@ -11,6 +11,7 @@ Scope: what belongs to a step, put together. Teacher images come from memory, fr
 import tensorflow as tf
 
 from ..classes.selection import checked_classes
+from ..errors import InputError
 from ..latents import truncated_normal
 from .fashion_mnist import LabelledImages
 from .real_images.arrays import RealArrays
@@ -57,7 +58,7 @@ def distillation_batches(
         ("real", real if isinstance(real, LabelledImages) else None),
     ):
         if examples is not None and not len(examples.labels):
-            raise ValueError(
+            raise InputError(
                 f"Got an empty data set: no {name} images. Expected at least one; for data-free "
                 "training pass real=None."
             )

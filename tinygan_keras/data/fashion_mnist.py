@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError, MissingFileError
+
 CLASS_NAMES = (
     "T-shirt/top",
     "Trouser",
@@ -52,7 +54,7 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
     if folder is not None:
         return LabelledImages(*_read(folder, split), "full set on disk")
     if not download:
-        raise FileNotFoundError(_nowhere(split))
+        raise MissingFileError(_nowhere(split))
     import keras
 
     train, test = keras.datasets.fashion_mnist.load_data()
@@ -69,7 +71,7 @@ def load_fashion_mnist_subset(path) -> LabelledImages:
         FileNotFoundError: there is no such file.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {str(path)!r}, which is no file. Expected the subset, in a checkout "
             "experiments/fashion_mnist/data/fashion_mnist_10k.npz. Run from the top of the checkout."
         )
@@ -86,7 +88,7 @@ def write_fashion_mnist_subset(path, per_class=1000):
     """
     folder = _folder_with("train")
     if folder is None:
-        raise FileNotFoundError(_nowhere("train"))
+        raise MissingFileError(_nowhere("train"))
     images, labels = (_read_idx(folder / name) for name in _file_names("train"))
     chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
     chosen = np.sort(np.concatenate(chosen))
@@ -121,7 +123,7 @@ def _keras_folder() -> Path:
 
 def _file_names(split):
     if split not in _PREFIX:
-        raise ValueError(f"split={split!r} is unknown. Expected 'train' or 'test'.")
+        raise InputError(f"split={split!r} is unknown. Expected 'train' or 'test'.")
     prefix = _PREFIX[split]
     return f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz"
 

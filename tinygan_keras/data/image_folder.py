@@ -21,6 +21,7 @@ from ..classes.folder_labels import (
     listed,
     missing_classes,
 )
+from ..errors import InputError
 from .image_headers import scan_headers
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -139,7 +140,7 @@ class ImageFolder:
         return pixels, None
 
     def _corrupt(self, files):
-        return ValueError(
+        return InputError(
             f"Got {len(files)} corrupt of {self.count} image files in {self.path}: "
             f"{listed(files, _NAMED_CORRUPT_FILES)}. Expected images that can be decoded. Replace or "
             "remove these files."
@@ -165,12 +166,12 @@ def _list_images(path):
             else:
                 (nested if _is_image(inner) else others).append(f"{entry.name}/{inner.name}")
     if not flat and not nested:
-        raise ValueError(
+        raise InputError(
             f"Got {path}, which holds no images. Expected files that end in {', '.join(SUFFIXES)}. Give "
             "the folder that they or their class folders lie in."
         )
     if flat and nested:
-        raise ValueError(
+        raise InputError(
             f"Got {path} with {len(flat)} images (such as {flat[0]}) and {len(nested)} in sub-folders "
             f"(such as {nested[0]}). Expected only one of the two. Move the others away."
         )
@@ -187,7 +188,7 @@ def _refuse_images_in(folder, above, path):
         if entry.is_dir(follow_symlinks=False):
             _refuse_images_in(entry, folder, path)
         elif _is_image(entry):
-            raise ValueError(
+            raise InputError(
                 f"Got {path} with images more than one folder down (such as {entry.path}). Expected images "
                 "in it or in a sub-folder per class. Give the folder that the class folders lie in, such as "
                 f"{above.path}."

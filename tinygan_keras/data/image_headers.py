@@ -5,6 +5,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..classes.folder_labels import listed
+from ..errors import InputError
 
 _NAMED = 5
 _DEEP_MODES = ("F", "I")  # PIL would cut 16 bits off at 255 instead of scaling them
@@ -42,7 +43,7 @@ def scan_headers(path, files) -> tuple[int, list]:
         for groups, value in zip((sizes, modes, formats), found, strict=True):
             groups.setdefault(value, []).append(file)
     if unreadable:
-        raise ValueError(
+        raise InputError(
             f"Got {len(unreadable)} of {len(files)} files in {path} whose header can't be read: "
             f"{listed(unreadable, _NAMED)}. Expected images. Replace or remove these files."
         )
@@ -54,13 +55,13 @@ def _one_size(path, sizes):
     if len(sizes) > 1:
         groups = sorted(sizes.items(), key=lambda group: -len(group[1]))
         counts = [f"{len(found)} of {w}x{h} (such as {found[0]})" for (w, h), found in groups]
-        raise ValueError(
+        raise InputError(
             f"Got images of {len(sizes)} sizes in {path}: {listed(counts, _NAMED)}. Expected one size, "
             "and square. Resize all in the same way, or move the others away."
         )
     (((width, height), files),) = sizes.items()
     if width != height:
-        raise ValueError(
+        raise InputError(
             f"Got images of {width}x{height} pixels in {path} (such as {files[0]}). Expected square ones. "
             "Crop all in the same way; of a sheet with many images, save each on its own."
         )
@@ -70,7 +71,7 @@ def _one_size(path, sizes):
 def _warn_of_modes(path, modes, count):
     for mode, files in modes.items():
         if mode.split(";")[0] in _DEEP_MODES:
-            raise ValueError(
+            raise InputError(
                 f"Got {len(files)} of {count} files in {path} with more than 8 bits per channel (mode "
                 f"{mode}, such as {files[0]}). Expected 8. Convert them with a scale that you choose."
             )

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..classes.folder_labels import missing_classes
+from ..errors import InputError, MissingFileError
 from .fashion_mnist import load_fashion_mnist
 from .image_folder import ImageFolder
 
@@ -108,11 +109,11 @@ def open_images(name, class_names=None):
     if text and path.is_dir():
         return ImageFolder(path, class_names)
     if not text or not path.exists():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got the images {text!r}, which are not there. Expected {_EXPECTED}. Check the spelling."
         )
     if path.suffix != ".npz":
-        raise ValueError(
+        raise InputError(
             f"Got the file {text!r}. Expected {_EXPECTED}. Of a single image, give its folder."
         )
     return _open_archive(path, class_names)
@@ -121,7 +122,7 @@ def open_images(name, class_names=None):
 def _open_archive(path, class_names):
     arrays = _read_archive(path)
     if "images" not in arrays:
-        raise ValueError(
+        raise InputError(
             f"Got {path} with the arrays {sorted(arrays)}. Expected images uint8 [N, S, S, 3] and, if "
             "there are any, labels and class_names. Write it with np.savez(path, images=..., labels=...)."
         )
@@ -150,7 +151,7 @@ def _read_archive(path):
             others = dict.fromkeys(archive.files)
             return {**others, **{name: archive[name] for name in wanted}} if wanted else others
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
+        raise InputError(
             f"Got {path}, which can't be read: {error}. Expected an .npz file of plain arrays, as "
             "np.savez(path, images=..., labels=...) writes it. Write or copy it again."
         ) from error
@@ -166,7 +167,7 @@ def _named(labels, count, own, given, name):
     if not once or not set(own) <= set(given):
         pairs = enumerate(zip(own, given, strict=False))
         label = next((label for label, (a, b) in pairs if a != b), min(len(own), len(given)))
-        raise ValueError(
+        raise InputError(
             f"Got {name} with {len(own)} class names, and {len(given)} others; the first that differs is "
             f"that of label {label}. Expected names of its own that are all among the others, each once. "
             "Give class names only where the images have none, or all of the same."
@@ -184,7 +185,7 @@ def _checked_images(images, name):
         mend = "Crop or convert them all in the same way."
         if np.issubdtype(images.dtype, np.floating):
             mend = "Floats in [-1, 1] become uint8 with tinygan_keras.data.images.to_uint8."
-        raise ValueError(
+        raise InputError(
             f"Got images {images.dtype} {images.shape} of {name}. Expected uint8 [N, S, S, 3], at least "
             f"one. {mend}"
         )
@@ -194,14 +195,14 @@ def _checked_images(images, name):
 def _checked_labels(labels, count, class_names, name):
     labels = np.asarray(labels)
     if not np.issubdtype(labels.dtype, np.integer) or labels.shape != (count,):
-        raise ValueError(
+        raise InputError(
             f"Got labels {labels.dtype} {labels.shape} of {name}. Expected int ({count},), a class number "
             "per image. One-hot labels become class numbers with np.argmax(labels, axis=-1)."
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (class_names is not None and high >= len(class_names)):
         expected = f"from 0 to {len(class_names) - 1}" if class_names else "of 0 and more"
-        raise ValueError(
+        raise InputError(
             f"Got labels from {low} to {high} of {name}. Expected numbers {expected}, one per class "
             "name. Check the class numbers of the data."
         )

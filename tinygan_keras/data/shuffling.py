@@ -13,6 +13,8 @@ Reading single records out of permuted files: a seek per example, slow on networ
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
+
 
 def shuffled_indices(step, batch_size: int, count: int, seed: int):
     """Draws the numbers of the examples of one batch; every pass shows each example once.
@@ -65,11 +67,11 @@ def shuffled_records(
     """
     counts = np.asarray(counts, "int64")
     if counts.ndim != 1 or not counts.size or counts.min() < 1:
-        raise ValueError(
+        raise InputError(
             f"Got shards of {counts.tolist()} records. Expected one shard or more, none of them empty."
         )
     if batch_size < 1 or start_step < 0 or window < 1:
-        raise ValueError(
+        raise InputError(
             f"Got batch_size={batch_size}, start_step={start_step}, window={window}. Expected a batch "
             "and a window of 1 or more and a step of 0 or more."
         )

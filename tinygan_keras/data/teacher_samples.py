@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..classes.selection import checked_classes
+from ..errors import InputError
 from ..images import to_uint8
 from ..latents import truncated_normal
 
@@ -47,7 +48,7 @@ def sample_teacher(
         ValueError: `count` is less than 1, or `classes` are not the teacher's.
     """
     if count < 1:
-        raise ValueError(f"Got count={count} teacher samples. Expected 1 or more.")
+        raise InputError(f"Got count={count} teacher samples. Expected 1 or more.")
     truncation = getattr(teacher, "truncation", 1.0)
     bar = keras.utils.Progbar(count, unit_name="image", verbose=int(progress))
     latents, images = [], []

@@ -7,6 +7,8 @@ start of `fit`.
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
+
 REQUIRED = ("latent", "label")
 KEYS = (*REQUIRED, "teacher_image", "image", "image_label", "fresh_latent")
 
@@ -20,7 +22,7 @@ def check_agreement(first_name, first, second_name, second):
     ):
         got, expected = (getattr(part, attribute, None) for part in (second, first))
         if None not in (got, expected) and got != expected:
-            raise ValueError(
+            raise InputError(
                 f"Got {second_name} with {meaning} {got}. Expected {expected}, as {first_name} has. "
                 f"Build both with the same {attribute}."
             )
@@ -40,7 +42,7 @@ def resolve_jit_compile(requested, teacher, student) -> str:
     if requested == "auto":
         return "step" if whole and tf.config.list_physical_devices("GPU") else ""
     if requested and several and getattr(student, "synchronized", False):
-        raise ValueError(
+        raise InputError(
             "Got jit_compile=True with batch statistics that are synchronised over replicas. Expected one of "
             "the two: XLA can't wait for other replicas. Build the student with synchronized=False (in a "
             "config synchronized_batch_norm=False), or set jit_compile=False."
@@ -51,7 +53,7 @@ def resolve_jit_compile(requested, teacher, student) -> str:
 def check_compilable(whole_step: bool, teacher):
     """Raises ValueError if XLA is to compile a whole step with a teacher that it can't compile."""
     if whole_step and not getattr(teacher, "is_pure", True):
-        raise ValueError(
+        raise InputError(
             "Got jit_compile=True before a teacher that XLA can't compile (is_pure is False). Expected the "
             "teacher at compile, which then compiles the rest of the step. Call compile again, or give "
             "batches that hold 'teacher_image'."
@@ -61,21 +63,21 @@ def check_compilable(whole_step: bool, teacher):
 def check_keys(batch, live_teacher: bool):
     """Raises ValueError if the dict `batch` lacks a key that training needs."""
     if not hasattr(batch, "keys"):
-        raise ValueError(
+        raise InputError(
             f"Got a batch of type {type(batch).__name__}. Expected a dict with the keys latent, label "
             "and so on (see TinyGAN). Map your data set to dicts."
         )
     required = REQUIRED if live_teacher else (*REQUIRED, "teacher_image")
     missing = [key for key in required if key not in batch]
     if missing == ["teacher_image"]:
-        raise ValueError(
+        raise InputError(
             f"Got a batch with the keys {sorted(batch.keys())} and no live teacher. Expected "
             "'teacher_image' in the batch, or a teacher in the model: TinyGAN(..., teacher=teacher)."
         )
     if ("image" in batch) != ("image_label" in batch):
         missing.append("image_label" if "image" in batch else "image")
     if missing:
-        raise ValueError(
+        raise InputError(
             f"Got a batch with the keys {sorted(batch.keys())}. Expected {', '.join(missing)} too. "
             "Add them to the data set; leave out both image and image_label for data-free training."
         )
@@ -95,7 +97,7 @@ def check_dataset(dataset, student, live_teacher: bool):
     if isinstance(dataset, tf.data.Dataset):
         element = next(iter(dataset.take(1)), None)
         if element is None:
-            raise ValueError(
+            raise InputError(
                 "Got an empty data set. Expected at least one batch; with drop_remainder=True the "
                 "batch size must not exceed the number of examples."
             )
@@ -107,10 +109,10 @@ def check_dataset(dataset, student, live_teacher: bool):
     check_keys(batch, live_teacher)
     batch = {key: np.asarray(value) for key, value in batch.items()}
     if not len(batch["latent"]):
-        raise ValueError("Got an empty data set. Expected at least one example.")
+        raise InputError("Got an empty data set. Expected at least one example.")
     lengths = {key: len(batch[key]) for key in KEYS if key in batch}
     if len(set(lengths.values())) > 1:
-        raise ValueError(
+        raise InputError(
             f"Got a batch with {lengths} examples. Expected the same number for every key. Batch real "
             "and teacher images alike."
         )
@@ -134,7 +136,7 @@ def _check_shape(batch, key, expected):
     fits = len(got) == len(expected)
     fits = fits and all(e is None or g == e for g, e in zip(got, expected, strict=True))
     if not fits:
-        raise ValueError(
+        raise InputError(
             f"Got {key!r} of shape {['B', *got]}. Expected {['B', *expected]}, as the student's. "
             "Use a data set, teacher and student of the same sizes."
         )
@@ -145,9 +147,9 @@ def _check_range(batch, key, low, high, mend):
         return
     values = batch[key].astype("float64")
     if not np.isfinite(values).all():
-        raise ValueError(f"Got {key!r} with NaN or infinite values. Expected [{low}, {high}].")
+        raise InputError(f"Got {key!r} with NaN or infinite values. Expected [{low}, {high}].")
     if values.min() < low - 1e-3 or values.max() > high + 1e-3:
-        raise ValueError(
+        raise InputError(
             f"Got {key!r} with values in [{values.min():g}, {values.max():g}]. "
             f"Expected [{low:g}, {high:g}]. {mend}"
         )

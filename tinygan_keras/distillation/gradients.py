@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from ..errors import InputError
+
 
 class Drawn(NamedTuple):
     """`S(z, y)` and `S(z', y)`, each with the tape that saw it drawn; the latter None if data-free."""
@@ -147,7 +149,7 @@ def scaling_optimizer(optimizer, network):
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     workers = isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
     if workers and _is_scaling(optimizer):
-        raise ValueError(
+        raise InputError(
             "Got float16 on several workers. Expected a type that needs no scaling of the loss: whether a "
             "step counts is found by each worker alone, and they would wait for each other for ever. Set the "
             "dtype policy to mixed_bfloat16, or train on the devices of one host."

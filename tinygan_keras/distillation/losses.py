@@ -10,6 +10,7 @@ The hinge comes from TF-GAN, through the one file that may touch it.
 from keras import ops
 
 from .. import tfgan
+from ..errors import InputError
 
 
 def feature_distillation(teacher_features, student_features, weights):
@@ -29,7 +30,7 @@ def feature_distillation(teacher_features, student_features, weights):
         ValueError: the three lists differ in length.
     """
     if not len(teacher_features) == len(student_features) == len(weights):
-        raise ValueError(
+        raise InputError(
             f"Got {len(teacher_features)} teacher maps, {len(student_features)} student maps and "
             f"{len(weights)} weights. Expected one weight per feature map; set feature_weights to "
             "as many values as the discriminator has stages."

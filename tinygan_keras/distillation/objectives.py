@@ -9,6 +9,7 @@ import dataclasses
 import keras
 from keras import ops
 
+from ..errors import InputError
 from . import losses
 
 METRICS = (
@@ -38,9 +39,9 @@ class Objectives:
     def __post_init__(self):
         for name, value in self.settings().items():
             if name.endswith(("weight", "decay")) and not value >= 0:
-                raise ValueError(f"Got {name}={value}. Expected 0 (term left out) or more.")
+                raise InputError(f"Got {name}={value}. Expected 0 (term left out) or more.")
         if self.adversarial_interval < 1:
-            raise ValueError(
+            raise InputError(
                 f"Got adversarial_interval={self.adversarial_interval}. Expected 1 (every step) or "
                 "more; to leave the adversarial terms out, set their weights to 0."
             )
@@ -50,12 +51,12 @@ class Objectives:
         weights = self.feature_weights
         weights = default_feature_weights(stages) if weights is None else weights
         if len(weights) != stages:
-            raise ValueError(
+            raise InputError(
                 f"Got {len(weights)} feature_weights. Expected {stages}, one for each stage of the "
                 "discriminator, from the image side up."
             )
         if min(weights) < 0:
-            raise ValueError(f"Got feature_weights={weights}. Expected 0 or more each.")
+            raise InputError(f"Got feature_weights={weights}. Expected 0 or more each.")
         return dataclasses.replace(self, feature_weights=tuple(float(w) for w in weights))
 
     def settings(self) -> dict:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.grappler import tf_optimizer
 
+from ..errors import InputError
 from ..generators.loaded import count_parameters
 
 # Attributes that keep a call from being inlined, and one that turns loops into a tangle of TF1 nodes.
@@ -33,7 +34,7 @@ def parameters(source) -> int:
         return source.parameters
     variables = list(getattr(source, "trainable_variables", source))
     if not variables:
-        raise ValueError(
+        raise InputError(
             f"Got {source!r} without trainable variables. Expected a built, unfrozen model; call it "
             "once, set trainable = True, or give the list of variables."
         )
@@ -109,7 +110,7 @@ def _reject_hidden_products(operations, functions):
 
     for operation in operations:
         if operation.type not in _COUNTERS and holds_products(operation.node_def):
-            raise ValueError(
+            raise InputError(
                 f"{operation.name} ({operation.type}) is a loop or branch around matrix products or "
                 "convolutions, so their number is not in the graph. Expected a graph without; write "
                 "the loop as a batch, or count the function inside it."
@@ -136,7 +137,7 @@ def _inline(concrete):
 
 def _shape(tensor) -> tuple:
     if not tensor.shape.is_fully_defined():
-        raise ValueError(
+        raise InputError(
             f"{tensor.name} ({tensor.op.type}) has the shape {tensor.shape} in the traced graph. "
             "Expected a static shape; give specs with a batch size of 1 and fixed image sizes."
         )
@@ -170,7 +171,7 @@ def _einsum(operation) -> int:
     equation = operation.get_attr("equation").decode()
     terms = equation.split("->")[0].split(",")
     if len(terms) != 2 or "." in equation:
-        raise ValueError(
+        raise InputError(
             f"{operation.name} computes einsum {equation!r}. Expected two operands and no ellipsis; "
             "write it as matrix products to have it counted."
         )
@@ -209,7 +210,7 @@ def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> f
     for _ in range(2):
         drawn = len(np.asarray(generate()))
         if drawn != batch_size:
-            raise ValueError(
+            raise InputError(
                 f"Got {drawn} images from one call. Expected batch_size={batch_size}; give the batch "
                 "size that the callable draws."
             )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import replace_file
+from ..files import write_text
 
 CHUNK = 1000  # rows read at a time
 
@@ -71,7 +71,7 @@ class FeatureStore:
             with open(self._file(name), "ab") as file:
                 array.tofile(file)
         self._state["count"] += number
-        replace_file(self._index, json.dumps(self._state))
+        write_text(self._index, json.dumps(self._state))
 
     def chunks(self, name: str, rows=CHUNK) -> Iterator[np.ndarray]:
         """Yields the column from first to last row, `[n, width]` with n at most `rows`."""

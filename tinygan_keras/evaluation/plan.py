@@ -6,6 +6,7 @@ import json
 import os
 
 from ..classes.folder_labels import listed
+from ..errors import InputError
 from ..generators.drawing import LABEL_LAWS, LAW, DrawnImages, draw_labels
 from .environment import environment
 from .extractors.loading import load_extractor
@@ -79,7 +80,7 @@ def make_plan(
         ValueError, FileNotFoundError, OSError: see `evaluate`.
     """
     if seed < 0:
-        raise ValueError(f"Got seed={seed}. Expected 0 or more.")
+        raise InputError(f"Got seed={seed}. Expected 0 or more.")
     notes = []
     drawn = not is_images(generator)
     names = None
@@ -116,7 +117,7 @@ def make_plan(
             reference = reference.renumbered(names)
         notes += subject.warnings
         if test is not None and subject.labels is None:
-            raise ValueError(
+            raise InputError(
                 f"Got {subject.name} without labels. Expected labelled images: a classifier is to learn "
                 "from them. Sort them into a folder per class, or leave classification_test out."
             )
@@ -133,7 +134,7 @@ def _open_extractor(extractor, resize):
     if isinstance(extractor, (str, os.PathLike)):
         return load_extractor(extractor, resize=resize)
     if resize is not None:
-        raise ValueError(
+        raise InputError(
             f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
         )
     return extractor
@@ -142,7 +143,7 @@ def _open_extractor(extractor, resize):
 def _refuse_for_images(**given):
     for name, value in given.items():
         if value is not None:
-            raise ValueError(
+            raise InputError(
                 f"Got {name}={value!r} and a set of images. Expected none: all images are taken as they "
                 "are, and the latents behind them aren't known."
             )

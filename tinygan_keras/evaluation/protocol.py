@@ -10,10 +10,11 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 
+from ..errors import InputError, UserError
 from ..files import plain
 
 
-class ProtocolError(ValueError):
+class ProtocolError(UserError, ValueError):
     """Figures of different protocols were to be compared.
 
     Attributes:
@@ -81,7 +82,7 @@ def _compare(names, protocols, ignore):
     """The lines that differ, and the lines that are equal as far as they are known."""
     for name, protocol in zip(names, protocols, strict=True):
         if not isinstance(protocol, Mapping):
-            raise ValueError(
+            raise InputError(
                 f"Got {protocol!r} as the protocol of {name}. Expected a dict; evaluate it again, for "
                 "without a protocol its figures can't be compared."
             )
@@ -119,7 +120,7 @@ def _check_ignored(ignore, leaves):
         if name not in names:
             near = difflib.get_close_matches(name, sorted(names), n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise ValueError(
+            raise InputError(
                 f"Got ignore={name!r}, which no protocol has. Expected one of: "
                 f"{', '.join(sorted(names))}.{hint}"
             )

@@ -6,7 +6,8 @@ Scope: names, order and form of the figures, and several evaluations side by sid
 import json
 from pathlib import Path
 
-from ..files import plain, replace_file
+from ..errors import InputError, MissingFileError
+from ..files import plain, write_text
 from ..pictures.charts import class_distance_chart
 from ..pictures.files import save_png
 from .figure_table import FIGURES
@@ -31,9 +32,9 @@ def write_evaluation(result: dict, folder) -> Path:
         distances = {label: row["frechet_distance"] for label, row in measured.items()}
         names = {label: row["name"] for label, row in measured.items()}
         save_png(class_distance_chart(distances, names), folder / "classes.png")
-    replace_file(folder / "evaluation.md", as_markdown(result))
+    write_text(folder / "evaluation.md", as_markdown(result))
     text = json.dumps(result, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    replace_file(folder / FILE, text + "\n")
+    write_text(folder / FILE, text + "\n")
     return folder / FILE
 
 
@@ -51,7 +52,7 @@ def read_evaluation(path) -> dict:
     candidates = (path / FILE, path / "evaluation" / FILE) if path.is_dir() else (path,)
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {str(path)!r}, which holds no {FILE}. Expected a folder that tinygan evaluate wrote, "
             f"or its run folder. Evaluate it first: tinygan evaluate --model={path}"
         )
@@ -59,7 +60,7 @@ def read_evaluation(path) -> dict:
         result = json.loads(file.read_text(encoding="utf-8"))
         result["figures"], result["protocol"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
+        raise InputError(
             f"Got {file}, which is no evaluation: {error!r}. Expected what tinygan evaluate writes."
         ) from error
     return result

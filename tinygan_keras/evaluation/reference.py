@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ..errors import InputError, MissingFileError
 from .environment import environment
 from .metrics.frechet import StatisticsAccumulator, feature_statistics, frechet_distance
 from .protocol import differences
@@ -76,7 +77,7 @@ class ReferenceStatistics:
             return self
         unknown = [name for name in own if name not in class_names]
         if unknown:
-            raise ValueError(
+            raise InputError(
                 f"Got real images of the class {unknown[0]!r}. Expected one of the classes that are "
                 f"generated, such as {class_names[0]!r}. Leave other images out of the real ones, or "
                 "name their folders as the generator names its classes."
@@ -101,7 +102,7 @@ class ReferenceStatistics:
         """
         if self.protocol is None:
             if len(self.mean) != extractor.feature_dim:
-                raise ValueError(
+                raise InputError(
                     f"Got reference statistics of {len(self.mean)} features. Expected "
                     f"{extractor.feature_dim}, as the extractor has; measure the real images with it."
                 )
@@ -118,7 +119,7 @@ class ReferenceStatistics:
         )
         if differing:
             listed = "\n  ".join(differing)
-            raise ValueError(
+            raise InputError(
                 f"Got reference statistics taken in another way:\n  {listed}\nExpected the same "
                 "extractor, size and resizing. Measure the real images again with this extractor "
                 "(tinygan reference)."
@@ -189,7 +190,7 @@ def load_reference(path) -> ReferenceStatistics:
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got the reference {str(path)!r}, which is no file. Expected an .npz with mu and sigma, as "
             "tinygan reference writes it."
         )
@@ -197,7 +198,7 @@ def load_reference(path) -> ReferenceStatistics:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise InputError(
             f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma; "
             "measure the reference again (tinygan reference)."
         ) from error
@@ -226,7 +227,7 @@ def is_reference_file(path) -> bool:
 def _check_arrays(path, arrays):
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     if mean is None or covariance is None:
-        raise ValueError(
+        raise InputError(
             f"Got {path} with {sorted(arrays) or 'nothing'}. Expected mu and sigma; an .npz with "
             "images is measured first (tinygan reference --real=...)."
         )
@@ -236,13 +237,13 @@ def _check_arrays(path, arrays):
     fits = fits and (labels is None or (features is not None and len(labels) == len(features)))
     if not fits:
         shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
-        raise ValueError(
+        raise InputError(
             f"Got {path} with {shapes}. Expected mu [F], sigma [F, F], and features [K, F] with labels "
             "[K] or none; write the file again."
         )
     finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
     if not finite or not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6):
-        raise ValueError(
+        raise InputError(
             f"Got {path}, whose mu or sigma is not finite, or whose sigma is not symmetric. Expected "
             "the mean and covariance of features; measure the reference again."
         )

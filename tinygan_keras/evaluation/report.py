@@ -6,7 +6,7 @@ Scope: formatting. Figures come from `evaluate.py` and `cost.py`.
 import json
 from pathlib import Path
 
-from ..files import plain, replace_file
+from ..files import plain, write_text
 from .figure_table import FIGURES
 from .record import figure_text
 
@@ -46,8 +46,8 @@ def write_report(report: dict, folder) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     report = plain(report)
     text = json.dumps(report, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False)
-    replace_file(folder / "report.md", as_markdown(report))
-    replace_file(folder / "report.json", text + "\n")
+    write_text(folder / "report.md", as_markdown(report))
+    write_text(folder / "report.json", text + "\n")
     return folder / "report.json"
 
 

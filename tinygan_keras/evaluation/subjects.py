@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..data.image_folder import SUFFIXES
 from ..data.image_source import open_images
+from ..errors import InputError
 from ..generators.loaded import DEFAULT_TRUNCATION
 from ..generators.loading import as_generator, load_generator
 from ..teachers.catalog import check_truncation
@@ -63,7 +64,7 @@ def check_pair(student, teacher):
     for name in ("latent_dim", "image_size", "num_classes", "class_names"):
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if None not in (ours, theirs) and ours != theirs:
-            raise ValueError(
+            raise InputError(
                 f"Got a student with {name}={ours} and a teacher with {name}={theirs}. Expected the "
                 "same; name the teacher that this student was distilled from."
             )
@@ -90,7 +91,7 @@ def drawing_truncation(generator, truncation, notes: list) -> float:
         )
     check_truncation(truncation, generator.source)
     if generator.form == "teacher" and generator.truncation != truncation:
-        raise ValueError(
+        raise InputError(
             f"Got {generator.source}, which draws at truncation {generator.truncation}, and latents of "
             f"truncation {truncation}. Expected the same; load the teacher with this truncation."
         )
@@ -134,14 +135,14 @@ def open_test_images(test, class_names=None):
     if isinstance(test, (str, os.PathLike)):
         test = open_images(test, class_names)
     if test.labels is None:
-        raise ValueError(
+        raise InputError(
             f"Got the test images {test.name} without labels. Expected labelled real images: a folder "
             "per class, or an .npz with labels."
         )
     if None not in (class_names, test.class_names) and tuple(test.class_names) != tuple(
         class_names
     ):
-        raise ValueError(
+        raise InputError(
             f"Got test images of the classes {', '.join(test.class_names[:5])}, ... Expected those of "
             f"the generated images, {', '.join(class_names[:5])}, ..., in the same order."
         )

@@ -19,6 +19,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ..classes.folder_labels import as_file_name, sample_file_name
+from ..errors import ExistingFileError, InputError
 from ..files import plain
 from .drawing import DrawnImages
 from .loaded import DEFAULT_TRUNCATION
@@ -78,9 +79,9 @@ def write_data_set(images, path, form, class_names=None) -> Path:
     """
     path = Path(path)
     if form not in _WRITERS:
-        raise ValueError(f"Got the form {form!r}. Expected one of {', '.join(_WRITERS)}.")
+        raise InputError(f"Got the form {form!r}. Expected one of {', '.join(_WRITERS)}.")
     if path.exists():
-        raise FileExistsError(
+        raise ExistingFileError(
             f"{path} exists already, and a data set is never replaced. Choose another name, or remove it "
             "first."
         )
@@ -98,13 +99,13 @@ def _check_names(names, labels, form):
     if names is None:
         return
     if len(names) <= labels.max():
-        raise ValueError(
+        raise InputError(
             f"Got {len(names)} class names, and labels up to {labels.max()}. Expected a name per label. "
             "Give those of the generator, or None."
         )
     wrong = [name for label, name in enumerate(names) if name.isdecimal() and name != str(label)]
     if wrong and form == "folder":  # it would be read as the label of that number
-        raise ValueError(
+        raise InputError(
             f"Got a class called {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no numbers "
             "but labels, as sub-folders with numbers are read by them. Take the form npz or tfrecord."
         )

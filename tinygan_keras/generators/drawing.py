@@ -7,6 +7,7 @@ every image is a pure function of seed and position, whoever reads it and in wha
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
 from ..images import to_uint8
 from ..latents import truncated_normal
 
@@ -44,21 +45,21 @@ def draw_labels(law, count: int, generator, real_labels, seed: int):
     if law == "auto":
         law = "balanced" if real_labels is None else "reference"
     if law not in LABEL_LAWS or (law == "reference" and real_labels is None):
-        raise ValueError(
+        raise InputError(
             f"Got labels={law!r}. Expected 'balanced', or 'reference' with real images that have labels."
         )
     if law == "reference":
         order = np.random.default_rng(seed).permutation(len(real_labels))
         labels = np.resize(np.asarray(real_labels)[order], count).astype("int32")
     elif generator.num_classes is None:
-        raise ValueError(
+        raise InputError(
             f"Got {generator.source}, which doesn't say how many classes it has. Expected real images "
             "with labels, whose labels are drawn; or give the run folder instead of the export."
         )
     else:
         labels = np.arange(count, dtype="int32") % generator.num_classes
     if generator.num_classes is not None and labels.max() >= generator.num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got real images with labels up to {labels.max()}, and {generator.num_classes} classes of "
             "the generator. Expected the same classes; choose the real images of these classes."
         )
@@ -115,14 +116,14 @@ class DrawnImages:
         sound = np.isfinite(images).all(axis=(1, 2, 3))
         if not sound.all():
             first = start + int(np.argmin(sound))
-            raise ValueError(
+            raise InputError(
                 f"Got NaN or infinity in {np.sum(~sound)} of {len(images)} images of "
                 f"{self.generator.source}; the first is number {first}, of class {self.labels[first]}. "
                 "Expected images in [-1, 1]; the training has diverged, or the file is damaged."
             )
         low, high = images.min(), images.max()
         if low < -1 - _TOLERANCE or high > 1 + _TOLERANCE:
-            raise ValueError(
+            raise InputError(
                 f"Got images of {self.generator.source} with values from {low:.4g} to {high:.4g}. "
                 "Expected [-1, 1]; let the generator end in tanh, or scale its images."
             )

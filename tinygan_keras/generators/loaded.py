@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
 from ..networks.class_weights import checked_class_weights
 from ..networks.student import StudentGenerator
 from ..teachers.hub import HubTeacher
@@ -109,7 +110,7 @@ def from_student(student, known: dict) -> LoadedGenerator:
     """
     needed = ("latent_dim", "num_classes", "image_size")
     if not isinstance(student, keras.Model) or not all(hasattr(student, name) for name in needed):
-        raise ValueError(
+        raise InputError(
             f"Got {known['source']}, of type {type(student).__name__}. Expected a Keras model with "
             f"{', '.join(needed)}, such as StudentGenerator; of a TinyGAN, its ema_student."
         )
@@ -150,7 +151,7 @@ def count_parameters(variables) -> int:
 
 def _check_class_names(names, num_classes, source):
     if names is not None and len(names) != num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got {len(names)} names in the class_names.txt of {source}. Expected {num_classes}, one per "
             "class. Mend the file, or take it away."
         )

@@ -10,6 +10,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
+from ..errors import InputError, MissingFileError
 from ..images import to_uint8
 from ..runtimes.edge_runtimes import is_edge_export, load_runtime
 from ..teachers import download
@@ -42,7 +43,7 @@ def load_student(path) -> keras.Model:
     path = Path(path)
     file = path / STUDENT_FILE if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {str(path)!r}. Expected a run folder with student.keras or a .keras file. Give the "
             "folder that `tinygan distill --workdir=...` wrote."
         )
@@ -77,7 +78,7 @@ def load_generator(path, truncation=None) -> LoadedGenerator:
         return from_teacher(HubTeacher(source, _teachers(truncation)), source)
     path = Path(path).expanduser()
     if not path.exists():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {source!r}, which doesn't exist. Expected {FORMS}.{_did_you_mean(source)}"
         )
     config, class_names = read_config(path), read_class_names(path)
@@ -115,7 +116,7 @@ def _saved_model(path, known):
     inputs = signature.structured_input_signature[1] if signature else {}
     outputs = signature.structured_outputs if signature else {}
     if set(inputs) != {"z", "label"} or set(outputs) != {"image"}:
-        raise ValueError(
+        raise InputError(
             f"Got {path} with the signatures {sorted(module.signatures)}; serving_default takes "
             f"{sorted(inputs)} and returns {sorted(outputs)}. Expected serving_default(z, label) -> image, "
             "as `tinygan export` writes it, or the signature `default` of a teacher."
@@ -154,7 +155,7 @@ def _signatures(folder):
     try:
         saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
     except DecodeError as error:
-        raise ValueError(
+        raise InputError(
             f"Got {file}, which can't be read: {error}. Expected a SavedModel. The copy is probably "
             "incomplete: fetch or export it again."
         ) from error

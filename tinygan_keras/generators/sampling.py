@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ..classes.folder_labels import sample_file_name
+from ..errors import InputError
 from ..latents import sample_latents
 from ..pictures.files import save_png
 from ..pictures.grids import progress_strip
@@ -44,7 +45,7 @@ def class_numbers(classes, generator) -> np.ndarray:
     """
     count, names = generator.num_classes, generator.class_names or ()
     if not classes and count is None:
-        raise ValueError(
+        raise InputError(
             "Got no labels, and this model doesn't say how many classes it has. Expected numbers, such "
             "as --labels=0,1,2. Or give the run folder instead of the exported model."
         )
@@ -64,7 +65,7 @@ def _class_number(text, count, names):
     mend = f" Did you mean {names[by_name[nearest[0]]]!r}?" if nearest else ""
     if names:
         expected += f" or a class name, such as {names[0]!r}"
-    raise ValueError(f"Got label {text!r}. Expected {expected}.{mend}")
+    raise InputError(f"Got label {text!r}. Expected {expected}.{mend}")
 
 
 def write_images(images, labels, path, class_names=None) -> Path:

@@ -7,6 +7,8 @@ at.
 import json
 from pathlib import Path
 
+from ..errors import InputError
+
 STUDENT_FILE = "student.keras"
 
 
@@ -22,11 +24,11 @@ def read_config(path) -> dict:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"Got {file}, which can't be read: {error}. Expected JSON. Mend it, or take it away."
         ) from error
     if not isinstance(config, dict):
-        raise ValueError(
+        raise InputError(
             f"Got {file} with a {type(config).__name__}. Expected settings by name. Mend it, or take it "
             "away."
         )

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
+
 
 def checked_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor:
     """Returns class weights as a float32 tensor `[B, num_classes]`, a row per latent.
@@ -20,13 +22,13 @@ def checked_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor
     weights = tf.convert_to_tensor(class_weights)
     numeric = weights.dtype.is_floating or weights.dtype.is_integer
     if not numeric or not weights.shape.is_compatible_with([None, num_classes]):
-        raise ValueError(
+        raise InputError(
             f"Got class weights {weights.dtype.name} {weights.shape}. Expected float [batch, "
             f"{num_classes}], a weight per class. Class numbers become weights with "
             f"tf.one_hot(labels, {num_classes})."
         )
     if not latents.shape[:1].is_compatible_with(weights.shape[:1]):
-        raise ValueError(
+        raise InputError(
             f"Got {latents.shape[0]} latents and {weights.shape[0]} rows of class weights. Expected one "
             "row per latent. Repeat the row for latents of the same mixture."
         )
@@ -34,7 +36,7 @@ def checked_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor
     wrong = [] if values is None else np.argwhere(~np.isfinite(np.asarray(values, "float64")))
     if len(wrong):
         row, label = wrong[0]
-        raise ValueError(
+        raise InputError(
             f"Got the class weight {values[row, label]} in row {row} for class {label}. Expected finite "
             "numbers. Check what they are computed from."
         )

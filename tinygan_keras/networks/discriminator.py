@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from ..errors import InputError
 from .convolution import leaky_relu
 from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding
 from .network import ConditionalNetwork
@@ -37,7 +38,7 @@ class Discriminator(ConditionalNetwork):
         self, channels=(32, 64, 128, 256, 512), num_classes=1000, image_size=128, **kwargs
     ):
         if image_size % 2 ** len(channels):
-            raise ValueError(
+            raise InputError(
                 f"image_size={image_size} can't be halved {len(channels)} times, once per entry of "
                 f"channels. Use fewer channels or a multiple of {2 ** len(channels)}."
             )

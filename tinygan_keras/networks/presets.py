@@ -4,6 +4,8 @@
 block less or more per factor of two. `tinygan_fashion_32` is the student of the embedded teacher.
 """
 
+from ..errors import InputError
+
 STUDENTS = {
     "tinygan_32": {"channels": (256, 256, 128, 64), "latent_dim": 128, "num_classes": 1000},
     "tinygan_64": {"channels": (512, 512, 256, 128, 64), "latent_dim": 128, "num_classes": 1000},
@@ -45,7 +47,7 @@ def preset(table: dict, name: str, overrides: dict) -> dict:
         ValueError: there is no preset of that name.
     """
     if name not in table:
-        raise ValueError(
+        raise InputError(
             f"Got preset {name!r}. Expected one of {', '.join(sorted(table))}. "
             "Choose one of these, or call the constructor with your own channels."
         )

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from ..errors import InputError
 from .class_weights import checked_class_weights
 from .convolution import Conv2D
 from .layers import PACKAGE, upsample
@@ -118,7 +119,7 @@ class StudentGenerator(ConditionalNetwork):
         """
         embeddings = self.get_layer("class_embedding").embeddings
         if tuple(np.shape(table)) != tuple(embeddings.shape):
-            raise ValueError(
+            raise InputError(
                 f"Got a class embedding of shape {np.shape(table)}. Expected {embeddings.shape}. Build "
                 "the student with the same num_classes and embedding_dim."
             )

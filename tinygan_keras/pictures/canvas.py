@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ..errors import InputError
 from ..images import to_uint8
 
 WHITE, BLACK, GREY = "#ffffff", "#1a1a1a", "#6a6a6a"
@@ -131,7 +132,7 @@ def shortened(text: str, font) -> str:
 def checked_images(images) -> np.ndarray:
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-        raise ValueError(f"Got images of shape {images.shape}. Expected (N, S, S, 3).")
+        raise InputError(f"Got images of shape {images.shape}. Expected (N, S, S, 3).")
     if not len(images):
-        raise ValueError("Got no images to draw. Expected at least one.")
+        raise InputError("Got no images to draw. Expected at least one.")
     return images if images.dtype == np.uint8 else to_uint8(images)

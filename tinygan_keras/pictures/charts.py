@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..errors import InputError
 from .canvas import three_digits
 from .projection import PERPLEXITY, checked_features, principal_components, tsne
 
@@ -143,13 +144,13 @@ def _projected(features, method, seed):
                 "of groups and distances between them mean nothing."
             ),
         )
-    raise ValueError(f"Got method {method!r}. Expected 'pca' or 'tsne'.")
+    raise InputError(f"Got method {method!r}. Expected 'pca' or 'tsne'.")
 
 
 def _check_distances(distances, class_names):
     values = np.array(list(distances.values()), "float64")
     if not len(values) or not np.isfinite(values).all() or values.min() < 0:
-        raise ValueError(
+        raise InputError(
             f"Got {len(values)} class distances, {np.sum(~(values >= 0) | np.isinf(values))} of them "
             "negative or not finite. Expected at least one, and finite numbers from 0."
         )
@@ -161,7 +162,7 @@ def _check_names(labels, class_names):
     known = set(class_names) if isinstance(class_names, Mapping) else range(len(class_names))
     nameless = sorted(int(label) for label in labels if label not in known)
     if nameless:
-        raise ValueError(
+        raise InputError(
             f"Got labels without a name: {nameless[:5]}. Expected a name for every label; got "
             f"{len(class_names)} names."
         )
@@ -170,7 +171,7 @@ def _check_names(labels, class_names):
 def _checked_classes(features, labels, class_names):
     """The labels that occur, in order."""
     if not features or set(features) != set(labels):
-        raise ValueError(
+        raise InputError(
             f"Got features of {sorted(features)} and labels of {sorted(labels)}. Expected the same "
             "sources, at least one."
         )
@@ -179,16 +180,16 @@ def _checked_classes(features, labels, class_names):
         own = labels[source]
         if own is not None:
             if np.shape(own) != (len(rows),):
-                raise ValueError(
+                raise InputError(
                     f"Got {len(rows)} features and labels of shape {np.shape(own)} for {source!r}. "
                     "Expected a label per row."
                 )
             found |= set(np.unique(own).tolist())
     if len({rows.shape[1] for rows in features.values()}) != 1:
         shapes = {source: rows.shape for source, rows in features.items()}
-        raise ValueError(f"Got features of shape {shapes}. Expected one width; use one extractor.")
+        raise InputError(f"Got features of shape {shapes}. Expected one width; use one extractor.")
     if len(found) > MAX_COLOURS:
-        raise ValueError(
+        raise InputError(
             f"Got {len(found)} classes. Expected at most {MAX_COLOURS}, as no more colours can be told "
             "apart. Choose some of them."
         )

@@ -5,6 +5,7 @@ Scope: uint8 canvases from images.
 
 import numpy as np
 
+from ..errors import InputError
 from .canvas import (
     MARK_FONT,
     MIN_CAPTION_WIDTH,
@@ -38,13 +39,13 @@ def class_grid(teacher_images, student_images, labels, class_names, blocks=2) ->
     teacher, student = checked_images(teacher_images), checked_images(student_images)
     labels = np.asarray(labels)
     if not teacher.shape == student.shape or labels.shape != teacher.shape[:1]:
-        raise ValueError(
+        raise InputError(
             f"Got teacher images {teacher.shape}, student images {student.shape} and labels "
             f"{labels.shape}. Expected one pair of equal shape per label; draw both from the same z."
         )
     present = np.unique(labels)
     if present[0] < 0 or present[-1] >= len(class_names):
-        raise ValueError(
+        raise InputError(
             f"Got labels from {present[0]} to {present[-1]} and {len(class_names)} class names. "
             "Expected a name for every label."
         )
@@ -84,7 +85,7 @@ def progress_strip(rows, captions) -> np.ndarray:
     """
     rows = [checked_images(row) for row in rows]
     if len(rows) != len(captions) or len({row.shape for row in rows}) != 1:
-        raise ValueError(
+        raise InputError(
             f"Got rows of shape {[row.shape for row in rows]} and {len(captions)} captions. Expected "
             "at least one row, rows of one shape and a caption for each."
         )

@@ -11,6 +11,7 @@ they enter a linear map, and shares of two classes are what a reader expects bet
 
 import numpy as np
 
+from ..errors import InputError
 from .canvas import (
     BLACK,
     NAME_FONT,
@@ -79,7 +80,7 @@ def spherical_path(start, end, steps: int) -> np.ndarray:
     cosine = np.clip(start @ end / norms, -1, 1) if norms else 1.0
     angle = np.arccos(cosine)
     if np.sin(angle) < _SMALLEST_SINE and cosine < 0:
-        raise ValueError(
+        raise InputError(
             "Got two opposite latents. Expected two with one shortest arc between them. Draw another "
             "latent for one of the ends."
         )
@@ -118,7 +119,7 @@ def class_path(first_class: int, second_class: int, num_classes: int, steps: int
     """
     for label in (first_class, second_class):
         if not 0 <= label < num_classes:
-            raise ValueError(
+            raise InputError(
                 f"Got class {label}. Expected a number from 0 to {num_classes - 1}. Check the class "
                 "numbers of the generator."
             )
@@ -158,7 +159,7 @@ def _rows(rows, left_names, right_names):
     rows = [checked_images(row) for row in rows]
     counts = {len(rows), len(left_names), len(left_names if right_names is None else right_names)}
     if len({row.shape for row in rows}) != 1 or len(counts) != 1:
-        raise ValueError(
+        raise InputError(
             f"Got rows of shape {[row.shape for row in rows]} and {len(left_names)} names. Expected at "
             "least one row, rows of one shape and a name for each."
         )
@@ -193,14 +194,14 @@ def _captions(columns, tile, named_ends):
 def _checked_path(start, end, steps):
     start, end = np.asarray(start, "float32"), np.asarray(end, "float32")
     if start.ndim != 1 or start.shape != end.shape:
-        raise ValueError(
+        raise InputError(
             f"Got ends of shape {start.shape} and {end.shape}. Expected two vectors of one length; give "
             "one latent each, not a batch."
         )
     if not (np.isfinite(start).all() and np.isfinite(end).all()):
-        raise ValueError("Got an end with a value that isn't finite. Expected finite numbers only.")
+        raise InputError("Got an end with a value that isn't finite. Expected finite numbers only.")
     if steps < 2:
-        raise ValueError(
+        raise InputError(
             f"Got {steps} steps. Expected at least 2, as both ends belong to the path."
         )
     shares = np.linspace(0, 1, steps)[:, None]

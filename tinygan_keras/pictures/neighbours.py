@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..errors import InputError
 from .canvas import (
     BLACK,
     GAP,
@@ -89,7 +90,7 @@ def memorisation_scale(real_distances, generated_distances) -> MemorisationScale
     real, generated = np.ravel(real_distances), np.ravel(generated_distances)
     for kind, distances in (("real", real), ("generated", generated)):
         if not len(distances) or not np.isfinite(distances).all():
-            raise ValueError(
+            raise InputError(
                 f"Got {len(distances)} {kind} distances, {np.sum(~np.isfinite(distances))} of them not "
                 "finite. Expected at least one, and finite numbers; check the features."
             )
@@ -125,7 +126,7 @@ def neighbour_picture(blocks, scale: MemorisationScale, searched="") -> np.ndarr
         ValueError: there is no block, or shapes within a block don't fit.
     """
     if not blocks:
-        raise ValueError("Got no block to draw. Expected at least one NeighbourBlock.")
+        raise InputError("Got no block to draw. Expected at least one NeighbourBlock.")
     drawn = [_draw(block, scale.threshold) for block in blocks]
     height = max(len(picture) for picture in drawn)
     drawn = [padded(picture, bottom=height - len(picture)) for picture in drawn]
@@ -194,7 +195,7 @@ def _checked(block):
     neighbours, distances = np.asarray(block.neighbours), np.asarray(block.distances)
     count, k = len(images), neighbours.shape[1] if neighbours.ndim == 5 else 0
     if not k or distances.shape != (count, k) or not len(neighbours) == len(block.names) == count:
-        raise ValueError(
+        raise InputError(
             f"Got {count} generated images, neighbours {neighbours.shape}, distances {distances.shape} "
             f"and {len(block.names)} names. Expected neighbours (Q, k, R, R, 3), distances (Q, k) and a "
             "name for each of the Q generated images."

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import InputError, MissingPackageError
+
 PERPLEXITY = 30
 MIN_TSNE_POINTS = 3 * PERPLEXITY + 1  # scikit-learn's search wants three neighbours a unit of it
 
@@ -41,7 +43,7 @@ def principal_components(features) -> Components:
     """
     features = checked_features(features)
     if len(features) < 3 or features.shape[1] < 2:
-        raise ValueError(
+        raise InputError(
             f"Got features of shape {features.shape}. Expected at least 3 of at least 2 numbers each; "
             "look at more images."
         )
@@ -49,7 +51,7 @@ def principal_components(features) -> Components:
     _, scales, directions = np.linalg.svd(features - mean, full_matrices=False)
     total = np.sum(scales**2)
     if not total > 0:
-        raise ValueError(
+        raise InputError(
             "Got features that are all equal. Expected different ones; check the extractor and the images."
         )
     directions = directions[:2]
@@ -76,7 +78,7 @@ def tsne(features, seed=0) -> np.ndarray:
     """
     features = checked_features(features)
     if len(features) < MIN_TSNE_POINTS:
-        raise ValueError(
+        raise InputError(
             f"Got {len(features)} points. Expected at least {MIN_TSNE_POINTS} for t-SNE with perplexity "
             f"{PERPLEXITY}. Look at more images, or use PCA."
         )
@@ -84,7 +86,7 @@ def tsne(features, seed=0) -> np.ndarray:
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "t-SNE needs scikit-learn. Install it with pip install 'tinygan-keras[evaluation]', or use "
             "PCA, which needs nothing."
         ) from error
@@ -98,9 +100,9 @@ def checked_features(features) -> np.ndarray:
     """Features as float64 `[N, F]`."""
     features = np.asarray(features, "float64")
     if features.ndim != 2:
-        raise ValueError(f"Got features of shape {features.shape}. Expected (N, F).")
+        raise InputError(f"Got features of shape {features.shape}. Expected (N, F).")
     if not np.isfinite(features).all():
-        raise ValueError(
+        raise InputError(
             "Got features that aren't finite. Expected finite numbers; check images and extractor."
         )
     return features

@@ -9,7 +9,8 @@ import json
 import math
 from pathlib import Path
 
-from ..files import plain, replace_file
+from ..errors import InputError
+from ..files import plain, write_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +124,7 @@ class BestStudent:
             student.replace(self.folder / "best_student.keras")
             weights.replace(self.folder / "best.weights.h5")
         text = json.dumps(plain(dataclasses.asdict(self.record)), indent=2)
-        replace_file(self.folder / "best.json", text + "\n")
+        write_text(self.folder / "best.json", text + "\n")
 
     def _has_files(self) -> bool:
         names = ("best_student.keras", "best.weights.h5")
@@ -137,7 +138,7 @@ class BestStudent:
             return Record(**json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             keys = ", ".join(field.name for field in dataclasses.fields(Record))
-            raise ValueError(
+            raise InputError(
                 f"Got {path}, which is no record of a best student ({error}). Expected JSON with the keys "
                 f"{keys}. Remove it to start without, or give another folder."
             ) from error

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from ..distillation.tinygan import PACKAGE, TinyGAN
+from ..errors import InputError
 from ..networks.discriminator import Discriminator
 from ..networks.student import StudentGenerator
 from .config import LOSS_SETTINGS
@@ -86,7 +87,7 @@ def _network(config, part, network, **arguments):
     overrides = config[f"{part}_overrides"].to_dict()
     unknown = sorted(set(overrides) - set(network.ARGUMENTS))
     if unknown:  # Keras' models swallow keywords that they don't know
-        raise ValueError(
+        raise InputError(
             f"Got {part}_overrides with {', '.join(unknown)}. Expected arguments of "
             f"{network.__name__}: {', '.join(network.ARGUMENTS)}. Correct or remove the others."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import keras
 
+from ..errors import InputError
 from ..pictures.files import save_png
 
 _UNFINISHED = "unfinished.weights.h5"
@@ -36,7 +37,7 @@ def load_checkpoint(model, path):
     try:
         model.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
+        raise InputError(
             f"Got the checkpoint {path}, which can't be read ({error}). Expected one that this version wrote "
             "for this config. Put back a copy, or start anew in another workdir (or with --overwrite)."
         ) from error

@@ -10,6 +10,7 @@ from ..data.image_source import open_images
 from ..data.real_images.opening import open_training_images
 from ..data.real_images.real_images import RealImages
 from ..distillation.tinygan import TinyGAN
+from ..errors import InputError
 from ..evaluation.extractors.extractor import FeatureExtractor
 from ..evaluation.extractors.loading import load_extractor
 from ..generators.loading import LoadedGenerator, load_generator
@@ -41,7 +42,7 @@ def prepare(config, strategy=None) -> Parts:
     """
     strategy = strategy or make_strategy(config.devices)
     if config.batch_size % strategy.num_replicas_in_sync:
-        raise ValueError(
+        raise InputError(
             f"Got batch_size={config.batch_size} on {strategy.num_replicas_in_sync} devices. Expected "
             "a multiple of their number. Change batch_size, or set devices='one'."
         )
@@ -141,7 +142,7 @@ def check_agreement(parts, config):
 def _check_monitor(parts, config):
     ours, theirs = parts.teacher.num_classes, parts.extractor.num_classes
     if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
-        raise ValueError(
+        raise InputError(
             f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
             "extractor. Expected a classifier of the same classes. Set another monitor or extractor."
         )
@@ -151,7 +152,7 @@ def _check_equal(meaning, values):
     values = {name: value for name, value in values.items() if value is not None}
     if len(set(values.values())) > 1:
         listed = ", ".join(f"{value} ({name})" for name, value in values.items())
-        raise ValueError(
+        raise InputError(
             f"Got {meaning} that differ: {listed}. Expected the same everywhere. Choose other presets, "
             "or set what differs in student_overrides and discriminator_overrides."
         )

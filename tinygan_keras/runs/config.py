@@ -12,6 +12,7 @@ import math
 
 from ml_collections import ConfigDict, config_dict
 
+from ..errors import InputError
 from ..evaluation.figure_table import MONITORS, MONITORS_WITHOUT_REAL
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
@@ -116,11 +117,11 @@ def validate(config) -> ConfigDict:
     complete = default_config()
     for name, value in given.items():
         if name not in complete:
-            raise ValueError(unknown_setting(name, complete))
+            raise InputError(unknown_setting(name, complete))
         try:
             complete[name] = value
         except TypeError as error:
-            raise ValueError(
+            raise InputError(
                 f"Got {name}={value!r}. Expected a value like {default_config()[name]!r}."
             ) from error
     _check_values(complete)
@@ -184,34 +185,34 @@ def _check_values(config):
     for name, (expected, fits) in _EXPECTED.items():
         values = config[name] if isinstance(config[name], tuple) else (config[name],)
         if not all(value is None or fits(value) for value in values):
-            raise ValueError(
+            raise InputError(
                 f"Got {name}={config[name]!r}. Expected {expected}. Change it in the config file or "
                 f"with --config.{name}=..."
             )
     for name, choices in _CHOICES.items():
         if config[name] not in choices:
-            raise ValueError(
+            raise InputError(
                 f"Got {name}={config[name]!r}. Expected one of {', '.join(choices)}. Choose one with "
                 f"--config.{name}=..."
             )
     if config.seed <= config.sample_seed <= config.seed + 6:  # each is a stream of the training
-        raise ValueError(
+        raise InputError(
             f"Got seed={config.seed} and sample_seed={config.sample_seed}. Expected a "
             "sample_seed outside seed to seed + 6, or the student is judged on the latents it was "
             "trained on. Change sample_seed."
         )
     if config.teacher_samples and config.teacher_cache:
-        raise ValueError(
+        raise InputError(
             f"Got teacher_samples={config.teacher_samples} and teacher_cache={config.teacher_cache!r}. "
             "Expected one of them. Set teacher_samples=0 to learn from the cache."
         )
     if 0 < config.teacher_samples < config.batch_size:
-        raise ValueError(
+        raise InputError(
             f"Got teacher_samples={config.teacher_samples}. Expected at least one batch "
             f"({config.batch_size}), or 0 for a live teacher."
         )
     if config.evaluate_every and not config.extractor:
-        raise ValueError(
+        raise InputError(
             f"Got evaluate_every={config.evaluate_every} and no extractor. Expected the folder of a feature "
             "extractor: nothing can be measured without. Set extractor, or evaluate_every=0."
         )
@@ -220,25 +221,25 @@ def _check_values(config):
         and config.data == "none"
         and config.monitor not in MONITORS_WITHOUT_REAL
     ):
-        raise ValueError(
+        raise InputError(
             f"Got monitor={config.monitor!r} and data='none'. Expected one of "
             f"{', '.join(MONITORS_WITHOUT_REAL)}: the others need real images. Set monitor or data, or "
             "evaluate_every=0."
         )
     if config.patience and not config.evaluate_every:
-        raise ValueError(
+        raise InputError(
             f"Got patience={config.patience} and evaluate_every=0. Expected evaluations to be patient "
             "about. Set evaluate_every, or patience=0."
         )
     per_epoch = min(config.steps, config.steps_per_epoch)
     if not config.debug and per_epoch % config.steps_per_execution:
-        raise ValueError(
+        raise InputError(
             f"Got steps_per_execution={config.steps_per_execution} with epochs of {per_epoch} steps. "
             "Expected a divisor of these, or an epoch would overrun its end. Change one of the two."
         )
     if config.steps > config.steps_per_epoch and config.steps % config.steps_per_epoch:
         whole = config.steps - config.steps % config.steps_per_epoch
-        raise ValueError(
+        raise InputError(
             f"Got steps={config.steps} with steps_per_epoch={config.steps_per_epoch}. Expected "
             f"whole epochs. Set steps={whole} or {whole + config.steps_per_epoch}, or change "
             "steps_per_epoch."

@@ -5,6 +5,8 @@ import re
 
 import tensorflow as tf
 
+from ..errors import InputError, UnusableFileError
+
 _OURS = re.compile(r"ValueError: (Got .*)")  # raised inside the input pipeline
 
 
@@ -24,7 +26,7 @@ def told_in_words(cache=None):
     except tf.errors.InvalidArgumentError as error:
         said = str(error)
         if ours := _OURS.search(said):
-            raise ValueError(ours[1]) from error
+            raise InputError(ours[1]) from error
         if "A shard was changed" not in said:
             raise
         raise _unreadable(error, cache) from error
@@ -37,7 +39,7 @@ def _unreadable(error, cache):
     mend = "Put a good copy in its place"
     if cache is not None:
         mend = f"tinygan cache --out={cache.folder} --verify names what is damaged; mend it"
-    return OSError(
+    return UnusableFileError(
         f"Got data that can't be read any more: {said}. Expected every file as it was. {mend}, and give the "
         "same command again: the training goes on from its last checkpoint."
     )

@@ -12,6 +12,8 @@ import os
 
 import tensorflow as tf
 
+from ..errors import InputError
+
 CHOICES = ("auto", "one", "mirrored", "multi_worker")
 
 
@@ -36,7 +38,7 @@ def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     """
     if devices not in CHOICES:
         expected = f"{', '.join(map(repr, CHOICES[:-1]))} or {CHOICES[-1]!r}"
-        raise ValueError(f"Got devices={devices!r}. Expected {expected}.")
+        raise InputError(f"Got devices={devices!r}. Expected {expected}.")
     if devices == "multi_worker":
         return _multi_worker()
     gpus = tf.config.list_logical_devices("GPU")
@@ -103,7 +105,7 @@ def _is_address(text):
 
 
 def _wrong(got):
-    return ValueError(
+    return InputError(
         f"Got {got} with devices='multi_worker'. Expected the environment variable TF_CONFIG on every "
         'host, such as {"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", '
         "\"index\": 0}}, with the index of the host. Set it, or choose devices='mirrored' for one host."

@@ -13,11 +13,12 @@ import keras
 import numpy as np
 
 from ..distillation.objectives import METRICS
+from ..errors import InputError, UserError
 
 _SUMS = ("g_loss", "d_loss")  # of the other terms: named only if none of these is to blame
 
 
-class DivergenceError(ArithmeticError):
+class DivergenceError(UserError, ArithmeticError):
     """A loss, or a weight, is no longer a reasonable number."""
 
 
@@ -39,7 +40,7 @@ class StopOnDivergence(keras.callbacks.Callback):
     def __init__(self, check_every: int = 100, total=int):
         super().__init__()
         if check_every < 1:
-            raise ValueError(f"Got check_every={check_every}. Expected 1 or more batches.")
+            raise InputError(f"Got check_every={check_every}. Expected 1 or more batches.")
         self.check_every = check_every
         self.total = total
         self._next = check_every

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from ..errors import InputError
 from .best_student import BestStudent
 
 
@@ -74,11 +75,11 @@ class EvaluationCallback(keras.callbacks.Callback):
     ):
         super().__init__()
         if not callable(evaluate):
-            raise ValueError(
+            raise InputError(
                 f"Got evaluate={evaluate!r}. Expected a function from a student to a dict of figures."
             )
         if mode not in ("min", "max"):
-            raise ValueError(f"Got mode={mode!r}. Expected 'min' or 'max'.")
+            raise InputError(f"Got mode={mode!r}. Expected 'min' or 'max'.")
         _check_count("every", every)
         if patience is not None:
             _check_count("patience", patience)
@@ -117,7 +118,7 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         if getattr(self.model, "ema_student", None) is None:
-            raise ValueError(
+            raise InputError(
                 f"Got a model of type {type(self.model).__name__}, which has no ema_student. Expected a "
                 "TinyGAN; EvaluationCallback evaluates its averaged student."
             )
@@ -165,23 +166,23 @@ class EvaluationCallback(keras.callbacks.Callback):
     def _checked(self, figures, names, logs) -> dict:
         """The figures as floats; raises ValueError if they are none or others than the last time."""
         if not isinstance(figures, dict) or not all(map(_is_figure, figures.items())):
-            raise ValueError(
+            raise InputError(
                 f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers; leave out the "
                 "rest, and give NaN for what is unknown."
             )
         if self.monitor not in figures:
-            raise ValueError(
+            raise InputError(
                 f"Got monitor={self.monitor!r}. Expected one of the figures {sorted(figures)}, without "
                 "the prefix."
             )
         if names and set(figures) != set(names):
-            raise ValueError(
+            raise InputError(
                 f"Got the figures {sorted(figures)} from evaluate. Expected {sorted(names)}, as the last "
                 "time; give NaN for what is unknown. If evaluate was changed, give another folder."
             )
         taken = sorted(name for name in figures if self.prefix + name in logs)
         if taken:
-            raise ValueError(
+            raise InputError(
                 f"Got the figures {taken} with prefix={self.prefix!r}, names that the logs of the epoch "
                 "have already. Expected names of their own; choose another prefix."
             )
@@ -200,7 +201,7 @@ class EvaluationCallback(keras.callbacks.Callback):
 
 def _check_count(name, value):
     if not isinstance(value, int) or value < 1:
-        raise ValueError(f"Got {name}={value!r}. Expected an integer of at least 1.")
+        raise InputError(f"Got {name}={value!r}. Expected an integer of at least 1.")
 
 
 def _is_figure(item) -> bool:

@@ -7,7 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from ..files import replace_file
+from ..errors import InputError, UnusableFileError
+from ..files import write_text
 from ..generators.side_files import read_config
 from .config import differences
 
@@ -50,7 +51,7 @@ class RunFolder:
             return
         differing = differences(_as_json(config), read_config(self.path))
         if differing:
-            raise ValueError(
+            raise InputError(
                 f"{self.path} holds a run with another config. Got\n  "
                 + "\n  ".join(differing)
                 + "\nExpected the same config, which resumes that run. Choose another workdir, or "
@@ -68,7 +69,7 @@ class RunFolder:
         former = json.loads(self.data.read_text())
         changed = [name for name, identity in identities.items() if former.get(name) != identity]
         if changed:
-            raise ValueError(
+            raise InputError(
                 f"Got other {' and '.join(changed)} than {self.path} has been trained with so far. Expected "
                 "the same, in the same order. Bring the former ones back, choose another workdir, or "
                 "start anew (--overwrite)."
@@ -87,8 +88,8 @@ class RunFolder:
         if overwrite:
             self._remove_run()
         self.check_data(identities)
-        replace_file(self.config, json.dumps(config, indent=2) + "\n")
-        replace_file(self.data, json.dumps(identities, indent=2) + "\n")
+        write_text(self.config, json.dumps(config, indent=2) + "\n")
+        write_text(self.data, json.dumps(identities, indent=2) + "\n")
 
     def repair_history(self, epochs_done: int):
         """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
@@ -107,7 +108,7 @@ class RunFolder:
                 kept[int(epoch)] = row
         text = header + "".join(kept[epoch] for epoch in sorted(kept) if epoch < epochs_done)
         if text != "".join(lines):
-            replace_file(self.history, text)
+            write_text(self.history, text)
 
     def check_writable(self):
         """Makes the folder; raises PermissionError if that or writing in it fails."""
@@ -116,7 +117,7 @@ class RunFolder:
             with tempfile.TemporaryFile(dir=self.path):
                 pass
         except OSError as error:
-            raise PermissionError(
+            raise UnusableFileError(
                 f"Got workdir {str(self.path)!r}, where nothing can be written ({error.strerror}). "
                 "Expected a folder of yours, or one that can be made. Choose another workdir."
             ) from error
@@ -181,7 +182,7 @@ class Stopwatch:
             name, before, start = self._running
             self.seconds[name] = before + time.perf_counter() - start
         if self.path:
-            replace_file(self.path, json.dumps(self.seconds, indent=2) + "\n")
+            write_text(self.path, json.dumps(self.seconds, indent=2) + "\n")
 
 
 def _as_json(config):

@@ -2,6 +2,7 @@
 
 from ..data.records.reading import TeacherCache
 from ..data.teacher_samples import sample_teacher
+from ..errors import InputError
 
 
 def open_cache(config, parts) -> TeacherCache | None:
@@ -26,13 +27,13 @@ def open_cache(config, parts) -> TeacherCache | None:
     }
     for meaning, (ours, theirs) in pairs.items():
         if ours != theirs:
-            raise ValueError(
+            raise InputError(
                 f"Got teacher_cache={config.teacher_cache!r} with the {meaning} {_short(ours)}, made with "
                 f"the teacher {cache.teacher}. Expected {_short(theirs)}, as in this config with the teacher "
                 f"{config.teacher}. Make a cache with `tinygan cache`, or change the config."
             )
     if cache.count < config.batch_size:
-        raise ValueError(
+        raise InputError(
             f"Got teacher_cache={config.teacher_cache!r} with {cache.count} samples. Expected at least one "
             f"batch ({config.batch_size}). Make a larger cache, or lower batch_size."
         )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import InputError, MissingFileError
 from ..generators.loaded import LoadedGenerator
 from ..generators.side_files import read_class_names
 from .forms import FORMS, LITERT, ONNX, OPENVINO, Form, needed
@@ -46,7 +47,7 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
     except ImportError:
         raise
     except Exception as error:  # of a damaged file, each runtime raises what it likes
-        raise ValueError(
+        raise InputError(
             f"Got {folder / form.file}, which can't be loaded: {error}. Expected a whole file. Copy it "
             "again, or export the student again."
         ) from error
@@ -88,7 +89,7 @@ def _read_config(path, folder):
     except (OSError, ValueError, KeyError, TypeError):
         there = False
     if not there:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {str(path)!r}. Expected a folder that `tinygan export` wrote, with a config.json and one "
             f"of {', '.join(form.file for form in FORMS.values())}. Export the student again."
         )
@@ -103,12 +104,12 @@ def _drawing(run, config):
         latents, labels = np.asarray(latents, "float32"), np.asarray(labels)
         # Runtimes differ in what they do then, from an error to some image.
         if len(latents) != len(labels):
-            raise ValueError(
+            raise InputError(
                 f"Got {len(latents)} latents and {len(labels)} labels. Expected a label per latent vector."
             )
         whole = np.issubdtype(labels.dtype, np.integer)
         if labels.size and not (whole and 0 <= labels.min() <= labels.max() < classes):
-            raise ValueError(
+            raise InputError(
                 f"Got labels from {labels.min()} to {labels.max()}. Expected whole numbers from 0 to "
                 f"{classes - 1}."
             )

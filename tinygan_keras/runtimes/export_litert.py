@@ -10,6 +10,7 @@ import warnings
 
 import tensorflow as tf
 
+from ..errors import InputError
 from .exporting import EdgeExport, export_form
 from .forms import LITERT, needed
 
@@ -80,7 +81,7 @@ def _converted(converter) -> bytes:
             return converter.convert()
         except Exception as error:  # the converter's own error is no public class
             reason = str(error).strip().partition("\n")[0]
-            raise ValueError(
+            raise InputError(
                 f"Got a graph that LiteRT can't hold: {reason}. Expected its built-in operators only, as "
                 "StudentGenerator has. Replace the layers that need others."
             ) from error

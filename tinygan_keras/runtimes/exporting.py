@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..errors import ExistingFileError
 from ..files import plain, write_archive
 from ..generators.loaded import DEFAULT_TRUNCATION
 from ..saved_model.arguments import check_generator, names_as_text
@@ -85,7 +86,7 @@ def export_form(
     if truncation is not None:
         truncation = check_truncation(truncation, "an exported student")
     if path.exists():
-        raise FileExistsError(
+        raise ExistingFileError(
             f"{path} exists already, and an export is never replaced. Export to another folder, or remove "
             "that one first."
         )

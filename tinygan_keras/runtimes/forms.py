@@ -6,6 +6,8 @@ Scope: names, without TensorFlow, for the command line's help and errors.
 import importlib
 from typing import NamedTuple
 
+from ..errors import InputError, MissingPackageError
+
 PRECISIONS = ("float32", "float16", "int8")
 
 
@@ -34,14 +36,14 @@ FORMS = {form.name: form for form in (LITERT, ONNX, OPENVINO)}
 def check_form(form: Form, precision, batch_size):
     """Raises ValueError for a precision that the form doesn't have, or a batch size that none has."""
     if precision not in form.precisions:
-        raise ValueError(
+        raise InputError(
             f"Got precision {precision!r} for {form.name}. Expected one of {', '.join(form.precisions)}. "
             f"All of them: {'; '.join(f'{f.name} {list(f.precisions)}' for f in FORMS.values())}."
         )
     whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
     if not whole and (batch_size is not None or form.batch):
         usual = f"the usual {form.batch}" if form.batch else "any batch"
-        raise ValueError(
+        raise InputError(
             f"Got batch_size={batch_size!r} for {form.name}. Expected a whole number from 1. Leave it out "
             f"for {usual}."
         )
@@ -56,7 +58,7 @@ def needed(module: str, form: Form):
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"{module} can't be imported: {error}. Expected the packages of an optional part: pip install "
             f'"tinygan-keras[{form.name}]".'
         ) from error

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from ..errors import InputError
 from ..saved_model.same_images import all_of_float32
 from .calibration import PARITY_SEED, evenly_drawn
 
@@ -68,7 +69,7 @@ def check_parity(student, generator, precision: str, truncation: float) -> Parit
             "Export it with precision float32, or check the truncation, at which it is calibrated."
         )
     if not fits:
-        raise ValueError(
+        raise InputError(
             f"Got {generator.form} images that differ from the student's by up to "
             f"{parity.max_difference:.2g}, PSNR {parity.psnr:.1f} dB. Expected {bound}. Nothing was written. "
             f"{mend}"

@@ -1,5 +1,7 @@
 """What every export asks of a generator and of the names of its classes, whatever form it writes."""
 
+from ..errors import InputError
+
 
 def check_generator(generator):
     """Makes sure that a generator tells what an export has to know.
@@ -25,7 +27,7 @@ def names_as_text(class_names, num_classes: int) -> str:
     names = [str(name) for name in class_names]
     text = "".join(f"{name}\n" for name in names)
     if len(names) != num_classes or text.splitlines() != names:
-        raise ValueError(
+        raise InputError(
             f"Got the class names {names}. Expected {num_classes}, a name of one line per class. Give those "
             "of the data that the generator was trained on."
         )

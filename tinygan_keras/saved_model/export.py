@@ -20,6 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ..errors import ExistingFileError
 from ..files import write_archive
 from ..networks.student import StudentGenerator
 from ..teachers.catalog import check_truncation
@@ -86,7 +87,7 @@ def export_saved_model(
     path = Path(path)
     check_generator(generator)
     if path.exists():
-        raise FileExistsError(
+        raise ExistingFileError(
             f"{path} exists already, and an exported version is never replaced. "
             "Export to a new version number, or remove that folder first."
         )

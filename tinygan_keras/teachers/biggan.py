@@ -13,6 +13,7 @@ Rejected: moving averages of the statistics. They describe truncation 1 alone an
 import keras
 from keras import layers, ops
 
+from ..errors import InputError
 from ..networks.layers import (
     PACKAGE,
     SelfAttention,
@@ -141,7 +142,7 @@ class BigGANGenerator(keras.Model):
     ):
         super().__init__(**kwargs)
         if latent_dim % len(channels):
-            raise ValueError(
+            raise InputError(
                 f"latent_dim={latent_dim} can't be cut into {len(channels)} equal pieces, one for the "
                 f"4x4 map and one per block. Choose a multiple of {len(channels)}."
             )

@@ -12,6 +12,8 @@ import difflib
 import numbers
 from typing import NamedTuple
 
+from ..errors import InputError
+
 
 class CatalogEntry(NamedTuple):
     """One module.
@@ -78,7 +80,7 @@ def check_truncation(truncation, handle: str) -> float:
     number = isinstance(truncation, numbers.Real) and not isinstance(truncation, bool)
     if not (number and lowest <= truncation <= highest and (entry or truncation > 0)):
         expected = f"{'[' if entry else '('}{lowest:g}, {highest:g}]"
-        raise ValueError(
+        raise InputError(
             f"Got truncation={truncation!r}; {handle} expects a number in {expected}. "
             "The paper's is 0.5; smaller values give cleaner and less varied images."
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
 from .catalog import DEEPMIND, nearest_handles
 
 STALL_SECONDS = 60.0
@@ -49,7 +50,7 @@ def locate(handle: str, role: str = "teacher") -> str:
         return _checked(_resolve(handle, role), handle, role)
     folder = Path(handle).expanduser()
     if not folder.is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
             "holds saved_model.pb, or a TensorFlow Hub handle that starts with https://."
             + _did_you_mean(handle, role)
@@ -62,7 +63,7 @@ def load(folder: str, handle: str, role: str = "teacher"):
     try:
         return _tensorflow_hub().load(folder)
     except (OSError, tf.errors.OpError) as error:
-        raise ValueError(
+        raise InputError(
             f"Got the {role} {handle}, but TensorFlow can't read the SavedModel in {folder}: {error}\n"
             "Expected saved_model.pb and an intact folder variables/ beside it. "
             "The copy is probably incomplete: delete it and fetch it again."
@@ -95,7 +96,7 @@ def content_hash(folder: str) -> str:
 def _resolve(handle, role):
     misspelt = _did_you_mean(handle, role)
     if "//tfhub.dev/" in handle and handle not in DEEPMIND and misspelt:
-        raise ValueError(
+        raise InputError(
             f"Got the handle {handle!r}, which is none of DeepMind's BigGAN modules. Expected one of: "
             f"{', '.join(DEEPMIND)}.{misspelt}"
         )
@@ -104,13 +105,13 @@ def _resolve(handle, role):
         with stalled_connections_fail():
             return hub.resolve(handle)
     except _DOWNLOAD_ERRORS as error:
-        raise OSError(_how_to_place_a_copy(handle, error)) from error
+        raise UnusableFileError(_how_to_place_a_copy(handle, error)) from error
 
 
 def _checked(folder, handle, role):
     names = sorted(tf.io.gfile.listdir(folder))
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
-        raise ValueError(
+        raise InputError(
             f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
             "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel: pass the "
             "folder in which saved_model.pb lies."
@@ -159,7 +160,7 @@ def _tensorflow_hub():
             warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
             import tensorflow_hub
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             f"tensorflow_hub can't be imported: {error}. Expected tensorflow-hub 0.16.1 and, because it "
             'needs pkg_resources, setuptools below 81: pip install tensorflow-hub "setuptools<81"'
         ) from error

@@ -14,6 +14,7 @@ import re
 import tensorflow as tf
 from absl import logging
 
+from ..errors import InputError
 from ..latents import sample_latents
 from ..networks.class_weights import checked_class_weights
 from . import download
@@ -87,7 +88,7 @@ class HubTeacher:
 
     def __init__(self, handle, truncation=0.5, pure="auto"):
         if pure not in ("auto", True, False):
-            raise ValueError(f'Got pure={pure!r}; expected "auto", True or False.')
+            raise InputError(f'Got pure={pure!r}; expected "auto", True or False.')
         self.handle = os.fspath(handle)
         self._truncation = check_truncation(truncation, self.handle)
         self.folder = download.locate(self.handle)
@@ -115,7 +116,7 @@ class HubTeacher:
         reason = self._use_graph(graph, inputs, expected_images) if pure else "pure=False"
         self.is_pure = not reason
         if reason and pure is True:
-            raise ValueError(
+            raise InputError(
                 f"Got pure=True, but {self.handle} can't be reduced to a pure graph: {reason}. "
                 'Use pure="auto" and keep the teacher out of XLA-compiled functions.'
             )
@@ -155,7 +156,7 @@ class HubTeacher:
     def __call__(self, latents, labels):
         latents, labels = self._checked_latents(latents), self._checked_labels(labels)
         if not latents.shape[:1].is_compatible_with(labels.shape[:1]):
-            raise ValueError(
+            raise InputError(
                 f"Got {latents.shape[0]} latents and {labels.shape[0]} labels; expected one label per "
                 "latent."
             )
@@ -193,7 +194,7 @@ class HubTeacher:
         latents = tf.convert_to_tensor(latents)
         expected = tf.TensorShape([None, self.latent_dim])
         if not latents.dtype.is_floating or not latents.shape.is_compatible_with(expected):
-            raise ValueError(
+            raise InputError(
                 f"Got latents {latents.dtype.name} {latents.shape}; {self.handle} expects float "
                 f"[batch, {self.latent_dim}]. Draw them with sample_latents(count, "
                 f"{self.latent_dim}, truncation={self.truncation:g})."
@@ -203,14 +204,14 @@ class HubTeacher:
     def _checked_labels(self, labels):
         labels = tf.convert_to_tensor(labels)
         if not labels.dtype.is_integer or not labels.shape.is_compatible_with([None]):
-            raise ValueError(
+            raise InputError(
                 f"Got labels {labels.dtype.name} {labels.shape}; expected int [batch], one class number "
                 "per image. One-hot labels become class numbers with tf.argmax(labels, axis=-1)."
             )
         values = tf.get_static_value(labels)  # None for a label that only a running graph knows
         wrong = [] if values is None else values[(values < 0) | (values >= self.num_classes)]
         if len(wrong):
-            raise ValueError(
+            raise InputError(
                 f"Got the label {wrong[0]}; {self.handle} has {self.num_classes} classes and expects "
                 f"labels in [0, {self.num_classes - 1}]. Check the class numbers of the data set."
             )

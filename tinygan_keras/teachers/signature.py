@@ -5,6 +5,7 @@ Each refusal says what was found, what is expected and how to mend it.
 
 import tensorflow as tf
 
+from ..errors import InputError
 from .catalog import DEEPMIND
 
 _INPUT_RANKS = {"z": 2, "y": 2, "truncation": 0}
@@ -18,7 +19,7 @@ def checked_signature(module, handle):
     """The module's signature `default`, its inputs and outputs checked by name, type and shape."""
 
     def refuse(problem):
-        raise ValueError(
+        raise InputError(
             f"Got {problem} in {handle}. {_EXPECTED} Save the generator with such a signature; "
             "teachers/export.py shows how."
         )
@@ -45,10 +46,10 @@ def check_images(images, handle):
     shape = images.shape
     fits = images.dtype == tf.float32 and shape.rank == 4 and shape[-1] == 3
     if not fits or shape[1] != shape[2]:
-        raise ValueError(f"Got images {images.dtype.name} {shape} from {handle}. {_EXPECTED}")
+        raise InputError(f"Got images {images.dtype.name} {shape} from {handle}. {_EXPECTED}")
     lowest, highest = float(tf.reduce_min(images)), float(tf.reduce_max(images))
     if not (lowest >= -1.001 and highest <= 1.001):
-        raise ValueError(
+        raise InputError(
             f"Got images with values from {lowest:.3g} to {highest:.3g} from {handle}. {_EXPECTED} "
             "Rescale them inside the signature, for example uint8 with x / 127.5 - 1."
         )
@@ -63,7 +64,7 @@ def check_catalog(teacher, handle, folder):
         {name: getattr(source, name) for name in names} for source in (teacher, DEEPMIND[handle])
     )
     if found != expected:
-        raise ValueError(
+        raise InputError(
             f"Got a module with {found} in {folder}; {handle} has {expected}. Another module's files "
             "were placed there: delete the folder and fetch it again."
         )

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from ...errors import InputError
 from ..shuffling import shuffled_indices
 from .preprocessing import crop_and_resize
 from .real_images import RealImages, fingerprint_of
@@ -75,17 +76,17 @@ class RealArrays(RealImages):
 
 def _check(images, labels, num_classes, name):
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(
+        raise InputError(
             f"Got images {images.dtype} {list(images.shape)} of {name}. Expected uint8 [N, H, W, 3]. Convert "
             "floats in [-1, 1] with data.images.to_uint8."
         )
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
-        raise ValueError(
+        raise InputError(
             f"Got labels {labels.dtype} {list(labels.shape)} of {name}. Expected one integer for each of "
             f"the {len(images):,} images. Give the teacher's class numbers."
         )
     if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got labels from {labels.min()} to {labels.max()} of {name}. Expected class numbers of the "
             f"teacher, 0 to {num_classes - 1}. Convert the labels, or give only images of its classes."
         )

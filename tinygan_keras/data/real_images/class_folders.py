@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from ...errors import InputError, MissingFileError
 from ..image_folder import SUFFIXES
 
 TRAINING_FOLDERS = ("train", "Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/train")
@@ -37,7 +38,7 @@ def list_class_folders(path) -> ClassFolders:
     """
     given, path = Path(path), Path(path)
     if not path.is_dir():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {str(path)!r}, which is no folder. Expected one with a sub-folder of images per class. "
             "Check the path."
         )
@@ -58,7 +59,7 @@ def list_class_folders(path) -> ClassFolders:
             empty.append(entry.name)
     if not files:
         flat = sum(name.lower().endswith(SUFFIXES) for name in others)
-        raise ValueError(
+        raise InputError(
             f"Got {given} with {flat} images in it and none in sub-folders. Expected a sub-folder per class, "
             f"in it or in {TRAINING_FOLDERS[0]}/, with files that end in {', '.join(SUFFIXES)}: training "
             "needs the class of every real image. Sort the images into folders."

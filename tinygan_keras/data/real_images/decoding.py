@@ -9,6 +9,8 @@ Rejected: Pillow's decoders, which give the same pixels of a JPEG, but take half
 
 import tensorflow as tf
 
+from ...errors import InputError
+
 FORMATS = "JPEG, PNG, BMP, GIF or WebP"
 
 
@@ -40,7 +42,7 @@ def _decode(content, name):
             return _decoder(content)(content).numpy()
     except tf.errors.OpError as error:
         reason = str(error.message).splitlines()[0] if error.message else type(error).__name__
-        raise ValueError(
+        raise InputError(
             f"Got {name.decode(errors='replace')}, which can't be decoded ({len(content):,} bytes; "
             f"{reason}). Expected an image: {FORMATS}. Put a good copy in its place, and start again: "
             "training goes on from its last checkpoint."

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from ...classes.folder_labels import listed
+from ...errors import InputError
 
 CHECKED_HEADERS = 2000
 _NAMED = 10
@@ -47,7 +48,7 @@ def read_sizes(path, files, checked=CHECKED_HEADERS) -> Sizes:
         if isinstance(result, str)
     ]
     if corrupt:
-        raise ValueError(
+        raise InputError(
             f"Got {len(corrupt)} corrupt files among {len(chosen)} that were checked, of {len(files)} in "
             f"{path}: {listed(corrupt, _NAMED)}. Expected images. Replace or remove these files."
         )

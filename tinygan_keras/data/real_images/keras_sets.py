@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ...classes.mapping import map_classes, names_by_label
+from ...errors import InputError, MissingFileError
 from ..fashion_mnist import CLASS_NAMES as FASHION_MNIST_NAMES
 from ..fashion_mnist import load_fashion_mnist
 from .arrays import RealArrays
@@ -46,7 +47,7 @@ def open_keras_set(name, image_size, num_classes, classes=None, class_names=None
         FileNotFoundError: it is not on this machine and could not be downloaded.
     """
     if name not in _SETS:
-        raise ValueError(
+        raise InputError(
             f"Got the Keras data set {name!r}. Expected one of {', '.join(KERAS_SETS)}. For others, write an "
             ".npz file with images and labels."
         )
@@ -68,7 +69,7 @@ def _load(name):
     try:
         (images, labels), _ = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
-        raise FileNotFoundError(_nowhere(name, error)) from error
+        raise MissingFileError(_nowhere(name, error)) from error
     if images.ndim == 3:
         padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
         images = np.repeat(padded[..., None], 3, axis=-1)

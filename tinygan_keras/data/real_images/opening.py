@@ -6,6 +6,7 @@ import numpy as np
 
 from ...classes.mapping import map_classes, names_by_label
 from ...classes.selection import given_names
+from ...errors import InputError, MissingFileError
 from ..fashion_mnist import CLASS_NAMES, load_fashion_mnist, load_fashion_mnist_subset
 from ..image_source import open_images
 from .arrays import RealArrays
@@ -69,11 +70,11 @@ def open_training_images(
     if text and path.is_dir():
         return RealFolder(path, image_size, **settings)
     if not text or not path.exists():
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got data={text!r}, which is not there. Expected {_EXPECTED}. Check the spelling."
         )
     if path.suffix != ".npz":
-        raise ValueError(f"Got data={text!r}, a file. Expected {_EXPECTED}. Give its folder.")
+        raise InputError(f"Got data={text!r}, a file. Expected {_EXPECTED}. Give its folder.")
     return _open_archive(path, image_size, **settings)
 
 
@@ -92,7 +93,7 @@ def _open_fashion_mnist(image_size, data_subset, num_classes, classes, class_nam
 def _open_archive(path, image_size, num_classes, classes, class_names):
     source = open_images(path)
     if source.labels is None:
-        raise ValueError(
+        raise InputError(
             f"Got {path} without labels. Expected the class of every real image. Add the array labels, int "
             "[N], with np.savez(path, images=..., labels=...)."
         )
@@ -100,7 +101,7 @@ def _open_archive(path, image_size, num_classes, classes, class_names):
     if source.class_names is None:
         high = int(labels.max())
         if high >= num_classes:
-            raise ValueError(
+            raise InputError(
                 f"Got labels up to {high} in {path}. Expected class numbers of the teacher, 0 to "
                 f"{num_classes - 1}. Convert the labels, or add class_names."
             )

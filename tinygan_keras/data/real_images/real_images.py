@@ -13,6 +13,7 @@ import tensorflow as tf
 from ...classes.folder_labels import listed
 from ...classes.imagenet import imagenet_names
 from ...classes.selection import is_imagenet
+from ...errors import InputError
 from ..image_source import ArrayImages
 from .preprocessing import describe_preprocessing, flip_at_random, to_float
 
@@ -123,7 +124,7 @@ class RealImages(abc.ABC):
         self.class_counts, self.count = np.asarray(counts, "int64"), int(np.sum(counts))
         if not self.count:
             wanted = listed([self._called(label) for label in self._wanted()], _SHOWN)
-            raise ValueError(
+            raise InputError(
                 f"Got {self.name} without a single image of the classes {wanted}. Expected at least one. "
                 "Change the setting classes, or give another data set."
             )

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...classes.mapping import map_classes, names_by_label
+from ...errors import InputError, MissingFileError, MissingPackageError
 from ..shuffling import shuffled_records
 from .decoding import decode
 from .preprocessing import crop_and_resize
@@ -77,7 +78,7 @@ class RealTfds(RealImages):
     def _check_files(self):
         missing = [file for file in self._files if not Path(file).is_file()]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"Got {self.name} without {len(missing)} of {len(self._files)} files, such as {missing[0]}. "
                 "Expected all. Copy or prepare the data set again."
             )
@@ -157,7 +158,7 @@ def _builder(name):
         builder = tfds.builder(name)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got tfds:{name}, which TensorFlow Datasets doesn't know ({reason}). Expected the name of one "
             "of its data sets, such as imagenet2012, or the folder of a prepared one. Check the spelling."
         ) from error
@@ -169,7 +170,7 @@ def _builder(name):
         return tfds.builder_from_directory(prepared[-1].parent)
     manual = (builder.MANUAL_DOWNLOAD_INSTRUCTIONS or "").split()
     by_hand = f" Before that: {' '.join(manual)}" if manual else ""
-    raise FileNotFoundError(
+    raise MissingFileError(
         f"Got tfds:{name}, which is not prepared in {builder.data_path}. Expected its TFRecord files there, "
         f"or below $TFDS_DATA_DIR. Run `tfds build {name}` once.{by_hand}"
     )
@@ -178,12 +179,12 @@ def _builder(name):
 def _checked_features(builder, title):
     features, file_format = builder.info.features, builder.info.file_format
     if not {"image", "label"} <= set(features or ()) or not features["label"].num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got {title} with the features {sorted(features or ())}. Expected image and label: training "
             "needs the class of every real image. Give another data set, or write an .npz file."
         )
     if file_format is not None and file_format.value != "tfrecord":
-        raise ValueError(
+        raise InputError(
             f"Got {title} as {file_format.value} files. Expected tfrecord. Prepare it again with "
             "`tfds build --file_format=tfrecord`."
         )
@@ -192,7 +193,7 @@ def _checked_features(builder, title):
 
 def _split_info(builder, split, title):
     if split not in builder.info.splits:
-        raise ValueError(
+        raise InputError(
             f"Got {title}. Expected one of the splits {', '.join(sorted(builder.info.splits))}. Give it as "
             f"tfds:{builder.name}:NAME."
         )
@@ -203,7 +204,7 @@ def _tfds():
     try:
         return importlib.import_module("tensorflow_datasets")
     except ImportError as error:
-        raise ImportError(
+        raise MissingPackageError(
             "Got data='tfds:...' without the package tensorflow-datasets. Expected it for these data sets. "
             "Install it with pip install 'tinygan-keras[tfds]'."
         ) from error

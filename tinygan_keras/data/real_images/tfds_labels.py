@@ -13,6 +13,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...errors import InputError
+
 _RECORDS = 512
 _SHARDS_AT_A_TIME = 16
 
@@ -38,7 +40,7 @@ def shard_class_counts(files, counts, num_classes: int, progress=True) -> np.nda
     wrong = [shard for shard, count in enumerate(counts) if found[shard].sum() != count]
     if wrong:
         shard = wrong[0]
-        raise ValueError(
+        raise InputError(
             f"Got {found[shard].sum():,} labelled records in {files[shard]}, one of {len(wrong)} such files. "
             f"Expected {counts[shard]:,}, by the metadata beside it. Prepare the data set again."
         )

@@ -19,17 +19,20 @@ Rejected: a PCollection of samples and `WriteToTFRecord`, which decides itself w
 import functools
 import logging
 
+from ...errors import MissingPackageError
+
 try:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.utils.shared import Shared
 except ImportError as error:
-    raise ImportError(
+    raise MissingPackageError(
         f"apache_beam can't be imported: {error}. Expected Apache Beam, which is an optional part: "
         'pip install "tinygan-keras[beam]". Without it, tinygan cache makes the same files with --worker '
         "and --workers."
     ) from error
 
+from ...errors import InputError
 from ...teachers.hub import HubTeacher
 from .manifest import Manifest, differences, new_manifest
 from .progress import Progress
@@ -101,7 +104,7 @@ class _MakeShard(beam.DoFn):
         settings = {name: getattr(self.manifest, name) for name in names}
         if lines := differences(new_manifest(self.teacher, **settings), self.manifest):
             listed = "\n  ".join(lines)
-            raise ValueError(
+            raise InputError(
                 f"Got a worker whose teacher differs from that of the cache in {self.folder}:\n  {listed}\n"
                 "Expected the same files and truncation on every worker. Copy the files, empty the worker's "
                 "TensorFlow Hub cache, or mend load_teacher."

@@ -15,6 +15,7 @@ import importlib.metadata
 import io
 import json
 
+from ...errors import InputError
 from ...files import plain
 
 MANIFEST_FILE = "manifest.json"
@@ -99,7 +100,7 @@ def new_manifest(teacher, count, seed, classes, shard_size, batch_size, encoding
     names = ("latent_dim", "num_classes", "image_size", "truncation", "handle", "content_hash")
     missing = [name for name in names if getattr(teacher, name, None) is None]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"Got a teacher without {', '.join(missing)}. Expected a HubTeacher, or another callable with "
             f"{', '.join(names)}. Save a generator of your own with teachers/export.py and load it with "
             "HubTeacher."
@@ -113,7 +114,7 @@ def new_manifest(teacher, count, seed, classes, shard_size, batch_size, encoding
             if wrong
             else f"{len(classes)} classes, {len(set(classes))} differ"
         )
-        raise ValueError(
+        raise InputError(
             f"Got {got}. Expected one or more of the {teacher.num_classes} classes of {teacher.handle}, "
             f"numbers in [0, {teacher.num_classes - 1}], each once. Mend classes."
         )
@@ -146,14 +147,14 @@ def check_numbers(count, seed=0, shard_size=1, batch_size=1, encoding="png", wor
         ("workers", workers, 1),
     ):
         if value is None or value < lowest:
-            raise ValueError(f"Got {name}={value}. Expected {lowest} or more. Set {name}.")
+            raise InputError(f"Got {name}={value}. Expected {lowest} or more. Set {name}.")
     if not 0 <= worker < workers:
-        raise ValueError(
+        raise InputError(
             f"Got worker={worker} of workers={workers}. Expected a number from 0 to {workers - 1}: "
             "workers count from 0."
         )
     if encoding not in ENCODINGS:
-        raise ValueError(
+        raise InputError(
             f"Got encoding={encoding!r}. Expected {' or '.join(ENCODINGS)}. Leave it out for png."
         )
 
@@ -170,17 +171,17 @@ def parse_manifest(text: str, path) -> Manifest:
         checksum, version = settings.pop("checksum"), settings["format"]
         whole = _sha256(settings) == checksum
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings "
             f"of a cache. {mend}"
         ) from error
     if not whole:
-        raise ValueError(
+        raise InputError(
             f"Got {path}, whose checksum isn't that of its lines: it was edited, or damaged. Expected it "
             f"as it was written. {mend}"
         )
     if version != _FORMAT:
-        raise ValueError(
+        raise InputError(
             f"Got {path} of format {version}. Expected format {_FORMAT}. Read it with the version of "
             "tinygan-keras that wrote it, or make the cache anew."
         )
@@ -202,7 +203,7 @@ def check_is_cache(names, folder):
     known = (".", "shard-", EMBEDDING_FILE, MANIFEST_FILE)
     strange = [name for name in sorted(names) if not name.startswith(known)]
     if strange and MANIFEST_FILE not in names:
-        raise ValueError(
+        raise InputError(
             f"Got the folder {folder}, which is no cache and holds {strange[0]!r}. Expected a new or "
             "empty folder, or a cache. Choose another."
         )

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...classes.folder_labels import listed
+from ...errors import InputError, MissingFileError
 from ..shuffling import shuffled_records
 from . import storage
 from .manifest import EMBEDDING_FILE, MANIFEST_FILE, Manifest, parse_manifest, sha256
@@ -53,7 +54,7 @@ class TeacherCache:
         there, shards = finished_shards(folder, self.manifest), self.manifest.shards
         if len(there) < shards:
             names = [shard_name(self.manifest, k) for k in sorted(set(range(shards)) - set(there))]
-            raise ValueError(
+            raise InputError(
                 f"Got the cache {folder} with {len(there):,} of {shards:,} shards; "
                 f"missing: {listed(names, _NAMED_SHARDS)}. Expected all of them. Give the command that "
                 "makes it again, or copy the other workers' shards into the folder."
@@ -70,7 +71,7 @@ class TeacherCache:
         data = storage.read(storage.join(self.folder, EMBEDDING_FILE))
         if data is None or sha256(data) != self.manifest.class_embedding:
             problem = "is missing" if data is None else "was changed, or damaged"
-            raise ValueError(
+            raise InputError(
                 f"Got the cache {self.folder}, whose {EMBEDDING_FILE} {problem}. Expected it as it was "
                 "written. Give the command that made the cache: it writes it again."
             )
@@ -104,7 +105,7 @@ class TeacherCache:
 
     def _records(self, batch_size, seed, start_step):
         if batch_size > self.count:
-            raise ValueError(
+            raise InputError(
                 f"Got batch_size={batch_size} and the cache {self.folder} with {self.count} samples. "
                 "Expected at least a batch of them. Make a larger cache, or set a smaller batch_size."
             )
@@ -135,7 +136,7 @@ def read_manifest(folder) -> Manifest:
     path = storage.join(folder, MANIFEST_FILE)
     data = storage.read(path)
     if data is None:
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got {folder}, which holds no {MANIFEST_FILE}. Expected a folder that tinygan cache wrote. "
             "Check the name, or make the cache."
         )

@@ -11,6 +11,7 @@ import json
 
 import tensorflow as tf
 
+from ...errors import InputError
 from . import storage
 from .manifest import Manifest
 
@@ -86,14 +87,14 @@ def read_side_file(folder, manifest: Manifest, shard: int) -> dict | None:
     except (ValueError, KeyError, TypeError, UnicodeDecodeError):
         readable = False
     if not readable:
-        raise ValueError(f"{name} was changed, or damaged: it can't be read")
+        raise InputError(f"{name} was changed, or damaged: it can't be read")
     cache, teacher, number, count, *_ = values
     if teacher != manifest.content_hash:
-        raise ValueError(foreign_teacher(name, teacher, manifest.content_hash))
+        raise InputError(foreign_teacher(name, teacher, manifest.content_hash))
     if cache != manifest.identity:
-        raise ValueError(foreign_cache(name, cache, manifest))
+        raise InputError(foreign_cache(name, cache, manifest))
     if (number, count) != (shard, len(manifest.indices(shard))):
-        raise ValueError(
+        raise InputError(
             f"{name} is that of shard {number} with {count} samples, under another name"
         )
     return side
@@ -140,7 +141,7 @@ def finished_shards(folder, manifest: Manifest, shards=None) -> list:
         try:
             finished = list(executor.map(is_finished, shards))
         except ValueError as error:
-            raise ValueError(
+            raise InputError(
                 f"Got {folder}, where {error}. Expected shards of this cache only. Move the file away: "
                 "its shard is made again. tinygan cache --verify lists all such files."
             ) from error

@@ -10,6 +10,8 @@ import uuid
 
 import tensorflow as tf
 
+from ...errors import UnusableFileError
+
 _UNFINISHED = ".unfinished-"
 _PROBE = ".writable"
 _CHUNK = 1 << 22
@@ -169,7 +171,7 @@ def _told(path):
     try:
         yield
     except (tf.errors.OpError, OSError) as error:
-        raise OSError(
+        raise UnusableFileError(
             f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
             "written, with room. Mend that, or choose another, and give the same command again: it goes "
             "on where it was."

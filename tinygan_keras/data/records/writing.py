@@ -14,6 +14,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from ...errors import InputError
 from . import storage
 from .manifest import (
     EMBEDDING_FILE,
@@ -108,7 +109,7 @@ def prepare_folder(folder, manifest: Manifest, class_embedding=None):
     # Read again even then: a worker with other settings may have been the first.
     if lines := differences(manifest, read_manifest(folder)):
         listed = "\n  ".join(lines)
-        raise ValueError(
+        raise InputError(
             f"Got settings that differ from those of the cache in {folder}:\n  {listed}\nExpected the "
             "same: samples of different settings are never mixed. Choose another folder, or these settings."
         )
@@ -150,7 +151,7 @@ def _draw(teacher, manifest, shard, encoders, progress):
         images = np.asarray(teacher(tf.constant(latents), tf.constant(labels)))
         expected = (len(batch), manifest.image_size, manifest.image_size, 3)
         if images.shape != expected:
-            raise ValueError(
+            raise InputError(
                 f"Got images {images.shape} of {manifest.teacher}. Expected {expected}, by the size that "
                 "it states. Mend the teacher's image_size."
             )

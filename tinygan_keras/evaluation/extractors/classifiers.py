@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ...errors import InputError, MissingFileError
 from ...teachers import download
 from ...teachers.module_graph import outside
 
@@ -53,7 +54,7 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
     """Loads the SavedModel or TF1 Hub module in a folder; see `FeatureExtractor`."""
     folder = Path(path).expanduser()
     if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
-        raise FileNotFoundError(
+        raise MissingFileError(
             f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a "
             "SavedModel folder such as saved_models/fashion_classifier; "
             "experiments/fashion_mnist/train_classifier.py writes one."
@@ -89,7 +90,7 @@ def load_saved_model(folder: str, name: str, input_size: int | None = None) -> C
         return Classifier(classify, *sizes, content_hash(folder), name, Path(folder), module)
     signatures = sorted(getattr(module, "signatures", {}))
     found = "; ".join(problems) or f"it has the signatures {signatures} and can't be called itself"
-    raise ValueError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
+    raise InputError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
 
 
 def content_hash(folder: str) -> str:
@@ -146,7 +147,7 @@ def _size(variants, input_size):
         if size and open_shape.is_compatible_with([None, size, size, 3]):
             return size
     wanted = f", and input_size is {input_size}" if input_size else ""
-    raise ValueError(f"takes {' or '.join(map(_described, variants)) or 'unknown inputs'}{wanted}")
+    raise InputError(f"takes {' or '.join(map(_described, variants)) or 'unknown inputs'}{wanted}")
 
 
 def _described(specs):
@@ -162,11 +163,11 @@ def _features_and_logits(call):
     def classify(images):
         outputs = call(images)
         if not isinstance(outputs, Mapping):
-            raise ValueError(f"returns {type(outputs).__name__}")
+            raise InputError(f"returns {type(outputs).__name__}")
         names = next((name for name in _FEATURES if name in outputs), None), _LOGITS
         if not set(names) <= set(outputs):
             shapes = {name: tuple(output.shape) for name, output in sorted(outputs.items())}
-            raise ValueError(f"returns {shapes}")
+            raise InputError(f"returns {shapes}")
         return tuple(_as_rows(outputs[name], name, len(images)) for name in names)
 
     return classify
@@ -181,5 +182,5 @@ def _as_rows(output, name, count):
         or shape[0] != count
         or any(n != 1 for n in shape[1:-1])
     ):
-        raise ValueError(f"returns {name} {shape} for {count} images")
+        raise InputError(f"returns {name} {shape} for {count} images")
     return tf.cast(tf.reshape(output, [count, -1]), tf.float32)

@@ -12,6 +12,7 @@ measure storage.
 import numpy as np
 import tensorflow as tf
 
+from ...errors import InputError
 from ...images import to_float, to_uint8
 from . import resizing
 from .classifiers import Classifier, load_folder
@@ -57,7 +58,7 @@ class FeatureExtractor:
         if resize is not None:
             resizing.check_kernel(resize)
         if batch_size < 1:
-            raise ValueError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
+            raise InputError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
         classifier = path if isinstance(path, Classifier) else load_folder(path, input_size)
         self.batch_size = batch_size
         self.resize = resize
@@ -137,7 +138,7 @@ class FeatureExtractor:
             hint = (
                 "repeat the grey channel: np.repeat(images, 3, axis=-1)" if grey else "stack them"
             )
-            raise ValueError(
+            raise InputError(
                 f"Got images of shape {images.shape}. Expected at least one image, (N, {size}, {size}, "
                 f"3); {hint}."
             )
@@ -145,22 +146,22 @@ class FeatureExtractor:
         if images.dtype == np.uint8:
             return
         if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(
+            raise InputError(
                 f"Got images of type {images.dtype}. Expected uint8 in [0, 255] or float in [-1, 1]."
             )
         low, high = images.min(), images.max()  # not finite as soon as one value isn't
         if not (low >= -1 - _RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):
-            raise ValueError(_wrong_values(images))
+            raise InputError(_wrong_values(images))
 
     def _check_size(self, height, width):
         size = self.input_size
         if height != width:
-            raise ValueError(
+            raise InputError(
                 f"Got images of {height}x{width} pixels. Expected squares, such as (N, {size}, {size}, "
                 "3); crop them or fill them up first, since resizing would distort them."
             )
         if height != size and self.resize is None:
-            raise ValueError(
+            raise InputError(
                 f"Got images of {height}x{height} pixels. Expected (N, {size}, {size}, 3), as "
                 f"{self.name} takes them; choose a kernel to resize them with, such as "
                 'resize="bilinear", or a feature extractor of their size.'

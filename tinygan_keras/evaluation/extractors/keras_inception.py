@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...errors import UnusableFileError
 from ...teachers.download import stalled_connections_fail
 from ...teachers.module_graph import outside
 from .classifiers import Classifier
@@ -65,7 +66,7 @@ def _build(weights):
         failed = isinstance(error, (OSError, http.client.HTTPException))
         if not failed and not str(error).startswith(_DOWNLOAD_PROBLEMS):
             raise
-        raise OSError(_how_to_place_the_weights(error)) from error
+        raise UnusableFileError(_how_to_place_the_weights(error)) from error
     finally:
         keras.config.set_dtype_policy(policy)
     pool = inception.get_layer("avg_pool").output

@@ -7,6 +7,7 @@ import difflib
 import os
 from pathlib import Path
 
+from ...errors import InputError, MissingFileError
 from ...teachers import download
 from . import keras_inception, resizing
 from .classifiers import ROLE, Classifier, load_folder, load_saved_model
@@ -72,7 +73,7 @@ def load_extractor(
     elif "://" in name:
         classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
     elif not Path(name).expanduser().exists():
-        raise FileNotFoundError(_unknown(name))
+        raise MissingFileError(_unknown(name))
     else:
         classifier = load_folder(name, input_size)
     if batch_size is None:
@@ -86,7 +87,7 @@ def _inception() -> Classifier:
     classifier = load_saved_model(folder, INCEPTION, _INCEPTION_SIZES["input_size"])
     found = {key: getattr(classifier, key) for key in _INCEPTION_SIZES}
     if found != _INCEPTION_SIZES:
-        raise ValueError(
+        raise InputError(
             f"Got a module with {found} in {folder}; {INCEPTION_HANDLE} has {_INCEPTION_SIZES}. Another "
             "module's files were placed there: delete the folder and fetch it again."
         )
@@ -96,7 +97,7 @@ def _inception() -> Classifier:
 def _check_own_size(name, input_size):
     own_size = _INCEPTION_SIZES["input_size"]
     if input_size not in (None, own_size):
-        raise ValueError(
+        raise InputError(
             f"Got input_size={input_size} for {name}. Expected None or {own_size}, the size it was "
             "trained with; images of another size are resized to it."
         )

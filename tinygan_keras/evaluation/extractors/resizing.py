@@ -11,6 +11,8 @@ import difflib
 
 import tensorflow as tf
 
+from ...errors import InputError
+
 # Name: method of `tf.image.resize`, antialias.
 KERNELS = {
     "bilinear": ("bilinear", False),
@@ -61,6 +63,6 @@ def check_kernel(kernel):
         return
     near = difflib.get_close_matches(str(kernel), KERNELS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(
+    raise InputError(
         f"Got resize={kernel!r}. Expected one of {', '.join(map(repr, KERNELS))}.{hint}"
     )

@@ -5,6 +5,8 @@ A NaN in one image must not become a NaN, or worse a plausible number, in the re
 
 import numpy as np
 
+from ...errors import InputError
+
 _BLOCK = 4096  # rows looked at together, so that the check needs little memory
 
 
@@ -26,12 +28,12 @@ def feature_rows(features, minimum=1, width=None, name="features", first_row=0) 
     if features.ndim != 2 or len(features) < minimum or features.shape[1] != expected:
         dimension = "F" if width is None else width
         rows = f"at least {minimum} row{'s' * (minimum != 1)}"
-        raise ValueError(
+        raise InputError(
             f"Got {name} of shape {features.shape}. Expected (N, {dimension}) with {rows}, one row "
             "per image, all taken with the same feature extractor."
         )
     if features.dtype.kind not in "fiu":
-        raise ValueError(f"Got {name} of type {features.dtype}. Expected real numbers.")
+        raise InputError(f"Got {name} of type {features.dtype}. Expected real numbers.")
     finite = np.concatenate(
         [
             np.isfinite(features[start : start + _BLOCK]).all(axis=1)
@@ -40,7 +42,7 @@ def feature_rows(features, minimum=1, width=None, name="features", first_row=0) 
         or [np.ones(0, bool)]
     )
     if not finite.all():
-        raise ValueError(
+        raise InputError(
             f"Got {name} that are not finite in {np.sum(~finite):,} of {len(features):,} rows, the "
             f"first of them row {first_row + int(finite.argmin()):,}. Expected finite numbers; look for "
             "NaN in those images."

@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
+from ...errors import InputError
 from .labels import class_accuracies, label_accuracy
 
 BATCH_SIZE = 128
@@ -84,7 +85,7 @@ def classification_accuracy_score(
     test_images, test_labels = _checked("test", test_images, test_labels, num_classes)
     size = train_images.shape[1]
     if test_images.shape[1] != size:
-        raise ValueError(
+        raise InputError(
             f"Got train_images of {size} pixels and test_images of {test_images.shape[1]}. Expected one "
             "size; resize the real images as they were for the training of the generator."
         )
@@ -240,7 +241,7 @@ def _absent(labels, num_classes) -> list:
 def _check_counts(**settings):
     for name, (value, least) in settings.items():
         if not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"Got {name}={value!r}. Expected an integer of at least {least}.")
+            raise InputError(f"Got {name}={value!r}. Expected an integer of at least {least}.")
 
 
 def _checked(part, images, labels, num_classes):
@@ -248,29 +249,29 @@ def _checked(part, images, labels, num_classes):
     try:
         images, labels = np.asarray(images), np.asarray(labels)
     except ValueError as error:  # a list of images of different sizes
-        raise ValueError(
+        raise InputError(
             f"Got {part}_images of different sizes. Expected one array uint8 (N, S, S, 3); resize them."
         ) from error
     square = images.ndim == 4 and images.shape[1] == images.shape[2] >= _SMALLEST_MAP
     if not square or images.shape[3] != 3 or not len(images):
-        raise ValueError(
+        raise InputError(
             f"Got {part}_images of shape {images.shape}. Expected at least one square RGB image, "
             f"(N, S, S, 3) with S of at least {_SMALLEST_MAP}; repeat a grey channel three times."
         )
     if images.dtype != np.uint8:
         finite = images.dtype.kind != "f" or np.isfinite(images).all()
         values = "" if finite else " with NaN or infinite values"
-        raise ValueError(
+        raise InputError(
             f"Got {part}_images of type {images.dtype}{values}. Expected uint8 in [0, 255]; convert "
             "floats in [-1, 1] with data.images.to_uint8."
         )
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
+        raise InputError(
             f"Got {part}_labels of shape {labels.shape} and type {labels.dtype} for {len(images)} images. "
             "Expected one integer per image rather than one-hot rows."
         )
     if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
+        raise InputError(
             f"Got {part}_labels from {labels.min()} to {labels.max()}. Expected [0, {num_classes}); check "
             "num_classes, and that both sets number the classes alike."
         )

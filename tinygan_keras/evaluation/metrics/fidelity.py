@@ -7,6 +7,7 @@ other images.
 import numpy as np
 import tensorflow as tf
 
+from ...errors import InputError
 from .checks import feature_rows
 
 _BLOCK = 64  # images compared at a time
@@ -36,18 +37,18 @@ def image_fidelity(teacher_images, student_images) -> dict[str, np.ndarray]:
     teacher_images, student_images = np.asarray(teacher_images), np.asarray(student_images)
     shape = teacher_images.shape
     if shape != student_images.shape or len(shape) != 4 or shape[-1] != 3 or not shape[0]:
-        raise ValueError(
+        raise InputError(
             f"Got teacher images of shape {shape} and student images of shape {student_images.shape}. "
             "Expected one shape (B, S, S, 3) with at least one image; draw both from the same latents, and "
             "resize the larger ones."
         )
     if not teacher_images.dtype == student_images.dtype == np.uint8:
-        raise ValueError(
+        raise InputError(
             f"Got teacher images of type {teacher_images.dtype} and student images of type "
             f"{student_images.dtype}. Expected uint8 in [0, 255]; data.images.to_uint8 converts."
         )
     if min(shape[1:3]) < _WINDOW:
-        raise ValueError(
+        raise InputError(
             f"Got images of {shape[1]} x {shape[2]} pixels. Expected at least {_WINDOW} x {_WINDOW}, the "
             "window of SSIM; compare larger images, or feature_distances alone."
         )
@@ -73,7 +74,7 @@ def feature_distances(teacher_features, student_features) -> np.ndarray:
     teacher = feature_rows(teacher_features, name="teacher features")
     student = feature_rows(student_features, width=teacher.shape[1], name="student features")
     if len(teacher) != len(student):
-        raise ValueError(
+        raise InputError(
             f"Got features of {len(teacher):,} teacher images and {len(student):,} student images. Expected "
             "as many of each, drawn from the same latents and labels."
         )

@@ -15,6 +15,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ... import tfgan
+from ...errors import InputError
 from .checks import feature_rows
 from .moments import StatisticsAccumulator as StatisticsAccumulator
 from .moments import feature_statistics
@@ -55,13 +56,13 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
         and dimension == mean_2.shape
         and covariance_1.shape == covariance_2.shape == dimension * 2
     ):
-        raise ValueError(
+        raise InputError(
             f"Got means of shape {mean_1.shape} and {mean_2.shape}, covariances of shape "
             f"{covariance_1.shape} and {covariance_2.shape}. Expected (F,) and (F, F) with one F; take "
             "both statistics with the same feature extractor."
         )
     if not (np.isfinite(mean_1).all() and np.isfinite(mean_2).all()):
-        raise ValueError(
+        raise InputError(
             "Got a mean that is not finite. Expected finite numbers; take the statistics again."
         )
     return _distance(
@@ -113,13 +114,13 @@ def class_frechet_distances(pairs: Iterable) -> dict[int, float]:
     for label, features_1, features_2 in pairs:
         label = int(label)
         if label in distances:
-            raise ValueError(
+            raise InputError(
                 f"Got class {label} twice. Expected each class once, with all its features together."
             )
         try:
             distances[label] = frechet_distance_of_features(features_1, features_2)
         except ValueError as error:
-            raise ValueError(f"Class {label}: {error}") from error
+            raise InputError(f"Class {label}: {error}") from error
     return distances
 
 
@@ -140,10 +141,10 @@ def summarize_classes(distances: dict, class_names=None, worst: int = 10) -> dic
         ValueError: there is no class, or one without a name.
     """
     if not distances:
-        raise ValueError("Got no class. Expected the distance of at least one class.")
+        raise InputError("Got no class. Expected the distance of at least one class.")
     per_class = {int(label): float(distances[label]) for label in sorted(distances)}
     if class_names is not None and not all(0 <= label < len(class_names) for label in per_class):
-        raise ValueError(
+        raise InputError(
             f"Got {len(class_names)} class names for labels from {min(per_class)} to {max(per_class)}. "
             "Expected a name for every label; pass the names of the data set the labels belong to."
         )
@@ -207,7 +208,7 @@ def _factor(covariance) -> np.ndarray:
     """A with `A^T A` = covariance: Cholesky's, or one of eigenvectors if the matrix is singular."""
     variances = covariance.diagonal()
     if not np.isfinite(covariance).all() or (variances < 0).any():
-        raise ValueError(
+        raise InputError(
             "Got a covariance with values that are not finite, or with negative variances. Expected a "
             "covariance of finite features; take the statistics again."
         )
@@ -218,7 +219,7 @@ def _factor(covariance) -> np.ndarray:
     correlation = covariance / units[:, None]
     correlation /= units
     if np.max(correlation - correlation.T, initial=0) > _ASYMMETRY:
-        raise ValueError(
+        raise InputError(
             "Got a covariance that is not symmetric. Expected one that is; take the statistics again."
         )
     try:
@@ -229,7 +230,7 @@ def _factor(covariance) -> np.ndarray:
         pass
     eigenvalues, vectors = np.linalg.eigh(correlation)
     if eigenvalues[0] < _NEGATIVE:
-        raise ValueError(
+        raise InputError(
             f"Got a covariance whose correlations have the eigenvalue {eigenvalues[0]:.3g}. Expected "
             "none below 0; take the statistics again, with float64 sums."
         )

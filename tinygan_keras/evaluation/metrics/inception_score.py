@@ -7,6 +7,7 @@ network than TF-GAN's Inception give a number of their own.
 
 import numpy as np
 
+from ...errors import InputError
 from .checks import feature_rows
 
 
@@ -34,7 +35,7 @@ class InceptionScoreAccumulator:
 
     def __init__(self, count: int, splits: int = 10):
         if not 1 <= splits <= count:
-            raise ValueError(
+            raise InputError(
                 f"Got {count} images for {splits} splits. Expected at least one split and one image in "
                 "each; thousands of images make a score that can be compared."
             )
@@ -55,7 +56,7 @@ class InceptionScoreAccumulator:
         classes = None if self._probabilities is None else self._probabilities.shape[1]
         logits = feature_rows(logits, 0, classes, name="logits", first_row=self._seen)
         if self._seen + len(logits) > self.count:
-            raise ValueError(
+            raise InputError(
                 f"Got {self._seen + len(logits):,} rows of logits. Expected {self.count:,}, as announced; "
                 "the parts of the score hang on the number of images."
             )
@@ -82,7 +83,7 @@ class InceptionScoreAccumulator:
             ValueError: rows are missing.
         """
         if self._seen < self.count:
-            raise ValueError(
+            raise InputError(
                 f"Got {self._seen:,} rows of logits. Expected {self.count:,}, as announced, before the "
                 "score is asked for."
             )

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from ...errors import InputError
 from .checks import feature_rows
 
 
@@ -42,10 +43,10 @@ def kernel_distance(real, generated, max_block_size: int = 1000) -> tuple[float,
     real = feature_rows(real, 2, name="real features")
     generated = feature_rows(generated, 2, real.shape[1], name="generated features")
     if max_block_size < 2:
-        raise ValueError(f"Got max_block_size={max_block_size}. Expected at least 2.")
+        raise InputError(f"Got max_block_size={max_block_size}. Expected at least 2.")
     blocks = math.ceil(max(len(real), len(generated)) / max_block_size)
     if min(len(real), len(generated)) < 2 * blocks:
-        raise ValueError(
+        raise InputError(
             f"Got {len(real):,} real and {len(generated):,} generated features, which make {blocks} blocks "
             f"of up to {max_block_size:,} rows. Expected at least 2 rows of each in every block; raise "
             "max_block_size, or take sets of similar size."

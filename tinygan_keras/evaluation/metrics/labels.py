@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ...errors import InputError
+
 
 def label_accuracy(logits, labels) -> float:
     """Share of images that the classifier gives the label they were made for.
@@ -45,19 +47,19 @@ def class_accuracies(logits, labels) -> dict[int, float]:
 def _checked(logits, labels):
     logits, labels = np.asarray(logits), np.asarray(labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1] or not len(labels):
-        raise ValueError(
+        raise InputError(
             f"Got logits of shape {logits.shape} and labels of shape {labels.shape}. Expected (N, C) "
             "and (N,) with at least one image, and integer labels rather than one-hot rows."
         )
     classes = logits.shape[1]
     if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(
+        raise InputError(
             f"Got labels of type {labels.dtype} from {labels.min()} to {labels.max()}. Expected integer "
             f"labels from 0 to {classes - 1}, one for each column of the logits."
         )
     invalid = np.isnan(logits).any(axis=1)
     if invalid.any():
-        raise ValueError(
+        raise InputError(
             f"Got logits that are not a number in {invalid.sum():,} of {len(logits):,} rows, the first of "
             f"them row {invalid.argmax():,}. Expected numbers; look for NaN in those images."
         )

@@ -8,6 +8,7 @@ fill up the directions in which few rows don't vary.
 
 import numpy as np
 
+from ...errors import InputError
 from .checks import feature_rows
 
 _BLOCK = 4096  # rows that are multiplied together
@@ -75,7 +76,7 @@ class StatisticsAccumulator:
             ValueError: there are fewer than 2 rows.
         """
         if self.count < 2:
-            raise ValueError(
+            raise InputError(
                 f"Got {self.count} feature vectors. Expected (N, F) with at least 2 rows; a covariance "
                 "needs two images."
             )

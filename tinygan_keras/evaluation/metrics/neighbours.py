@@ -8,6 +8,7 @@ dimensions as features have.
 
 import numpy as np
 
+from ...errors import InputError
 from .checks import feature_rows
 
 _ROWS, _COLUMNS = 1024, 4096  # of a block of distances: 32 MB
@@ -94,12 +95,12 @@ def nearest_neighbours(
     candidates = feature_rows(candidates, name="candidates")
     queries = feature_rows(queries, width=candidates.shape[1], name="queries")
     if exclude_self and len(queries) != len(candidates):
-        raise ValueError(
+        raise InputError(
             f"Got {len(queries):,} queries and {len(candidates):,} candidates with exclude_self. Expected "
             "the same rows twice; leave exclude_self out for two different sets."
         )
     if not 1 <= k <= len(candidates) - exclude_self:
-        raise ValueError(
+        raise InputError(
             f"Got k={k} with {len(candidates):,} vectors to look among. Expected k from 1 to "
             f"{len(candidates) - exclude_self}; take more vectors or a smaller k."
         )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...data.image_source import open_images
+from ...errors import InputError, UnusableFileError
 from ...evaluation.extractors.loading import load_extractor
 from ...generators.drawing import SEED
 from ...generators.loaded import DEFAULT_TRUNCATION
@@ -84,16 +85,14 @@ def draw_album(
             print(entry.path, entry.text)
     """
     if map_method not in MAPS:
-        raise ValueError(f"Got the map {map_method!r}. Expected one of {', '.join(MAPS)}.")
+        raise InputError(f"Got the map {map_method!r}. Expected one of {', '.join(MAPS)}.")
     if per_class < 2:
-        raise ValueError(
+        raise InputError(
             f"Got per_class={per_class}. Expected at least 2, the ends of an interpolation."
         )
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(
-            f"Got {str(folder)!r}, a file. Expected a folder for the pictures."
-        )
+        raise UnusableFileError(f"Got {str(folder)!r}, a file. Expected a folder for the pictures.")
     generator = _opened(generator, lambda path: load_generator(path, truncation))
     chosen = _chosen(classes, generator)
     extractor, real = _opened(extractor, load_extractor), _opened(real, open_images)
@@ -127,7 +126,7 @@ def _opened(thing, load):
 
 def _chosen(classes, generator) -> np.ndarray:
     if not classes and generator.num_classes is None:
-        raise ValueError(
+        raise InputError(
             f"Got {generator.source}, which doesn't say how many classes it has, and no classes. "
             "Expected class numbers, such as 0,1,2; or give the run folder instead of the export."
         )

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ...errors import ExistingFileError
 from ...files import write_archive
 from ...latents import truncated_normal
 
@@ -57,7 +58,7 @@ def save_teacher(generator, path) -> Path:
     """
     path = Path(path)
     if path.exists():
-        raise FileExistsError(f"{path} exists. Remove it first, or save under another name.")
+        raise ExistingFileError(f"{path} exists. Remove it first, or save under another name.")
     archive = keras.export.ExportArchive()
 
     def default(z, y, truncation):

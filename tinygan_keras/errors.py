@@ -1,0 +1,30 @@
+"""The mistakes that a user can fix, told as "Got ... Expected ... How to fix it".
+
+Every class is also the built-in error that Python programs expect there, so `except ValueError` works. The
+command line shows the message alone; anything else that is raised is a fault of the program, and shows its
+traceback.
+"""
+
+
+class UserError(Exception):
+    """A mistake that the user can fix; the message says got, expected and how to fix it."""
+
+
+class InputError(UserError, ValueError):
+    """A value that can't be used."""
+
+
+class MissingFileError(UserError, FileNotFoundError):
+    """A file, folder, model or data set that isn't there."""
+
+
+class ExistingFileError(UserError, FileExistsError):
+    """A file or folder that would have to be replaced."""
+
+
+class UnusableFileError(UserError, OSError):
+    """A place where nothing can be read or written."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """An optional package that isn't installed; the message names the extra."""
