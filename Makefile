@@ -10,7 +10,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras test-slow lint format clean
+.PHONY: help demo test test-full test-extras test-slow lint format clean
 .NOTPARALLEL:
 
 help:  ## Show this list
@@ -25,8 +25,12 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 	.venv/bin/tinygan distill --config=experiments/fashion_mnist/config.py \
 	  --workdir=runs/demo $(DEMO_FLAGS)
 
-test: .venv/installed-dev  ## Run the tests
+test: .venv/installed-dev  ## Run the tests, without the slowest
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)
+
+test-full: .venv/installed-dev  ## Run every test that needs nothing but this machine
+	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL) \
+	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge"
 
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS or edge runtimes
 	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds or edge"
