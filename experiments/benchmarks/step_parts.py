@@ -7,7 +7,7 @@ returns what the next one needs, so nothing is optimised away. What one step of 
 import tensorflow as tf
 
 from experiments.benchmarks.step_sides import quickest
-from tinygan_keras.evaluation import cost
+from tinygan_keras.generators import cost
 
 REPEATS = 8
 

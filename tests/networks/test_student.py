@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.evaluation.cost import multiply_adds
+from tinygan_keras.generators.cost import multiply_adds
 from tinygan_keras.networks.student import StudentGenerator
 
 TINY = {"channels": (8, 6, 4), "latent_dim": 5, "num_classes": 3, "embedding_dim": 4}

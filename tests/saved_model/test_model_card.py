@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.evaluation.cost import multiply_adds as counted_multiply_adds
+from tinygan_keras.generators.cost import multiply_adds as counted_multiply_adds
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.model_card import model_card, multiply_adds, parameters
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from ..evaluation.cost import images_per_second, multiply_adds, parameters
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
 from ..evaluation.figure_table import FIGURES
 from ..evaluation.subjects import open_reference
+from ..generators.cost import images_per_second, multiply_adds, parameters
 from ..generators.loading import as_generator
 from ..generators.side_files import which_weights
 from ..latents import sample_latents

@@ -6,8 +6,10 @@ Scope: text from plain data. Figures come from a report or an evaluation that so
 import contextlib
 import importlib.metadata
 import json
-import math
 
+import tensorflow as tf
+
+from ..generators import cost
 from ..generators.loaded import count_parameters
 
 PACKAGES = ("tinygan-keras", "tensorflow", "keras", "tensorflow-serving-api")
@@ -66,19 +68,10 @@ def parameters(generator) -> int:
     return count_parameters(v for v in generator.weights if v.name not in statistics)
 
 
-def multiply_adds(generator) -> str | None:
-    """Those of one image: convolutions and matrix products; None of a model whose layers don't say."""
-    total = 0
-    for layer in getattr(generator, "layers", ()):
-        kernel = getattr(getattr(layer, "affine", layer), "kernel", None)
-        if kernel is not None:
-            # Convolutions use their kernel once per position of their output, norms once per image.
-            try:
-                positions = 1 if hasattr(layer, "affine") else math.prod(layer.output.shape[1:-1])
-            except AttributeError:  # of a subclassed model, whose layers know no shapes
-                return None
-            total += positions * math.prod(kernel.shape)
-    return f"{total:,}" if total else None
+def multiply_adds(generator) -> str:
+    """Those of one image."""
+    latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
+    return f"{cost.multiply_adds(generator, (latents, tf.TensorSpec((1,), tf.int32))):,}"
 
 
 def _request(class_name, truncation) -> str:

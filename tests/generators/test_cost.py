@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from keras import layers, ops
 
-from tinygan_keras.evaluation.cost import images_per_second, multiply_adds, parameters
+from tinygan_keras.generators.cost import images_per_second, multiply_adds, parameters
 from tinygan_keras.networks.layers import SpectralDense
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.teachers.hub import HubTeacher
