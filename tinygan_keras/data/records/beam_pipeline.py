@@ -1,0 +1,71 @@
+"""Makes the shards of a set by an Apache Beam pipeline, on this machine or on a cluster.
+
+One element is one shard, written as everywhere else, so the bytes are the same. A runner may give the same
+shard to two workers, or give it again after a failure.
+
+On a cluster every worker needs this package and its requirements (a container image, or `--setup_file`), what
+the images are made from under the same name, and the same folder to write to: a mounted one, or a URL that
+TensorFlow's file systems know, such as gs://. Give each worker process one thread
+(`--number_of_worker_harness_threads=1` on Dataflow): a teacher keeps a device busy by itself.
+
+Rejected: a PCollection of samples and `WriteToTFRecord`, which decides itself what is in which file.
+"""
+
+import logging
+
+from ...errors import MissingPackageError, UnusableFileError
+
+try:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.utils.shared import Shared
+except ImportError as error:
+    raise MissingPackageError(
+        f"apache_beam can't be imported: {error}. Expected Apache Beam, which is an optional part: "
+        'pip install "tinygan-keras[beam]". Without it, --worker and --workers make the same files.'
+    ) from error
+
+from .record_set import missing_shards
+from .record_writer import write_shards
+
+
+def run_pipeline(folder, record_settings, shards, load_examples, options):
+    """Makes these shards by the workers of a pipeline with these options (list of str)."""
+    with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+        _ = (
+            pipeline
+            | "Missing shards" >> beam.Create(shards, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Make" >> beam.ParDo(_MakeShard(folder, record_settings, load_examples))
+        )
+    if left := missing_shards(folder, record_settings, shards):
+        raise UnusableFileError(
+            f"Got a pipeline that ended with {len(left):,} of {len(shards):,} shards missing in {folder}. "
+            "Expected all of them. Do the workers write to another disk? A folder has to be mounted on all "
+            "of them."
+        )
+
+
+class _MakeShard(beam.DoFn):
+    """Makes the shards whose numbers come in."""
+
+    def __init__(self, folder, record_settings, load_examples):
+        self.folder, self.record_settings = folder, record_settings
+        self.load_examples = load_examples
+        self.shared = Shared()  # one teacher per process, however many threads it has
+
+    def setup(self):
+        self.examples = self.shared.acquire(lambda: _Examples(self.load_examples()))
+
+    def process(self, shard):
+        write_shards(self.folder, self.record_settings, [shard], self.examples.examples_of)
+        logging.info("Made shard %d of %d.", shard, self.record_settings.shards)
+        images = len(self.record_settings.indices(shard))
+        beam.metrics.Metrics.counter("tinygan_keras", "images").inc(images)
+
+
+class _Examples:
+    """Holds a function, since `Shared` keeps weak references, which a bound method doesn't survive."""
+
+    def __init__(self, examples_of):
+        self.examples_of = examples_of

@@ -1,0 +1,224 @@
+"""The one format of stored images: a folder of TFRecord shards, `settings.json`, and a few small arrays.
+
+    teacher-samples-1a2b3c4d-00007-of-00391.tfrecord    kind, identity, number of the shard
+    labels.npy, class_embedding.npy                     small arrays, whose SHA-256 is among the settings
+    settings.json                                       what the set is to hold, known before its first record
+
+Everything that decides the bytes of a shard is a setting, and the identity of a set is the hash of its
+settings. The names of the shards carry it, so shards of different sets can't be taken for each other. A shard
+is finished when it has its name: it is written under another and renamed. So N workers on N hosts need
+nothing but the folder, or a folder each that are copied into one later.
+
+A record is a `tf.train.Example` with `image` (bytes: PNG, or the levels themselves), `index` and, where they
+are given, `label`, `latent`, `seed` and `name`; the first of a shard also has `set`, the whole identity.
+TFRecord keeps a checksum of every record.
+
+Scope: settings, names and records. TensorFlow is imported where records are encoded or decoded, so that
+mistakes on the command line are answered at once.
+
+Rejected: `array_record` and `grain`, one more young dependency for 60 lines. Side files that say which shard
+is finished: twice as many files, read over a network at every opening.
+"""
+
+import dataclasses
+import functools
+import json
+import re
+
+from ...errors import InputError, MissingFileError
+from ...files import UNFINISHED, content_hash, plain
+
+SETTINGS_FILE = "settings.json"
+ENCODINGS = ("png", "raw")
+TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
+_FORMAT = 2
+_OLD_SETTINGS_FILE = "manifest.json"  # of format 1
+_OURS = re.compile(r"\..*|.*\.npy|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
+_PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordSettings:
+    """What a set of records holds.
+
+    Attributes:
+        settings: Dict, all that decides the bytes: `kind`, `image_size`, `num_classes`, `class_names`,
+            `count`, `shard_size`, `encoding`, `format`, `arrays` (SHA-256 by name), and what its writer adds.
+        provenance: Dict, where it was made from and with which versions; decides nothing.
+    """
+
+    settings: dict
+    provenance: dict = dataclasses.field(default_factory=dict)
+
+    def __getitem__(self, name):
+        return self.settings[name]
+
+    @functools.cached_property
+    def identity(self) -> str:
+        """SHA-256 (hex) of the settings."""
+        return content_hash(self.settings)
+
+    @property
+    def shards(self) -> int:
+        """Number of files."""
+        return -(-self["count"] // self["shard_size"])
+
+    def indices(self, shard: int) -> range:
+        """The numbers of the records of a shard."""
+        start = shard * self["shard_size"]
+        return range(start, min(start + self["shard_size"], self["count"]))
+
+    def shard_name(self, shard: int) -> str:
+        """File name of a shard."""
+        kind = self["kind"].replace(" ", "-")
+        return f"{kind}-{self.identity[:8]}-{shard:05d}-of-{self.shards:05d}.tfrecord"
+
+    def to_text(self) -> str:
+        """JSON with a checksum over everything in it."""
+        content = plain({"settings": self.settings, "provenance": self.provenance})
+        return json.dumps({**content, "checksum": content_hash(content)}, indent=1) + "\n"
+
+
+def new_settings(settings, count, shard_size, arrays, provenance) -> RecordSettings:
+    """The settings of a set that is to be written; see `write_records`."""
+    fixed = {"encoding": "png", "class_names": None, **settings}
+    fixed |= {"count": count, "shard_size": shard_size, "format": _FORMAT}
+    fixed["arrays"] = {name: content_hash(data) for name, data in arrays.items()}
+    return RecordSettings(plain(fixed), plain(provenance or {}))
+
+
+def parse_settings(text: str, path) -> RecordSettings:
+    """Reads what `RecordSettings.to_text` wrote."""
+    fix = "Copy it from another worker's folder, or delete the folder and make the set again."
+    try:
+        content = json.loads(text)
+        checksum = content.pop("checksum")
+        record_settings = RecordSettings(**content)
+        version = record_settings["format"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings of "
+            f"a set of records. {fix}"
+        ) from error
+    if content_hash(content) != checksum:
+        raise InputError(
+            f"Got {path}, whose checksum isn't that of its lines: it was edited or damaged. Expected it as "
+            f"it was written. {fix}"
+        )
+    if version != _FORMAT:
+        raise InputError(
+            f"Got {path} of format {version}. Expected format {_FORMAT}. Read it with the version of "
+            "tinygan-keras that wrote it, or make the set again."
+        )
+    return record_settings
+
+
+def differences(wanted: RecordSettings, found: RecordSettings) -> list:
+    """The settings that keep two sets apart, a line each; empty if they are one set."""
+    mine, theirs = _flat(wanted.settings), _flat(found.settings)
+    return [
+        f"{name}: {_short(mine.get(name))}, in the folder {_short(theirs.get(name))}"
+        for name in dict.fromkeys([*mine, *theirs])
+        if mine.get(name) != theirs.get(name)
+    ]
+
+
+def check_folder(names, folder):
+    """Refuses to write into a folder with files of these names, if they are neither none nor a set."""
+    if SETTINGS_FILE in names:
+        return
+    if _OLD_SETTINGS_FILE in names:
+        raise InputError(
+            f"Got the folder {folder}, a cache of an earlier version of tinygan-keras. Expected a new or "
+            "empty folder. Choose another, or delete this one: the cache has to be made again."
+        )
+    for name in sorted(names):
+        if not _OURS.fullmatch(name.partition(UNFINISHED)[0]) and UNFINISHED not in name:
+            raise InputError(
+                f"Got the folder {folder}, which is no set of records and holds {name!r}. Expected a new "
+                "or empty folder, or a set that was begun. Choose another."
+            )
+
+
+def check_found(names, folder):
+    """Refuses to read a folder with files of these names if they are no set."""
+    if SETTINGS_FILE not in names:
+        fix = "Check the name, or make the set."
+        if _OLD_SETTINGS_FILE in names:
+            fix = "It is a cache of an earlier version of tinygan-keras: make it again, in a new folder."
+        raise MissingFileError(
+            f"Got {folder}, which holds no {SETTINGS_FILE}. Expected a folder that tinygan cache or tinygan "
+            f"prepare wrote. {fix}"
+        )
+
+
+def encode(record_settings: RecordSettings, index: int, example: dict) -> bytes:
+    """A record: an example and its number."""
+    import tensorflow as tf
+
+    image, size = example["image"], record_settings["image_size"]
+    if image.shape != (size, size, 3) or image.dtype != "uint8":
+        raise InputError(
+            f"Got an image {image.dtype} {image.shape} for record {index}. Expected uint8 "
+            f"({size}, {size}, 3), by the size that is stated. Fix what makes the images."
+        )
+    if record_settings["encoding"] == "png":
+        with tf.device("CPU:0"):
+            content = tf.io.encode_png(image, compression=_PNG_COMPRESSION).numpy()
+    else:
+        content = image.tobytes()
+    record = tf.train.Example()
+    feature = record.features.feature
+    feature["image"].bytes_list.value.append(content)
+    feature["index"].int64_list.value.append(index)
+    for name in ("label", "seed"):
+        if example.get(name) is not None:
+            feature[name].int64_list.value.append(int(example[name]))
+    if example.get("latent") is not None:
+        feature["latent"].float_list.value.extend(example["latent"].tolist())
+    if example.get("name") is not None:
+        feature["name"].bytes_list.value.append(example["name"].encode(errors="surrogateescape"))
+    if index % record_settings["shard_size"] == 0:
+        feature["set"].bytes_list.value.append(record_settings.identity.encode())
+    # A map of features has no order of its own, and two workers have to write the same bytes.
+    return record.SerializeToString(deterministic=True)
+
+
+def decoder(record_settings: RecordSettings):
+    """Returns the function from records, a string tensor `[B]`, to a dict of tensors.
+
+    It gives `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` (-1 without labels) and, if the settings have
+    a `latent_dim`, `latent` float32 `[B, Z]`.
+    """
+    import tensorflow as tf
+
+    shape = (*(record_settings["image_size"],) * 2, 3)
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.int64, -1),
+    }
+    if latent_dim := record_settings.settings.get("latent_dim"):
+        features["latent"] = tf.io.FixedLenFeature([latent_dim], tf.float32)
+
+    def decode_image(content):
+        if record_settings["encoding"] == "png":
+            return tf.ensure_shape(tf.io.decode_png(content, channels=3), shape)
+        return tf.reshape(tf.io.decode_raw(content, tf.uint8), shape)
+
+    def decode(records):
+        batch = tf.io.parse_example(records, features)
+        images = tf.TensorSpec(shape, tf.uint8)
+        batch["image"] = tf.map_fn(decode_image, batch["image"], fn_output_signature=images)
+        batch["label"] = tf.cast(batch["label"], tf.int32)
+        return batch
+
+    return decode
+
+
+def _flat(settings) -> dict:
+    return {**settings, **settings["arrays"], "arrays": None}
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 70 else f"{text[:60]}... ({len(text):,} characters)"

@@ -1,0 +1,326 @@
+"""A set of records, opened: what it holds, its images by number, its batches in a keyed order, its check."""
+
+import concurrent.futures
+import contextlib
+import functools
+import io
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from ...classes.folder_labels import listed
+from ...errors import InputError, UnusableFileError
+from ...files import content_hash, user_path
+from ...images import to_float
+from ..real_images.preprocessing import flip_at_random
+from ..shuffling import shuffled_records
+from .record_format import (
+    SETTINGS_FILE,
+    RecordSettings,
+    check_found,
+    decoder,
+    parse_settings,
+)
+
+_NAMED_SHARDS = 8
+_WINDOW = (
+    2  # the order in which records are stored is random already, so few shards have to be mixed
+)
+_THREADS = min(8, os.cpu_count() or 1)
+_DECODED_AT_ONCE = 256
+
+
+class RecordSet:
+    """A finished set of records, as `open_records` gives it.
+
+    Opening reads names, settings and labels, and no image. While images are read, TFRecord's checksums are
+    compared; `verify_records` reads them all.
+
+    Attributes:
+        folder, name: str, where it is.
+        settings: Dict of all that decides what is in it; see `record_format.RecordSettings`.
+        provenance: Dict, where it was made from.
+        count, image_size: int.
+        num_classes: int, or None without labels.
+        class_names: List of str, or None.
+        fingerprint: str, SHA-256 (hex) of the settings: two sets with the same hold the same images.
+    """
+
+    def __init__(self, folder):
+        self.folder = self.name = os.fspath(user_path(folder))
+        self.record_settings = read_settings(self.folder)
+        self.settings = self.record_settings.settings
+        self.provenance = self.record_settings.provenance
+        self.count, self.image_size = self.settings["count"], self.settings["image_size"]
+        self.num_classes = self.settings["num_classes"]
+        self.class_names = self.settings["class_names"]
+        self.fingerprint = self.record_settings.identity
+        shards = range(self.record_settings.shards)
+        if missing := missing_shards(self.folder, self.record_settings, shards):
+            names = [self.record_settings.shard_name(shard) for shard in missing]
+            raise InputError(
+                f"Got {self.folder} with {len(shards) - len(missing):,} of {len(shards):,} shards; missing: "
+                f"{listed(names, _NAMED_SHARDS)}. Expected all of them. Give the command that makes the set "
+                "again, or copy the other workers' shards into the folder."
+            )
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray | None:
+        """Int32 `[count]`, or None."""
+        return self.array("labels")
+
+    def array(self, name: str) -> np.ndarray | None:
+        """One of the small arrays that are kept with the records, or None if the set has none such."""
+        if name not in self.settings["arrays"]:
+            return None
+        if problem := _problem_of_array(self.folder, self.record_settings, name):
+            raise InputError(
+                f"Got {self.folder}, whose {problem}. Expected it as it was written. Give the command that "
+                "made the set: it writes it again."
+            )
+        return np.load(io.BytesIO(read_bytes(_array_path(self.folder, name))), allow_pickle=False)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Returns the images with the numbers from `start` to before `stop`, uint8 `[N, S, S, 3]`."""
+        stop = min(stop, self.count)
+        images = np.empty((max(0, stop - start), self.image_size, self.image_size, 3), "uint8")
+        shard_size = self.settings["shard_size"]
+        while start < stop:
+            shard, first = divmod(start, shard_size)
+            end = min(stop, (shard + 1) * shard_size, start + _DECODED_AT_ONCE)
+            records = self._shard_records(shard)[first : first + end - start]
+            with file_errors(os.path.join(self.folder, self.record_settings.shard_name(shard))):
+                decoded = self._decoded(tf.constant(records))["image"]
+            place = len(images) - (stop - start)
+            images[place : place + end - start] = decoded
+            start = end
+        return images
+
+    def batches(
+        self, batch_size: int, seed=0, start_step=0, horizontal_flip=False
+    ) -> tf.data.Dataset:
+        """Passes over the images again and again, each time in another order.
+
+        Batch k is a pure function of the seed and k, wherever it starts.
+
+        Args:
+            batch_size: Images per batch; the shape is static.
+            seed: Seed of the order and of the flips.
+            start_step: Number of the first batch.
+            horizontal_flip: Mirror half of the images, chosen at random each time.
+
+        Returns:
+            Endless data set of dicts `image` float32 `[B, S, S, 3]` in [-1, 1] and `image_label` int32 `[B]`.
+        """
+
+        def finish(step, batch):
+            images = batch["image"]
+            if horizontal_flip:
+                images = flip_at_random(images, seed, step)
+            return {"image": to_float(images), "image_label": batch["label"]}
+
+        return self.decoded_batches(batch_size, seed, start_step, finish)
+
+    def decoded_batches(self, batch_size, seed, start_step, finish) -> tf.data.Dataset:
+        """Batches of what `decoder` gives, each put through `finish(step, batch)`."""
+        if batch_size > self.count:
+            raise InputError(
+                f"Got batch_size={batch_size} and {self.folder} with {self.count} records. Expected at "
+                "least a batch of them. Make a larger set, or set a smaller batch_size."
+            )
+        shards = range(self.record_settings.shards)
+        files = tf.constant([_shard_path(self.folder, self.record_settings, k) for k in shards])
+        counts = [len(self.record_settings.indices(k)) for k in shards]
+
+        def read_shard(shard):
+            return tf.data.TFRecordDataset(tf.gather(files, shard))
+
+        records = shuffled_records(counts, read_shard, batch_size, seed, start_step, _WINDOW)
+        decode = decoder(self.record_settings)
+        batches = records.enumerate(start_step).map(
+            lambda step, batch: finish(step, decode(batch)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        options = tf.data.Options()
+        # Each replica gets its part of a batch. Several hosts that share the files show some records twice
+        # in a pass and others never, since a batch takes its files by number.
+        options.experimental_distribute.auto_shard_policy = (
+            tf.data.experimental.AutoShardPolicy.DATA
+        )
+        return batches.prefetch(2).with_options(options)
+
+    @functools.cached_property
+    def _decoded(self):
+        return tf.function(
+            decoder(self.record_settings), input_signature=[tf.TensorSpec([None], tf.string)]
+        )
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019, two shards per set, of compressed records
+    def _shard_records(self, shard):
+        path = _shard_path(self.folder, self.record_settings, shard)
+        with file_errors(path):
+            return list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+
+    def __repr__(self):
+        size = self.image_size
+        return f"{type(self).__name__}({self.folder!r}): {self.count:,} images {size}x{size}x3"
+
+
+def open_records(folder) -> RecordSet:
+    """Opens a finished set of records: teacher samples, or prepared real images.
+
+    Args:
+        folder: Path, or a URL that TensorFlow's file systems know.
+
+    Returns:
+        `RecordSet`.
+
+    Raises:
+        MissingFileError: there is no set.
+        InputError: shards are missing, or the settings were changed.
+        UnusableFileError: it can't be read.
+    """
+    return RecordSet(folder)
+
+
+def verify_records(folder, progress=True) -> list:
+    """Finds flipped bits, missing and short shards, and shards of another set.
+
+    Args:
+        folder: See `open_records`.
+        progress: Show a progress bar.
+
+    Returns:
+        List of str, a problem each, with the name of the file; empty for a set that is whole.
+
+    Raises:
+        MissingFileError: there is no set.
+        InputError: the settings were changed or damaged.
+        UnusableFileError: the folder can't be read.
+    """
+    folder = os.fspath(user_path(folder))
+    record_settings = read_settings(folder)
+    problems = [
+        _checked(_problem_of_array, f"{name}.npy", folder, record_settings, name)
+        for name in record_settings["arrays"]
+    ]
+    bar = progress_bar(record_settings["count"], progress)
+    names = [record_settings.shard_name(shard) for shard in range(record_settings.shards)]
+
+    def check(shard):
+        return _checked(_problem_of_shard, names[shard], folder, record_settings, shard)
+
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
+        for shard, problem in enumerate(executor.map(check, range(record_settings.shards))):
+            problems.append(problem)
+            bar.add(len(record_settings.indices(shard)))
+    foreign = [n for n in names_in(folder) if n.endswith(".tfrecord") and n not in set(names)]
+    problems += [f"{name} is of another set" for name in foreign]
+    return [problem for problem in problems if problem]
+
+
+def read_settings(folder) -> RecordSettings:
+    """Reads `settings.json` of a set."""
+    path = os.path.join(folder, SETTINGS_FILE)
+    data = read_bytes(path)
+    if data is None:
+        check_found(names_in(folder) if tf.io.gfile.isdir(folder) else (), folder)
+    return parse_settings(data.decode(errors="replace"), path)
+
+
+def missing_shards(folder, record_settings: RecordSettings, shards) -> list:
+    """Those of these shards that aren't finished."""
+    names = set(names_in(folder))
+    return [shard for shard in shards if record_settings.shard_name(shard) not in names]
+
+
+def names_in(folder) -> list:
+    """The names of the files of a folder, sorted."""
+    with file_errors(folder):
+        return sorted(tf.io.gfile.listdir(folder))
+
+
+def read_bytes(path) -> bytes | None:
+    """The content of a file; None if there is none."""
+    with file_errors(path):
+        try:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                return file.read()
+        except tf.errors.NotFoundError:
+            return None
+
+
+@contextlib.contextmanager
+def file_errors(path):
+    """Turns TensorFlow's errors about the file at `path` into `UnusableFileError`."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise UnusableFileError(
+            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
+            "written, with room. Fix that, or choose another, and give the same command again: it goes on "
+            "where it was."
+        ) from error
+
+
+def progress_bar(total: int, visible: bool):
+    """A Keras progress bar of images that writes a line a minute where lines can't be rewritten."""
+    import sys
+
+    import keras
+
+    interval = 0.05 if sys.stdout.isatty() else 60.0
+    return keras.utils.Progbar(
+        total, unit_name="image", verbose=int(visible and total > 0), interval=interval
+    )
+
+
+def _shard_path(folder, record_settings, shard) -> str:
+    return os.path.join(folder, record_settings.shard_name(shard))
+
+
+def _array_path(folder, name) -> str:
+    return os.path.join(folder, f"{name}.npy")
+
+
+def _checked(problem_of, name, *where) -> str | None:
+    """What `problem_of` finds; that a file can't be read is a problem too."""
+    try:
+        return problem_of(*where)
+    except (OSError, tf.errors.OpError) as error:
+        return f"{name} can't be read: {error.__cause__ or error}"
+
+
+def _problem_of_array(folder, record_settings, name) -> str | None:
+    data = read_bytes(_array_path(folder, name))
+    if data is None:
+        return f"{name}.npy is missing"
+    if content_hash(data) != record_settings["arrays"][name]:
+        return f"{name}.npy was changed or damaged: its SHA-256 differs"
+    return None
+
+
+def _problem_of_shard(folder, record_settings, shard) -> str | None:
+    name, indices = record_settings.shard_name(shard), record_settings.indices(shard)
+    dataset = tf.data.TFRecordDataset(os.path.join(folder, name))
+    features = {
+        "index": tf.io.FixedLenFeature([], tf.int64, -1),
+        "set": tf.io.FixedLenFeature([], tf.string, ""),
+    }
+    try:
+        records = list(dataset.as_numpy_iterator())
+        if len(records) != len(indices):
+            return f"{name} holds {len(records):,} records instead of {len(indices):,}"
+        found = tf.io.parse_example(records, features)
+    except tf.errors.NotFoundError:
+        return f"{name} is missing"
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        return f"{name} was changed, cut off or damaged: {error.message.splitlines()[0]}"
+    if (identity := found["set"][0].numpy().decode(errors="replace")) != record_settings.identity:
+        expected = record_settings.identity[:12]
+        return f"{name} is of another set: identity {identity[:12]}..., not {expected}..."
+    if found["index"].numpy().tolist() != list(indices):
+        return f"{name} holds the records of another shard"
+    return None
