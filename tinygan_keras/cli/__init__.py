@@ -1,80 +1,113 @@
 """`tinygan <command>`: reads the command line and makes one call.
 
-A command is a module with `define_flags(flag_values, arguments)` and `run(flag_values)`; its docstring is
-its help. One that takes names beside flags says so by `TAKES_NAMES`: `run(flag_values, names)`. TensorFlow
-is imported inside `run` only, so that help and mistakes are answered at once.
+A command is a module: its docstring is its help, `FLAGS` names its flags (`flags.py` says what they are), and
+`run(flags)` gets their values as attributes. It may have
+- `REQUIRED`: the flags that it can't do without;
+- `NAMES`: what its words beside flags are; it gets them as `flags.names`;
+- `read_settings(arguments)`: takes arguments of its own out first, and returns their values by name and the
+  arguments that are left.
+TensorFlow is imported inside `run` only, so that help and mistakes are answered at once.
 """
 
 import difflib
 import importlib
 import os
 import sys
+import traceback
+from types import SimpleNamespace
 
-from absl import flags
+from absl import flags as absl_flags
 
 from ..errors import UserError
+from . import flags as table
 
 COMMANDS = {
-    "cache": "draw samples of a teacher once, to learn from many times",
+    "cache": "generate samples of a teacher once, to learn from many times",
+    "prepare": "convert real images once, to train on and to measure with",
     "distill": "distil a teacher into a student, from a config to a report",
-    "sample": "draw pictures with a trained student or a teacher",
+    "sample": "generate images with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",
     "compare": "show evaluations side by side",
     "reference": "measure real images once, for all evaluations",
-    "pictures": "draw what a generator can and cannot do",
-    "export": "write a student as a SavedModel for TensorFlow Serving",
-    "request": "draw pictures with a student on a model server",
+    "pictures": "show what a generator can and cannot do",
+    "export": "write a student as a SavedModel for TensorFlow Serving, or for a small runtime",
+    "request": "generate images with a student on a model server",
 }
 INTERRUPTED, MISTAKE = 130, 2
 _HELP = ("help", "-h", "-help", "--help", "--helpfull")
+_DEBUG = ("-debug", "--debug")
 
 
 def main(arguments=None) -> int:
     """Runs `tinygan` with these arguments (default: those of the process); returns the exit code.
 
-    0 is success, 2 a mistake of the user's, told in one message, 130 an interruption by Ctrl-C.
+    0 is success, 2 a mistake of the user's, reported in one message, 130 an interruption by Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or arguments[0] in _HELP:
         print(_usage())
         return 0
     name, *rest = arguments
+    try:
+        return _run(name, rest)
+    except (absl_flags.Error, UserError) as error:
+        if any(argument in _DEBUG for argument in rest):
+            traceback.print_exc()
+        print(error, file=sys.stderr)
+        return MISTAKE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _run(name, arguments) -> int:
+    """Runs one command; returns the exit code."""
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
-        mend = f"Did you mean {nearest[0]!r}?" if nearest else "See tinygan --help."
-        return _mistake(f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {mend}")
+        fix = f"Did you mean {nearest[0]!r}?" if nearest else "See tinygan --help."
+        raise absl_flags.Error(
+            f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}"
+        )
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = importlib.import_module(f".{name}", __name__)
-    try:
-        flag_values = flags.FlagValues()
-        command.define_flags(flag_values, rest)
-        if any(argument in _HELP[1:] for argument in rest):
-            print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(flag_values)}")
-            return 0
-        takes_names = getattr(command, "TAKES_NAMES", False)
-        names = _parse(flag_values, name, rest, takes_names)
-        command.run(flag_values, names) if takes_names else command.run(flag_values)
-    except flags.Error as error:
-        return _mistake(error)
-    except UserError as error:
-        return _mistake(error)
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    flag_values = absl_flags.FlagValues()
+    flag_values.set_gnu_getopt(True)  # flags may come after other words
+    if hasattr(command, "define_flags"):
+        command.define_flags(flag_values, arguments)
+    for flag in (*getattr(command, "FLAGS", ()), "debug"):
+        table.row(name, flag).define(flag, flag_values)
+    if any(argument in _HELP[1:] for argument in arguments):
+        print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(name, command, flag_values)}")
+        return 0
+    settings = {}
+    if hasattr(command, "read_settings"):
+        settings, arguments = command.read_settings(arguments)
+    words = _parse(flag_values, name, arguments)
+    if words and not getattr(command, "NAMES", getattr(command, "TAKES_NAMES", None)):
+        raise absl_flags.Error(
+            f"Got {' '.join(words)!r}. Expected flags only, as --name=value. See tinygan {name} --help."
+        )
+    if hasattr(command, "define_flags"):
+        given = (flag_values, words) if getattr(command, "TAKES_NAMES", False) else (flag_values,)
+        command.run(*given)
+        return 0
+    values = {flag: flag_values[flag].value for flag in flag_values} | settings
+    values = SimpleNamespace(**values, names=words)
+    table.check_required(name, getattr(command, "REQUIRED", ()), values)
+    command.run(values)
     return 0
 
 
-def _parse(flag_values, name, arguments, takes_names) -> list:
-    """Reads the flags and returns the other arguments."""
-    flag_values.set_gnu_getopt(True)  # flags may come after names
-    # The first argument is the program's name to absl.
-    left_over = flag_values([f"tinygan {name}", *arguments])[1:]
-    if left_over and not takes_names:
-        raise flags.Error(
-            f"Got {' '.join(left_over)!r}. Expected flags only, as --name=value. "
-            f"See tinygan {name} --help."
-        )
-    return left_over
+def _parse(flag_values, name, arguments) -> list:
+    """Reads the flags and returns the other words."""
+    try:
+        # The first argument is the program's name to absl.
+        return flag_values([f"tinygan {name}", *arguments])[1:]
+    except absl_flags.UnrecognizedFlagError as error:
+        known = table.RENAMED.get(error.flagname)
+        if known and known.split("=")[0].lstrip("-") in flag_values:
+            raise absl_flags.Error(f"{error} Use what has taken its place: {known}.") from error
+        raise
 
 
 def _usage() -> str:
@@ -90,15 +123,13 @@ def _usage() -> str:
     )
 
 
-def _flag_lines(flag_values) -> str:
+def _flag_lines(command_name, command, flag_values) -> str:
     lines = []
     for name in sorted(flag_values):
-        flag = flag_values[name]
-        default = f" (default: {flag.default})" if flag.default not in (None, "") else ""
-        lines.append(f"  --{name}: {flag.help}{default}")
+        required = name in getattr(command, "REQUIRED", ())
+        default = flag_values[name].default
+        if name in getattr(command, "FLAGS", ()):
+            default = table.row(command_name, name).default
+        shown = "" if default in (None, "", False, [], ()) else f" (default: {default})"
+        lines.append(f"  --{name}: {flag_values[name].help}{' (required)' if required else shown}")
     return "\n".join(lines)
-
-
-def _mistake(message) -> int:
-    print(message, file=sys.stderr)
-    return MISTAKE

@@ -9,62 +9,45 @@ Ctrl-C saves the student so far; the same command again resumes the run where it
 """
 
 import re
-from pathlib import Path
 
-from absl import flags
+from absl import flags as absl_flags
 from ml_collections import config_flags
 
-from ..errors import InputError, MissingFileError
-from ..runs.config import default_config, unknown_setting
+from ..errors import InputError
+from ..runs.config import default_config, load_config, unknown_setting
+from .flags import TABLE
+
+FLAGS = ("config", "workdir", "overwrite")
+REQUIRED = ("config", "workdir")
+_SETTINGS = "\n".join(f"  {line}" for line in str(default_config()).strip().splitlines())
+__doc__ += f"\n--config.NAME=VALUE changes one setting of the config. The defaults:\n{_SETTINGS}"
 
 
-def define_flags(flag_values, arguments):
-    _check_config(arguments)
-    settings = "\n".join(f"      {line}" for line in str(default_config()).strip().splitlines())
-    config_flags.DEFINE_config_file(
-        "config",
-        None,
-        f"Config file (required). --config.NAME=VALUE changes one setting; the defaults:\n{settings}",
-        flag_values=flag_values,
-        sys_argv=["tinygan distill", *arguments],
-    )
-    flags.DEFINE_string("workdir", None, "Run folder (required).", flag_values=flag_values)
-    flags.DEFINE_bool(
-        "overwrite",
-        False,
-        "Start anew where the folder holds a run; its files are removed.",
-        flag_values=flag_values,
-    )
-
-
-def run(flag_values):
-    if flag_values.config is None or not flag_values.workdir:
-        raise InputError(
-            "Got no --config or no --workdir. Expected both, such as "
-            "--config=experiments/fashion_mnist/config.py --workdir=runs/mine."
-        )
-    from ..runs.distill import distill
-
-    distill(flag_values.config, flag_values.workdir, overwrite=flag_values.overwrite)
-
-
-def _check_config(arguments):
-    """Answers what ml_collections would answer with its own insides: no such file, no such setting."""
-    text = "\n".join(arguments)
-    paths = re.findall(r"^--?config[=\n](.*)$", text, re.MULTILINE)
-    overrides = re.findall(r"^--?config\.([\w.]+)", text, re.MULTILINE)
-    if overrides and not paths:
-        raise InputError(
-            f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
-            "changes, such as --config=experiments/fashion_mnist/config.py."
-        )
-    for path in paths:
-        if not Path(path.split(":")[0]).is_file():
-            raise MissingFileError(
-                f"Got --config={path}, which doesn't exist. Expected a Python file with a function "
-                "get_config, such as experiments/fashion_mnist/config.py."
-            )
+def read_settings(arguments):
+    """Takes --config and --config.NAME=VALUE out of the arguments."""
+    overrides = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(arguments), re.MULTILINE)
     known = default_config()
     for name in overrides:
         if name not in known:
             raise InputError(unknown_setting(name, known))
+    flag_values = absl_flags.FlagValues()
+    TABLE["config"].define("config", flag_values)
+    program, *arguments = flag_values(["tinygan distill", *arguments], known_only=True)
+    if flag_values.config is None:
+        if overrides:
+            raise InputError(
+                f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
+                "changes, such as --config=experiments/fashion_mnist/config.py."
+            )
+        return {"config": None}, arguments
+    config, flag_values = load_config(flag_values.config), absl_flags.FlagValues()
+    arguments = [program, *arguments]
+    config_flags.DEFINE_config_dict("config", config, "", flag_values, sys_argv=arguments)
+    _, *arguments = flag_values(arguments, known_only=True)
+    return {"config": flag_values.config}, arguments
+
+
+def run(flags):
+    from ..runs.distill import distill
+
+    distill(flags.config, flags.workdir, overwrite=flags.overwrite)

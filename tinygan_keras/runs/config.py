@@ -9,11 +9,14 @@ Rejected: groups of settings. Nearly every name says where it belongs, and is sh
 
 import difflib
 import math
+import os
+import runpy
 
 from ml_collections import ConfigDict, config_dict
 
-from ..errors import InputError
+from ..errors import InputError, MissingFileError
 from ..evaluation.figure_table import MONITORS, MONITORS_WITHOUT_REAL
+from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 DATA_SETS = ("fashion_mnist", "none")
@@ -98,6 +101,33 @@ def default_config() -> ConfigDict:
     config.steps_per_execution = 1  # steps between two looks of the host at the devices
     config.dtype_policy = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.debug = False  # the same run, ended in a minute: few steps, few images
+    return config
+
+
+def load_config(path) -> ConfigDict:
+    """Returns what the function `get_config` of a config file returns, completed with the defaults.
+
+    Raises:
+        MissingFileError: there is no such file.
+        InputError: it has no such function, or that returns something else than settings.
+    """
+    path = user_path(path)
+    if not path.is_file():
+        raise MissingFileError(
+            f"Got --config={path}, which doesn't exist. Expected a Python file with a function get_config, "
+            "such as experiments/fashion_mnist/config.py."
+        )
+    get_config = runpy.run_path(os.fspath(path), run_name="config").get("get_config")
+    config = get_config() if callable(get_config) else None
+    if not isinstance(config, ConfigDict):
+        raise InputError(
+            f"Got the config file {path} without a function get_config that returns a ConfigDict. Expected "
+            "one that starts from tinygan_keras.default_config(). Correct the file."
+        )
+    defaults = default_config()
+    for name in defaults:
+        if name not in config:
+            config[name] = defaults.get_ref(name)  # which keeps the type where the value is None
     return config
 
 

@@ -1,0 +1,218 @@
+"""Every flag of every command: its kind, bounds, default and meaning.
+
+A command lists the names of its flags. A row `command.name` is for the command in which the flag `name` means
+something of its own. Bounds and enums are absl's, and its messages too.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from ..errors import InputError
+from ..files import user_path
+
+_MAX_SEEDS = 10_000_000
+
+
+class Flag(NamedTuple):
+    """A row of the table: absl's parser, the default (None: none), the meaning, what a value looks like."""
+
+    parser: Callable[[], flags.ArgumentParser]
+    default: Any
+    meaning: str
+    example: str | None = None
+
+    def define(self, name, flag_values):
+        """Adds the flag to absl's values."""
+        parser = self.parser()
+        boolean = isinstance(parser, flags.BooleanParser)
+        flags.DEFINE(parser, name, self.default, self.meaning, flag_values, boolean=boolean)
+
+
+class _Number(flags.FloatParser):
+    """absl's, which takes NaN for a number within any bounds."""
+
+    def is_outside_bounds(self, val):
+        return val != val or super().is_outside_bounds(val)
+
+
+class _Place(flags.ArgumentParser):
+    """A path, in which ~ is the home folder, or any other name of a model or data set."""
+
+    def parse(self, argument):
+        return os.fspath(user_path(argument)) if argument else argument
+
+
+class _Seeds(flags.ArgumentParser):
+    """Seeds such as 7, 0-5 or 3,7,10-12, as a list."""
+
+    def parse(self, argument):
+        seeds = []
+        for part in str(argument).split(","):
+            match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part.strip())
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+            if not first <= last < first + _MAX_SEEDS - len(seeds):
+                raise ValueError("expected whole numbers from 0 and ranges, such as 0-5 or 3,7,9")
+            seeds.extend(range(first, last + 1))
+        return seeds
+
+
+def text(meaning, default=None, example=None) -> Flag:
+    """Any text."""
+    return Flag(flags.ArgumentParser, default, meaning, example)
+
+
+def place(meaning, default=None, example=None) -> Flag:
+    """A path, a handle, or the name of a data set."""
+    return Flag(_Place, default, meaning, example)
+
+
+def whole(meaning, default=None, at_least=1, example=None) -> Flag:
+    """A whole number."""
+    return Flag(lambda: flags.IntegerParser(at_least), default, meaning, example)
+
+
+def number(meaning, default=None, at_least=None, at_most=None) -> Flag:
+    """A real number within bounds."""
+    return Flag(lambda: _Number(at_least, at_most), default, meaning)
+
+
+def choice(meaning, choices, default=None) -> Flag:
+    """One of several words."""
+    return Flag(lambda: flags.EnumParser(list(choices)), default, meaning)
+
+
+def words(meaning, default=()) -> Flag:
+    """Words with commas between them, as a list."""
+    return Flag(flags.ListParser, list(default), meaning)
+
+
+def switch(meaning) -> Flag:
+    """On or off, and off by default."""
+    return Flag(flags.BooleanParser, False, meaning)
+
+
+TABLE = {
+    # Of several commands.
+    "model": place("Run folder, .keras file, export, teacher or handle.", example="runs/mine"),
+    "teacher": place(
+        "Folder or TensorFlow Hub handle of the teacher.", example="saved_models/biggan_fashion_32"
+    ),
+    "real": place(
+        "Real images: a folder, an .npz file, a set of tinygan prepare, or a data set such as "
+        "fashion_mnist:test, keras:cifar10:test or tfds:NAME; default: the run's.",
+        example="fashion_mnist",
+    ),
+    "extractor": place(
+        "SavedModel folder, TF-Hub handle, inception (TF-GAN's) or keras_inception_v3; default: the "
+        "run's, or inception."
+    ),
+    "resize": text(
+        "How images get to the extractor's size, such as bilinear or bicubic+antialias; default: as in "
+        "the run, with its extractor."
+    ),
+    "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
+    "seeds": Flag(_Seeds, "0-7", "Seeds of the images, such as 0-5 or 3,7,9.", "0-5"),
+    "seed": whole("The same seed gives the same result.", 0, at_least=0),
+    "truncation": number("From 0 to 1; default: that of the model, or 0.5.", None, 0.0, 1.0),
+    "batch_size": whole("Images per call.", 32),
+    "out": place("Where to write.", example="pictures/"),
+    "overwrite": switch("Start anew where the folder holds a run; its files are removed."),
+    "debug": switch("Show the traceback of a mistake, too."),
+    # Of commands that share their work out.
+    "shard_size": whole("Samples per file.", 1024),
+    "worker": whole("Number of this worker, from 0.", 0, at_least=0),
+    "workers": whole("How many workers share the work.", 1),
+    "runner": text("Make it with this Apache Beam runner (extra beam)."),
+    "beam_options": text("Options of the Beam pipeline, in one string.", ""),
+    "verify": switch("Check what is in --out; make nothing."),
+    # distill
+    "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
+    "workdir": place("Run folder.", example="runs/mine"),
+    # prepare
+    "data": place(
+        "A folder, an .npz file, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"
+    ),
+    "image_size": whole("Side of the images, in pixels."),
+    # cache
+    "count": whole("Samples in all workers' shards together.", example="20000"),
+    "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
+    # sample
+    "sample.format": choice(
+        "What to write; default: by the name --out.", ("png", "npz", "folder", "tfrecord")
+    ),
+    # evaluate
+    "num_images": whole(
+        "Images to generate; default: as many as the run, or 10000; of a folder all are taken.",
+        None,
+        at_least=2,  # a covariance needs them
+    ),
+    "labels": choice(
+        "Labels of the generated images: those of the real ones, or each class in turn.",
+        ("auto", "reference", "balanced"),
+        "auto",
+    ),
+    "metrics": words("What to measure, such as frechet,kernel; default: all."),
+    "classification_test": place(
+        "Real test images: also train a classifier on generated images and test it on these (minutes)."
+    ),
+    "evaluate.teacher": place("Compare with this teacher; default: the run's; none: don't."),
+    "evaluate.seed": whole("Seed of the first image; default: the run's, or 1000000.", None, 0),
+    # compare
+    "ignore": words("Names of the protocol that may differ, such as seed or versions.tensorflow."),
+    # reference
+    "reference.extractor": place(
+        "SavedModel folder, TF-Hub handle, inception or keras_inception_v3.", "inception"
+    ),
+    # pictures
+    "pictures.teacher": place(
+        "Folder or TensorFlow Hub handle; none; auto: the run's own, if it is on this machine.",
+        "auto",
+    ),
+    "pictures.seed": whole("The same seed gives the same pictures.", None, at_least=0),
+    "per_class": whole("Images of each class for neighbours and map.", 100, at_least=2),
+    "map": choice("How features become a map.", ("pca", "tsne"), "pca"),
+    # export
+    "export.model": place("Run folder, or .keras file.", example="runs/mine"),
+    "export.out": place(
+        "New folder. Servers expect a version number as its name.", example="serving/tinygan/1"
+    ),
+    "export.format": choice(
+        "What it is for; see above.", ("saved_model", "litert", "onnx", "openvino"), "saved_model"
+    ),
+    "precision": choice("Of weights and arithmetic.", ("float32", "float16", "int8"), "float32"),
+    "export.batch_size": whole("Images per call; default: 1 for litert, any for the others."),
+    # request
+    "server": text("Address with scheme and port.", example="http://127.0.0.1:8501"),
+    "request.model": text("The model's name on the server.", "tinygan"),
+    "version": whole("Its version; default: the latest.", None, at_least=0),
+    "version_label": text("Label of a version, in place of its number."),
+    "timeout": number("Seconds for one request, repetitions included.", 30.0, 0.001),
+    "retries": whole("How often to ask again a server without time.", 5, at_least=0),
+    "request.batch_size": whole("Images per request.", 32),
+}
+
+RENAMED = {
+    "labels": "--classes=Sneaker,8 chooses classes",
+    "per_class": "--seeds=0-7 makes eight images of each class",
+    "seed": "--seeds=0-7 gives each image a seed",
+}
+"""Flags that some commands had, and what to use in place of them."""
+
+
+def row(command: str, name: str) -> Flag:
+    """The row of a command's flag."""
+    return TABLE.get(f"{command}.{name}") or TABLE[name]
+
+
+def check_required(command: str, names, values):
+    """Raises InputError for flags that a command can't do without."""
+    missing = [name for name in names if getattr(values, name) in (None, "", [])]
+    if missing:
+        example = " ".join(f"--{name}={row(command, name).example}" for name in names)
+        raise InputError(
+            f"Got no --{' and no --'.join(missing)}. Expected it for tinygan {command}, such as {example}."
+        )
