@@ -43,7 +43,7 @@ def exported_folder(scratch):
     """Returns the folder of versions to serve."""
     if FLAGS.exported:
         return Path(FLAGS.exported)
-    from tinygan_keras.generators.loading import load_student
+    from tinygan_keras.generators.opening import load_student
     from tinygan_keras.generators.side_files import read_class_names
     from tinygan_keras.saved_model.export import export_saved_model
 

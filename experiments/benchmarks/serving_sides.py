@@ -22,7 +22,7 @@ def plain(folder):
     """The student as Keras draws it, in a graph."""
     import tensorflow as tf
 
-    from tinygan_keras.generators.loading import load_student
+    from tinygan_keras.generators.opening import load_student
 
     return in_graph(load_student(folder / STUDENT), tf)
 
@@ -40,7 +40,7 @@ def keras_layers(folder):
     import tensorflow as tf
     from keras import layers, ops
 
-    from tinygan_keras.generators.loading import load_student
+    from tinygan_keras.generators.opening import load_student
     from tinygan_keras.networks.normalization import ConditionalBatchNormalization
 
     student = load_student(folder / STUDENT)
@@ -88,7 +88,7 @@ def pytorch(folder, channels_last=False):
     import torch
 
     from experiments.pytorch_twin import networks, weights
-    from tinygan_keras.generators.loading import load_student
+    from tinygan_keras.generators.opening import load_student
 
     student = load_student(folder / STUDENT)
     twin = networks.Student(

@@ -26,8 +26,9 @@ from results import markdown, write
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist
 from tinygan_keras.data.image_source import open_images
-from tinygan_keras.generators.data_sets import drawn_data_set, write_data_set
-from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.generators.data_sets import write_data_set
+from tinygan_keras.generators.generator import GeneratedImages, grid_of
+from tinygan_keras.generators.opening import open_generator
 from tinygan_keras.images import to_float
 
 FLAGS = flags.FLAGS
@@ -54,10 +55,12 @@ def real_images(per_class, seed):
 
 def drawn_images(per_class, seed):
     """The same number of the student's, by way of the file that `tinygan sample` writes."""
-    generator = load_generator(FLAGS.model)
+    generator = open_generator(FLAGS.model)
     with tempfile.TemporaryDirectory() as folder:
-        drawn = drawn_data_set(generator, [], per_class, seed)
-        path = write_data_set(drawn, Path(folder, "drawn.npz"), "npz", generator.class_names)
+        seeds = np.arange(per_class) + per_class * seed
+        grid = grid_of(range(generator.num_classes), seeds, seed_by_seed=True)
+        images = GeneratedImages(generator, *grid)
+        path = write_data_set(images, Path(folder, "drawn.npz"), "npz", generator.class_names)
         images = open_images(path)
         return images.read(0, images.count)
 

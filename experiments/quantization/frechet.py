@@ -25,7 +25,7 @@ from absl import app, flags
 from results import markdown, write
 
 from tinygan_keras.evaluation.evaluate import evaluate
-from tinygan_keras.generators.loading import load_generator, load_student
+from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.latents import sample_latents
 from tinygan_keras.runtimes.edge_runtimes import load_runtime
 from tinygan_keras.runtimes.export_litert import export_litert

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tinygan_keras.classes.imagenet import (
@@ -11,9 +12,13 @@ from tinygan_keras.classes.imagenet import (
     imagenet_ids,
     imagenet_names,
 )
-from tinygan_keras.classes.selection import is_imagenet, resolve_classes
+from tinygan_keras.classes.selection import class_numbers, is_imagenet
 
 FASHION = ("T-shirt/top", "Dress", "Ankle boot")
+
+
+def chosen(*arguments):
+    return tuple(class_numbers(*arguments, distinct=True).tolist())
 
 
 def test_the_table_is_in_the_order_of_the_wnids():
@@ -39,7 +44,7 @@ def test_the_table_is_in_the_order_of_the_wnids():
 )
 def test_known_classes_have_their_known_ids(label, lemma):
     assert imagenet_classes()[label].lemmas[0] == lemma
-    assert resolve_classes(lemma.upper(), 1000) == (label,)
+    assert chosen(lemma.upper(), 1000) == (label,)
 
 
 def test_every_class_has_one_name_of_its_own():
@@ -47,18 +52,16 @@ def test_every_class_has_one_name_of_its_own():
     assert imagenet_names()[134] == "crane (n02012849)"
     for label, name in enumerate(imagenet_names()):
         if name.startswith(("crane", "Cardigan", "cardigan", "maillot", "tench")):
-            assert resolve_classes(name, 1000) == (label,)
+            assert chosen(name, 1000) == (label,)
 
 
 def test_animals_are_the_first_398_and_only_of_imagenet():
-    assert resolve_classes("animals", 1000) == tuple(ANIMALS) == tuple(range(398))
-    assert resolve_classes("Animals, 500", 1000, imagenet_names()) == (*range(398), 500)
-    with pytest.raises(
-        ValueError, match="teacher of 10 classes.*Expected the 1000 classes of ImageNet"
-    ):
-        resolve_classes("animals", 10)
+    assert chosen("animals", 1000) == tuple(ANIMALS) == tuple(range(398))
+    assert chosen("Animals, 500", 1000, imagenet_names()) == (*range(398), 500)
+    with pytest.raises(ValueError, match="and 10 classes. Expected the 1000 classes of ImageNet"):
+        class_numbers("animals", 10)
     with pytest.raises(ValueError, match="1000 classes: thing 0, thing 1"):
-        resolve_classes("animals", 1000, [f"thing {label}" for label in range(1000)])
+        class_numbers("animals", 1000, [f"thing {label}" for label in range(1000)])
 
 
 def test_lists_of_names_as_others_publish_them_are_recognised():
@@ -83,11 +86,47 @@ def test_lists_of_names_as_others_publish_them_are_recognised():
     ],
 )
 def test_numbers_ranges_and_names(text, expected):
-    assert resolve_classes(text, 3, FASHION) == expected
+    assert chosen(text, 3, FASHION) == expected
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (None, [0, 1, 2]),
+        ([], [0, 1, 2]),
+        (2, [2]),
+        (np.int64(1), [1]),
+        ("Dress,1,0", [1, 1, 0]),
+        (["Ankle boot", 0, "0-1"], [2, 0, 0, 1]),
+        (np.array([2, 2], "int64"), [2, 2]),
+    ],
+)
+def test_pictures_are_asked_for_in_an_order_and_as_often_as_named(classes, expected):
+    labels = class_numbers(classes, 3, FASHION)
+    assert labels.tolist() == expected and labels.dtype == np.int32
+    assert chosen(classes, 3, FASHION) == tuple(sorted(set(expected)))
+
+
+def test_a_name_may_hold_a_comma():
+    assert class_numbers("Boots, black", 2, ["Boots, brown", "Boots, black"]).tolist() == [1]
+
+
+@pytest.mark.parametrize("classes", [3, -1, [0, 3], [1.5], 1.5, [True], [[0, 1]], {0, 1}])
+def test_numbers_that_are_no_classes_are_refused(classes):
+    with pytest.raises(ValueError, match="Expected numbers from 0 to 2, or names"):
+        class_numbers(classes, 3, FASHION)
+
+
+def test_of_an_unknown_number_of_classes_only_numbers_are_known():
+    assert class_numbers("0-1,70", None).tolist() == [0, 1, 70]
+    with pytest.raises(ValueError, match="doesn't say how many it has"):
+        class_numbers(None, None)
+    with pytest.raises(ValueError, match="Nothing says the names of these classes"):
+        class_numbers("Dress", None)
 
 
 def test_synonyms_and_wnids_name_a_class():
-    assert resolve_classes("Carassius auratus, n01440764", 1000) == (0, 1)
+    assert chosen("Carassius auratus, n01440764", 1000) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -109,24 +148,24 @@ def test_synonyms_and_wnids_name_a_class():
 )
 def test_what_is_no_class_is_refused_with_the_nearest(text, message):
     with pytest.raises(ValueError, match=message):
-        resolve_classes(text, 1000)
+        class_numbers(text, 1000)
 
 
 def test_a_dog_is_not_mistaken_for_dough():
     with pytest.raises(ValueError) as error:
-        resolve_classes("dog", 1000)
+        class_numbers("dog", 1000)
     assert "dough" not in str(error.value) and "Maltese dog" in str(error.value)
 
 
 def test_classes_without_names_want_numbers():
     with pytest.raises(ValueError, match="10 classes have no names; give numbers from 0 to 9"):
-        resolve_classes("dress", 10)
+        class_numbers("dress", 10)
 
 
 def test_classes_are_found_without_tensorflow(repository):
     program = (
-        "import sys; from tinygan_keras.classes.selection import resolve_classes;"
-        "resolve_classes('animals', 1000);"
+        "import sys; from tinygan_keras.classes.selection import class_numbers;"
+        "class_numbers('animals', 1000);"
         "print([m for m in ('tensorflow', 'keras', 'PIL') if m in sys.modules])"
     )
     result = subprocess.run(

@@ -242,7 +242,7 @@ def test_an_exported_model_is_evaluated_like_its_run(folder, evaluated, tmp_path
     result, run = (
         json.loads((path / "evaluation.json").read_text()) for path in (tmp_path / "e", evaluated)
     )
-    assert result["generator"]["form"] == "saved model"
+    assert result["generator"]["format"] == "saved model"
     assert result["protocol"]["labels"] == run["protocol"]["labels"]
     for name in ("frechet_distance", "kernel_distance", "teacher_l1"):
         assert result["figures"][name] == pytest.approx(run["figures"][name], rel=1e-3)

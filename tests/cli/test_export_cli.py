@@ -10,7 +10,7 @@ from PIL import Image
 
 from tinygan_keras.cli import main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
-from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.generators.opening import load_generator
 
 
 @pytest.mark.edge

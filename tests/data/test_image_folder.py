@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from tinygan_keras.data.image_folder import ImageFolder
-from tinygan_keras.generators.sampling import write_images
+from tinygan_keras.data.image_source import ArrayImages
+from tinygan_keras.generators.data_sets import write_data_set
 
 SIZE = 6
 
@@ -78,7 +79,7 @@ def test_samples_of_this_program_come_back_with_their_labels(tmp_path):
     images = np.stack([pixels(seed) for seed in range(4)])
     names = ("cat", "dog", "T-shirt/top")
     labels = np.array([2, 2, 0, 0])
-    write_images(images, labels, tmp_path / "out", names)
+    write_data_set(ArrayImages(images, labels), tmp_path / "out", "images", names)
     folder = ImageFolder(tmp_path / "out", names)
     np.testing.assert_array_equal(folder.read(0, 4), images)
     np.testing.assert_array_equal(folder.labels, labels)
@@ -89,7 +90,8 @@ def test_samples_of_this_program_come_back_with_their_labels(tmp_path):
 
 
 def test_samples_without_class_names_fit_any(tmp_path):
-    write_images(np.stack([pixels()] * 2), np.array([0, 1]), tmp_path / "out")
+    images = np.stack([pixels()] * 2)
+    write_data_set(ArrayImages(images, np.array([0, 1])), tmp_path / "out", "images")
     assert ImageFolder(tmp_path / "out").class_names == ("0", "1")
     assert ImageFolder(tmp_path / "out", ("cat", "dog")).class_names == ("cat", "dog")
 

@@ -16,8 +16,8 @@ from tinygan_keras.evaluation.extractors.loading import load_extractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.protocol import ProtocolError
 from tinygan_keras.evaluation.record import as_table, compare, read_evaluation
-from tinygan_keras.generators.drawing import DrawnImages
-from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.generators.generator import GeneratedImages
+from tinygan_keras.generators.opening import load_generator
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 
@@ -70,8 +70,10 @@ def test_figures_are_those_of_the_metrics(folder, extractor, real, result):
     protocol, figures = result["protocol"], result["figures"]
     order = np.random.default_rng(protocol["seed"]).permutation(300)
     labels = np.resize(real.labels[order], COUNT)
-    students = DrawnImages(load_generator(folder / "run"), labels, 0.8, protocol["seed"])
-    teachers = DrawnImages(load_generator(folder / "teacher", 0.8), labels, 0.8, protocol["seed"])
+    students = GeneratedImages(load_generator(folder / "run"), labels, protocol["seed"], 0.8)
+    teachers = GeneratedImages(
+        load_generator(folder / "teacher", 0.8), labels, protocol["seed"], 0.8
+    )
     student_images, teacher_images = students.read(0, COUNT), teachers.read(0, COUNT)
     features, logits = extractor(student_images)
     teacher_features, _ = extractor(teacher_images)
@@ -93,7 +95,8 @@ def test_distances_within_classes_are_those_of_the_classes(folder, extractor, re
     label, row = 3, result["classes"][3]
     order = np.random.default_rng(result["protocol"]["seed"]).permutation(300)
     labels = np.resize(real.labels[order], COUNT)
-    images = DrawnImages(load_generator(folder / "run"), labels, 0.8, result["protocol"]["seed"])
+    seed = result["protocol"]["seed"]
+    images = GeneratedImages(load_generator(folder / "run"), labels, seed, 0.8)
     ours = extractor(images.read(0, COUNT)[labels == label])[0]
     theirs = extractor(real.read(0, 300)[real.labels == label])[0]
     expected = frechet_distance(*feature_statistics(ours), *feature_statistics(theirs))
@@ -115,7 +118,7 @@ def test_a_second_evaluation_is_equal_to_the_last_digit(folder, extractor, real,
 def test_an_interrupted_evaluation_goes_on_and_ends_equal(
     folder, extractor, real, result, tmp_path, monkeypatch
 ):
-    read, seen = DrawnImages.read, []
+    read, seen = GeneratedImages.read, []
 
     def interrupted(images, start, stop):
         seen.append(start)
@@ -123,10 +126,10 @@ def test_an_interrupted_evaluation_goes_on_and_ends_equal(
             raise KeyboardInterrupt
         return read(images, start, stop)
 
-    monkeypatch.setattr(DrawnImages, "read", interrupted)
+    monkeypatch.setattr(GeneratedImages, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         evaluated(folder, extractor, real, folder=tmp_path)
-    monkeypatch.setattr(DrawnImages, "read", lambda *call: seen.append(call[1]) or read(*call))
+    monkeypatch.setattr(GeneratedImages, "read", lambda *call: seen.append(call[1]) or read(*call))
     seen.clear()
     resumed = evaluated(folder, extractor, real, folder=tmp_path)
     assert set(seen) == {500}
@@ -362,7 +365,7 @@ def test_a_classifier_learns_from_the_generated_images(
 def test_mistakes_are_told_before_anything_is_drawn(
     folder, extractor, options, message, monkeypatch
 ):
-    monkeypatch.setattr(DrawnImages, "read", None)
+    monkeypatch.setattr(GeneratedImages, "read", None)
     options = {"extractor": extractor, "progress": False} | options
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         evaluate(folder / "run", **options)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_hub
 from image_tree_fixtures import write_tree
 
-from tinygan_keras.classes.selection import resolve_classes
+from tinygan_keras.classes.selection import class_numbers
 from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.real_images.opening import open_training_images
 from tinygan_keras.data.records.reading import TeacherCache
@@ -102,7 +102,7 @@ def tiny(config, size, real_images):
 
 
 def make_cache(teacher, config, folder):
-    classes = resolve_classes(config.classes, teacher.num_classes) if config.classes else None
+    classes = class_numbers(config.classes, teacher.num_classes) if config.classes else None
     settings = {"classes": classes, "shard_size": 4, "batch_size": 4, "progress": False}
     write_cache(teacher, folder, 8, **settings)
     return classes

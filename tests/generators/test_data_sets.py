@@ -1,4 +1,4 @@
-"""Drawn data sets: what is written is what was drawn, readers read it back, and nothing half is left."""
+"""Drawn data sets: what is written is what was images, readers read it back, and nothing half is left."""
 
 import json
 from types import SimpleNamespace
@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tinygan_keras.data.image_source import ArrayImages, open_images
 from tinygan_keras.data.real_images.opening import open_training_images
-from tinygan_keras.generators.data_sets import INDEX_FILE, drawn_data_set, write_data_set
-from tinygan_keras.images import to_uint8
+from tinygan_keras.generators.data_sets import INDEX_FILE, write_data_set
+from tinygan_keras.generators.generator import GeneratedImages, grid_of
 
 NAMES = ("T-shirt/top", "Bag", "Ankle boot")
 SIZE = 8
@@ -36,6 +36,11 @@ def generator():
     )
 
 
+def generated(generator, classes=range(3), per_class=2, seed=0):
+    grid = grid_of(classes, seed + np.arange(per_class), seed_by_seed=True)
+    return GeneratedImages(generator, *grid)
+
+
 def by_label(images, labels):
     """The images in an order of their own, since folders are read class by class."""
     images = np.asarray(images)
@@ -44,38 +49,24 @@ def by_label(images, labels):
     )
 
 
-def test_classes_come_in_turn_and_a_seed_gives_its_images(generator):
-    drawn = drawn_data_set(generator, [], per_class=2, seed=5)
+@pytest.mark.parametrize("format", ["images", "folder", "npz"])
+def test_open_images_reads_what_was_written(generator, format, tmp_path):
+    images = generated(generator, per_class=3)
 
-    assert drawn.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    expected = to_uint8(draw(drawn.latents(0, 6), drawn.labels))
-    np.testing.assert_array_equal(drawn.read(0, 6), expected)
-    assert np.abs(drawn.latents(0, 6)).max() <= 1.0  # twice the generator's truncation
-    again, other = (drawn_data_set(generator, [], 2, seed=seed).read(0, 6) for seed in (5, 6))
-    np.testing.assert_array_equal(again, expected)
-    assert not np.array_equal(other, expected)
-
-
-def test_chosen_classes_keep_their_numbers(generator):
-    assert drawn_data_set(generator, ["bag", "0"], 2).labels.tolist() == [1, 0, 1, 0]
-
-
-@pytest.mark.parametrize("form", ["folder", "npz"])
-def test_open_images_reads_what_was_written(generator, form, tmp_path):
-    drawn = drawn_data_set(generator, [], per_class=3)
-
-    path = write_data_set(drawn, tmp_path / "new" / f"set.{form}", form, NAMES)
+    path = write_data_set(images, tmp_path / "new" / f"set.{format}", format, NAMES)
 
     read = open_images(path, NAMES)
     assert (read.count, read.image_size, read.class_names) == (9, SIZE, NAMES)
     assert read.warnings == []
-    assert by_label(read.read(0, 9), read.labels) == by_label(drawn.read(0, 9), drawn.labels)
+    assert by_label(read.read(0, 9), read.labels) == by_label(images.read(0, 9), images.labels)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("form", ["folder", "npz"])
-def test_a_run_trains_on_what_was_written(generator, form, tmp_path):
-    path = write_data_set(drawn_data_set(generator, [], 2), tmp_path / f"set.{form}", form, NAMES)
+@pytest.mark.parametrize("format", ["folder", "npz"])
+def test_a_run_trains_on_what_was_written(generator, format, tmp_path):
+    path = write_data_set(
+        generated(generator, per_class=2), tmp_path / f"set.{format}", format, NAMES
+    )
 
     real = open_training_images(str(path), SIZE, 3, class_names=NAMES)
 
@@ -83,7 +74,7 @@ def test_a_run_trains_on_what_was_written(generator, form, tmp_path):
 
 
 def test_folders_are_named_after_classes(generator, tmp_path):
-    path = write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", "folder", NAMES)
+    path = write_data_set(generated(generator, per_class=1), tmp_path / "set", "folder", NAMES)
 
     files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*.png"))
     assert files == [
@@ -95,12 +86,12 @@ def test_folders_are_named_after_classes(generator, tmp_path):
 
 @pytest.mark.parametrize("names", [None, ("a b", "a-b", "c"), ("", "b", "c")])
 def test_folders_are_numbers_where_names_would_not_tell_the_label(generator, names, tmp_path):
-    drawn = drawn_data_set(generator, [], 2)
-    path = write_data_set(drawn, tmp_path / "set", "folder", names)
+    images = generated(generator, per_class=2)
+    path = write_data_set(images, tmp_path / "set", "folder", names)
 
     assert sorted(folder.name for folder in path.iterdir()) == ["0", "1", "2"]
     assert by_label(open_images(path).read(0, 6), open_images(path).labels) == by_label(
-        drawn.read(0, 6), drawn.labels
+        images.read(0, 6), images.labels
     )
 
 
@@ -113,65 +104,68 @@ def test_folders_are_numbers_where_names_would_not_tell_the_label(generator, nam
 )
 def test_names_from_which_labels_cannot_be_read_are_refused(generator, names, message, tmp_path):
     with pytest.raises(ValueError, match=message):
-        write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", "folder", names)
+        write_data_set(generated(generator, per_class=1), tmp_path / "set", "folder", names)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_numpy_reads_the_archive_by_itself(generator, tmp_path):
-    drawn = drawn_data_set(generator, ["1", "2"], per_class=300)  # several portions
-    path = write_data_set(drawn, tmp_path / "set.npz", "npz", NAMES)
+    images = generated(generator, [1, 2], per_class=300)  # several portions
+    path = write_data_set(images, tmp_path / "set.npz", "npz", NAMES)
 
     with np.load(path, allow_pickle=False) as archive:
         assert archive["images"].dtype == np.uint8
-        np.testing.assert_array_equal(archive["images"], drawn.read(0, 600))
-        np.testing.assert_array_equal(archive["labels"], drawn.labels)
+        np.testing.assert_array_equal(archive["images"], images.read(0, 600))
+        np.testing.assert_array_equal(archive["labels"], images.labels)
+        np.testing.assert_array_equal(archive["seeds"], images.seeds)
         assert archive["class_names"].tolist() == list(NAMES)
 
 
 def test_tf_data_reads_the_shards(generator, tmp_path, monkeypatch):
     monkeypatch.setattr("tinygan_keras.generators.data_sets._SHARD_IMAGES", 4)
-    drawn = drawn_data_set(generator, [], per_class=3, seed=7)
+    images = generated(generator, per_class=3, seed=7)
 
-    path = write_data_set(drawn, tmp_path / "set", "tfrecord", NAMES)
+    path = write_data_set(images, tmp_path / "set", "tfrecord", NAMES)
 
     index = json.loads((path / INDEX_FILE).read_text(encoding="utf-8"))
     assert [shard["count"] for shard in index["shards"]] == [4, 4, 1]
-    assert (index["count"], index["image_size"], index["seed"]) == (9, SIZE, 7)
+    assert (index["count"], index["image_size"]) == (9, SIZE)
     assert index["class_names"] == list(NAMES)
     files = [str(path / shard["file"]) for shard in index["shards"]]
     features = {
         "image": tf.io.FixedLenFeature([], tf.string),
         "label": tf.io.FixedLenFeature([], tf.int64),
+        "seed": tf.io.FixedLenFeature([], tf.int64),
         "class_name": tf.io.FixedLenFeature([], tf.string),
     }
     records = [tf.io.parse_single_example(r, features) for r in tf.data.TFRecordDataset(files)]
-    images = np.stack([tf.io.decode_png(record["image"]).numpy() for record in records])
-    np.testing.assert_array_equal(images, drawn.read(0, 9))
-    assert [int(record["label"]) for record in records] == drawn.labels.tolist()
+    pixels = np.stack([tf.io.decode_png(record["image"]).numpy() for record in records])
+    np.testing.assert_array_equal(pixels, images.read(0, 9))
+    assert [int(record["label"]) for record in records] == images.labels.tolist()
+    assert [int(record["seed"]) for record in records] == [7] * 3 + [8] * 3 + [9] * 3
     assert records[4]["class_name"].numpy().decode() == "Bag"
 
 
 def test_shards_without_names_have_labels(generator, tmp_path):
-    path = write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", "tfrecord")
+    path = write_data_set(generated(generator, per_class=1), tmp_path / "set", "tfrecord")
 
     (file,) = path.glob("*.tfrecord")
     records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(file))]
-    assert set(records[0].features.feature) == {"image", "label"}
+    assert set(records[0].features.feature) == {"image", "label", "seed"}
 
 
-@pytest.mark.parametrize("form", ["npz", "tfrecord"])
-def test_the_same_images_give_the_same_files(generator, form, tmp_path):
+@pytest.mark.parametrize("format", ["npz", "tfrecord"])
+def test_the_same_images_give_the_same_files(generator, format, tmp_path):
     contents = []
     for place in ("first", "again"):
-        path = write_data_set(drawn_data_set(generator, [], 2), tmp_path / place, form, NAMES)
+        path = write_data_set(generated(generator, per_class=2), tmp_path / place, format, NAMES)
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         contents.append([file.read_bytes() for file in files])
 
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("form", ["folder", "npz", "tfrecord"])
-def test_images_are_read_in_portions(form, tmp_path):
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
+def test_images_are_read_in_portions(format, tmp_path):
     """Memory must not grow with the number of images."""
     portions = []
 
@@ -181,33 +175,33 @@ def test_images_are_read_in_portions(form, tmp_path):
             return super().read(start, stop)
 
     images = np.zeros((1100, 4, 4, 3), "uint8")
-    write_data_set(Source(images, np.arange(1100) % 3), tmp_path / "set", form)
+    write_data_set(Source(images, np.arange(1100) % 3), tmp_path / "set", format)
 
     assert sum(portions) == 1100
     assert max(portions) <= 250
 
 
-@pytest.mark.parametrize("form", ["folder", "npz", "tfrecord"])
-def test_what_is_there_stays_as_it_is(generator, form, tmp_path):
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
+def test_what_is_there_stays_as_it_is(generator, format, tmp_path):
     path = tmp_path / "set"
     path.write_text("kept")
 
     with pytest.raises(FileExistsError, match="exists already"):
-        write_data_set(drawn_data_set(generator, [], 1), path, form)
+        write_data_set(generated(generator, per_class=1), path, format)
 
     assert path.read_text() == "kept"
 
 
-@pytest.mark.parametrize("form", ["folder", "npz", "tfrecord"])
-def test_nothing_half_is_left(generator, form, tmp_path):
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
+def test_nothing_half_is_left(generator, format, tmp_path):
     generator.draw = lambda latents, labels: np.full((len(labels), SIZE, SIZE, 3), np.nan)
 
     with pytest.raises(ValueError, match="NaN"):
-        write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", form)
+        write_data_set(generated(generator, per_class=1), tmp_path / "set", format)
 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_form_is_refused(generator, tmp_path):
-    with pytest.raises(ValueError, match="'csv'. Expected one of folder, npz, tfrecord"):
-        write_data_set(drawn_data_set(generator, [], 1), tmp_path / "set", "csv")
+def test_an_unknown_format_is_refused(generator, tmp_path):
+    with pytest.raises(ValueError, match="'csv'. Expected one of images, folder, npz, tfrecord"):
+        write_data_set(generated(generator, per_class=1), tmp_path / "set", "csv")

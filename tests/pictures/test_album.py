@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tinygan_keras.data.image_source import ArrayImages
-from tinygan_keras.generators.loaded import LoadedGenerator
+from tinygan_keras.generators.generator import Generator
 from tinygan_keras.images import to_float
 from tinygan_keras.pictures.album import pages as album_pages
 from tinygan_keras.pictures.album.album import draw_album
@@ -35,7 +35,7 @@ def generator(**changes):
         "truncation": 0.5,
         "image_size": SIZE,
         "source": "runs/tiny",
-        "form": "run folder",
+        "format": "run folder",
         "content_hash": "0" * 64,
         "weights": None,
         "parameters": 0,
@@ -43,7 +43,7 @@ def generator(**changes):
         "mix": drawn,
         **changes,
     }
-    return LoadedGenerator(**fields)
+    return Generator(**fields)
 
 
 class Extractor:
@@ -106,7 +106,7 @@ def test_a_generator_alone_gives_grid_and_interpolations_and_the_rest_is_said(tm
 
 
 def test_without_mix_there_is_no_way_between_classes(tmp_path):
-    entry = album(tmp_path, generator(mix=None, form="saved model"))["interpolation_class"]
+    entry = album(tmp_path, generator(mix=None, format="saved model"))["interpolation_class"]
     assert entry.path is None
     assert entry.text == "a saved model takes one class per image and can't mix classes."
 

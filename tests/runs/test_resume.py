@@ -9,7 +9,7 @@ import pytest
 from run_fixtures import small_config
 from run_processes import KILLED
 
-from tinygan_keras.generators.loading import load_student
+from tinygan_keras.generators.opening import load_student
 from tinygan_keras.runs.callbacks import latest_checkpoint
 
 STEPS_PER_EPOCH = 2

@@ -15,7 +15,7 @@ from tinygan_keras.data import fashion_mnist
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.record import read_evaluation
-from tinygan_keras.generators.loading import load_generator, load_student
+from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import summary
 from tinygan_keras.runs.distill import distill

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import tinygan_keras.saved_model.inference
-from tinygan_keras.generators.loading import load_generator
+from tinygan_keras.generators.opening import load_generator
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model import warm_up
 from tinygan_keras.saved_model.export import export_saved_model
@@ -153,7 +153,7 @@ def test_folder_far_from_its_run_knows_its_classes_and_truncation(generator, tmp
 
     loaded = load_generator(path)
 
-    assert (loaded.form, loaded.class_names, loaded.truncation) == ("saved model", names, 0.25)
+    assert (loaded.format, loaded.class_names, loaded.truncation) == ("saved model", names, 0.25)
     assert (loaded.num_classes, loaded.weights, loaded.teacher) == (NUM_CLASSES, None, None)
     assert sorted(set(entries(path)) - set(entries(plain))) == ["class_names.txt", "config.json"]
     assert json.loads((path / "config.json").read_text()) == {"truncation": 0.25}

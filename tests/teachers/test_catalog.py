@@ -62,7 +62,7 @@ def test_other_names_find_nothing(text):
 
 @pytest.mark.parametrize(
     ("handle", "truncation"),
-    [(BIGGAN, 0.02), (BIGGAN, 1), (BIGGAN_DEEP, 0), (BIGGAN_DEEP, 1.0), ("folder", 1e-3)],
+    [(BIGGAN, 0.02), (BIGGAN, 1), (BIGGAN_DEEP, 0), (BIGGAN_DEEP, 1.0), ("folder", 0)],
 )
 def test_truncation_in_range_is_returned(handle, truncation):
     assert check_truncation(truncation, handle) == truncation
@@ -74,12 +74,11 @@ def test_truncation_in_range_is_returned(handle, truncation):
         (BIGGAN, 0.01, "[0.02, 1]"),
         (BIGGAN, 1.5, "[0.02, 1]"),
         (BIGGAN_DEEP, -0.1, "[0, 1]"),
-        ("folder", 0, "(0, 1]"),
-        ("folder", 2.0, "(0, 1]"),
-        ("folder", float("nan"), "(0, 1]"),
-        ("folder", "0.5", "(0, 1]"),
-        ("folder", True, "(0, 1]"),
-        ("folder", None, "(0, 1]"),
+        ("folder", 2.0, "[0, 1]"),
+        ("folder", float("nan"), "[0, 1]"),
+        ("folder", "0.5", "[0, 1]"),
+        ("folder", True, "[0, 1]"),
+        ("folder", None, "[0, 1]"),
     ],
 )
 def test_truncation_out_of_range_is_refused(handle, truncation, expected):

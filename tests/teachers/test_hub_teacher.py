@@ -639,9 +639,9 @@ def test_content_hash_names_the_function_and_not_its_place(teachers, folders, tm
 def test_content_hash_changes_with_the_variables(folders, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(folders["stateless"], folder)
-    before = download.content_hash(str(folder))
+    before = download.module_hash(str(folder))
     data = next((folder / "variables").glob("*.data*"))
     changed = bytearray(data.read_bytes())
     changed[-1] ^= 1
     data.write_bytes(changed)
-    assert download.content_hash(str(folder)) != before
+    assert download.module_hash(str(folder)) != before

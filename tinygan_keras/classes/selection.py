@@ -5,7 +5,11 @@ names of several classes of ImageNet, and one of them is a panda.
 """
 
 import difflib
+import functools
+import numbers
 import re
+
+import numpy as np
 
 from ..errors import InputError
 from .folder_labels import listed
@@ -17,32 +21,75 @@ _WORD = re.compile(r"[\w']+")
 _SHOWN = 6
 
 
-def resolve_classes(text: str, num_classes: int, class_names=None) -> tuple:
-    """Finds the class numbers that a setting such as `classes` means.
+def class_numbers(classes, num_classes, class_names=None, distinct=False) -> np.ndarray:
+    """Finds the class numbers that a user means.
 
     Args:
-        text: "" for all; else a list, separated by commas, of
-            numbers and ranges with both ends, such as "0-9,17";
-            "animals", the ids 0 to 397 of ImageNet;
-            names, in upper or lower case. ImageNet's are any lemma of a class, and wnids.
-        num_classes: Number of classes of the teacher.
+        classes: None or nothing for all; a number; a text, that is names, numbers, ranges with both ends
+            such as "0-9", or "animals" (the ids 0 to 397 of ImageNet), separated by commas; or a sequence
+            of these. Names are in upper or lower case; ImageNet's are any lemma of a class, and wnids.
+        num_classes: Number of classes; None if unknown, then `classes` are numbers.
         class_names: Names by label, with commas between the synonyms of one; None: those of ImageNet if
             there are 1000 classes, and else none. A list of the numbers themselves counts as None.
+        distinct: Return a set of classes, sorted and each once, not one number per mention.
 
     Returns:
-        Tuple of int, sorted, each once.
+        Int32 `[N]`.
 
     Raises:
-        ValueError: no such class, a name that several classes have, a range that is empty.
+        InputError: no such class, a name that several classes have, a range that is empty.
 
     Example:
-        >>> resolve_classes("0-2, Egyptian cat", 1000)
-        (0, 1, 2, 285)
+        >>> class_numbers("0-2, Egyptian cat", 1000)
+        array([  0,   1,   2, 285], dtype=int32)
     """
-    if not text.strip():
-        return tuple(range(num_classes))
-    synonyms = class_synonyms(num_classes, class_names)
-    found = set()
+    if num_classes is None and class_names is not None:
+        num_classes = len(class_names)
+    if isinstance(classes, (str, numbers.Integral)) or np.ndim(classes) == 0:
+        classes = [] if classes is None or not str(classes).strip() else [classes]
+    found = []
+    if not len(classes):
+        found = np.arange(_known(num_classes))
+    elif np.issubdtype(np.asarray(classes).dtype, np.integer):
+        found = _checked(np.asarray(classes), num_classes)
+    else:
+        synonyms = class_synonyms(num_classes or 0, class_names)
+        for item in classes:
+            if isinstance(item, str):
+                found.extend(_of_text(item, num_classes, class_names, synonyms))
+            else:
+                found.extend(_checked(np.asarray([item]), num_classes))
+    found = np.asarray(found, "int32")
+    return np.unique(found) if distinct else found
+
+
+def _known(num_classes):
+    if num_classes is None:
+        raise InputError(
+            "Got no classes, and a model that doesn't say how many it has. Expected class numbers, such as "
+            "0-9; or give the run folder instead of the exported model."
+        )
+    return num_classes
+
+
+def _checked(labels, num_classes):
+    whole = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
+    low, high = (labels.min(), labels.max()) if whole else (0, 0)
+    if not whole or low < 0 or high >= (2**31 if num_classes is None else num_classes):
+        wrong = labels.tolist() if not whole else low if low < 0 else high
+        raise InputError(
+            f"Got the class {wrong}. Expected numbers from 0"
+            f"{'' if num_classes is None else f' to {num_classes - 1}'}, or names. Give one of these."
+        )
+    return labels
+
+
+def _of_text(text, num_classes, class_names, synonyms):
+    """The class numbers of names, numbers and ranges, separated by commas."""
+    by_name = _by_name(synonyms)
+    if text.strip().lower() in by_name:  # a name may hold a comma
+        return [_find(text.strip(), synonyms)]
+    found = []
     for item in (part.strip() for part in text.split(",")):
         if not item:
             raise InputError(
@@ -50,31 +97,12 @@ def resolve_classes(text: str, num_classes: int, class_names=None) -> tuple:
                 "such as '0-9,17'. Take out the comma."
             )
         if match := _RANGE.fullmatch(item):
-            found.update(_numbers(match, item, num_classes))
-        elif item.lower() == ANIMALS_WORD and ANIMALS_WORD not in _by_name(synonyms):
-            found.update(_animals(num_classes, class_names))
+            found += _range(match, item, num_classes)
+        elif item.lower() == ANIMALS_WORD and ANIMALS_WORD not in by_name:
+            found += _animals(num_classes, class_names)
         else:
-            found.add(find_class(item, synonyms))
-    return tuple(sorted(found))
-
-
-def checked_classes(classes, num_classes: int) -> tuple:
-    """Returns class numbers sorted, each once; all of them if `classes` is None.
-
-    Raises:
-        ValueError: there is none, or one that the teacher doesn't have.
-    """
-    if classes is None:
-        return tuple(range(num_classes))
-    labels = sorted({int(label) for label in classes})
-    if not labels or labels[0] < 0 or labels[-1] >= num_classes:
-        shown = (
-            f"{len(labels)} classes from {labels[0]} to {labels[-1]}" if labels else "no classes"
-        )
-        raise InputError(
-            f"Got {shown}. Expected at least one, from 0 to {num_classes - 1}. Pass None for all classes."
-        )
-    return tuple(labels)
+            found.append(_find(item, synonyms))
+    return found
 
 
 def given_names(num_classes: int, class_names) -> tuple | None:
@@ -112,19 +140,8 @@ def class_synonyms(num_classes: int, class_names=None) -> tuple:
     return tuple((name, *name.split(", ")) if ", " in name else (name,) for name in names)
 
 
-def find_class(name: str, synonyms) -> int:
-    """Finds the one class that has a name.
-
-    Args:
-        name: In upper or lower case.
-        synonyms: Of `class_synonyms`.
-
-    Returns:
-        The class number.
-
-    Raises:
-        ValueError: no class has it, or several.
-    """
+def _find(name: str, synonyms) -> int:
+    """The one class that has a name, in upper or lower case."""
     labels = _by_name(synonyms).get(name.lower(), ())
     if len(labels) == 1:
         return labels[0]
@@ -140,6 +157,8 @@ def find_class(name: str, synonyms) -> int:
 def nearest(name: str, synonyms) -> str:
     """Names the classes with that word in their names, or else those that are spelt nearly so."""
     by_name = _by_name(synonyms)
+    if not synonyms:
+        return "Nothing says the names of these classes; give numbers."
     if not by_name:
         return f"These {len(synonyms)} classes have no names; give numbers from 0 to {len(synonyms) - 1}."
     wanted = name.lower()
@@ -158,12 +177,13 @@ def _and_more(found):
     return f"; or one of {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
 
 
-def _numbers(match, item, num_classes):
+def _range(match, item, num_classes):
     first, last = int(match[1]), int(match[2] or match[1])
-    if first > last or last >= num_classes:
+    if first > last or last >= (2**31 if num_classes is None else num_classes):
+        to = "" if num_classes is None else f" to {num_classes - 1}"
         raise InputError(
-            f"Got the classes {item!r}. Expected numbers from 0 to {num_classes - 1}, and the smaller end of "
-            "a range first. Change the setting, or take the teacher that has these classes."
+            f"Got the class {item!r}. Expected numbers from 0{to}, and the smaller end of a range first. "
+            "Give one of these."
         )
     return range(first, last + 1)
 
@@ -173,12 +193,13 @@ def _animals(num_classes, class_names):
         names = listed([str(name) for name in class_names or ()], _SHOWN)
         called = f": {names}" if names else ""
         raise InputError(
-            f"Got the classes {ANIMALS_WORD!r} and a teacher of {num_classes} classes{called}. Expected "
+            f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{called}. Expected "
             "the 1000 classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
         )
     return ANIMALS
 
 
+@functools.lru_cache(maxsize=8)
 def _by_name(synonyms):
     by_name = {}
     for label, names in enumerate(synonyms):

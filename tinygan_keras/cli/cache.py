@@ -84,8 +84,8 @@ def _make(flag_values):
 
 def _truncation(flag_values):
     """That of the flag, of `config.json` or the default, as `load_generator` draws with a teacher."""
-    from ..generators.loaded import DEFAULT_TRUNCATION
     from ..generators.side_files import read_config
+    from ..latents import DEFAULT_TRUNCATION
 
     truncation, teacher = flag_values.truncation, flag_values.teacher
     if truncation is None and "://" not in teacher:
@@ -96,10 +96,11 @@ def _truncation(flag_values):
 def _classes(text, teacher):
     if not text:
         return None
-    from ..classes.selection import resolve_classes
+    from ..classes.selection import class_numbers
     from ..generators.side_files import read_class_names
 
-    return resolve_classes(text, teacher.num_classes, read_class_names(Path(teacher.folder)))
+    names = read_class_names(Path(teacher.folder))
+    return class_numbers(text, teacher.num_classes, names, distinct=True)
 
 
 def _report(folder, manifest):
@@ -121,7 +122,7 @@ def _verify(flag_values):
     if flag_values.teacher:
         from ..teachers import download
 
-        content_hash = download.content_hash(download.locate(flag_values.teacher))
+        content_hash = download.module_hash(download.locate(flag_values.teacher))
     problems = verify_cache(flag_values.out, content_hash)
     if problems:
         raise InputError(

@@ -90,8 +90,8 @@ def define_flags(flag_values, arguments):
 def run(flag_values):
     _check(flag_values)
     from ..evaluation.evaluate import evaluate
+    from ..evaluation.generated_labels import SEED
     from ..evaluation.record import as_table, beside_teacher
-    from ..generators.drawing import SEED
     from ..runs.evaluation_settings import evaluation_settings, measured_against, measured_classes
 
     run = evaluation_settings(flag_values.model)

@@ -56,7 +56,7 @@ def define_flags(flag_values, arguments):
 
 def run(flag_values):
     _check(flag_values)
-    from ..generators.loading import load_student
+    from ..generators.opening import load_student
     from ..generators.side_files import read_class_names, read_config
 
     source = Path(flag_values.model)

@@ -50,7 +50,7 @@ def define_flags(flag_values, arguments):
 def run(flag_values):
     _check(flag_values)
     from ..evaluation.extractors.loading import load_extractor
-    from ..generators.drawing import SEED
+    from ..evaluation.generated_labels import SEED
     from ..pictures.album.album import draw_album
     from ..runs.evaluation_settings import evaluation_settings, measured_against
 

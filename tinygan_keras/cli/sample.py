@@ -58,25 +58,32 @@ def define_flags(flag_values, arguments):
 def run(flag_values):
     form, out = _form_and_out(flag_values.format, flag_values.out)
     _check(flag_values, form, out)
-    from ..generators.data_sets import drawn_data_set, write_data_set
-    from ..generators.loading import load_generator
-    from ..generators.sampling import sample_classes, write_images
+    from ..classes.selection import class_numbers
+    from ..generators.data_sets import write_data_set
+    from ..generators.generator import GeneratedImages, grid_of
+    from ..generators.opening import open_generator
+    from ..latents import check_seeds
 
-    generator = load_generator(flag_values.model, flag_values.truncation)
-    settings = (
-        generator,
-        flag_values.labels,
-        flag_values.per_class,
-        flag_values.seed,
-        flag_values.truncation,
-    )
-    if form in ("png", None):
-        images, labels = sample_classes(*settings)
-        count, path = len(images), write_images(images, labels, out, generator.class_names)
+    generator = open_generator(flag_values.model, flag_values.truncation)
+    classes = class_numbers(flag_values.labels, generator.num_classes, generator.class_names)
+    seeds = check_seeds(flag_values.seed, flag_values.per_class)
+    grid = grid_of(classes, seeds, seed_by_seed=form in ("folder", "npz", "tfrecord"))
+    images = GeneratedImages(generator, *grid)
+    if form == "png":
+        path = _write_png(images, classes, out, generator.class_names)
     else:
-        images = drawn_data_set(*settings)
-        count, path = images.count, write_data_set(images, out, form, generator.class_names)
-    print(f"{count} images: {path}")
+        path = write_data_set(images, out, form or "images", generator.class_names)
+    print(f"{images.count} images: {path}")
+
+
+def _write_png(images, classes, path, class_names):
+    from ..pictures.files import save_png
+    from ..pictures.grids import progress_strip
+
+    pixels = images.read(0, images.count)
+    rows = pixels.reshape(len(classes), -1, *pixels.shape[1:])
+    names = [class_names[label].split(",")[0] if class_names else str(label) for label in classes]
+    return save_png(progress_strip(rows, names), path)
 
 
 def _form_and_out(form, out):
@@ -106,7 +113,7 @@ def _check(flag_values, form, out):
         )
     check_truncation(flag_values.truncation)
     check_seed(flag_values.seed)
-    if form in ("folder", "npz", "tfrecord") and Path(out).exists():
+    if form != "png" and Path(out).exists():
         raise ExistingFileError(
             f"Got --out={out}, which exists already. Expected a new name, as a data set is never written "
             "over another. Choose one, or remove it first."

@@ -10,7 +10,7 @@ Scope: what belongs to a step, put together. Teacher images come from memory, fr
 
 import tensorflow as tf
 
-from ..classes.selection import checked_classes
+from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..latents import truncated_normal
 from .fashion_mnist import LabelledImages
@@ -69,7 +69,7 @@ def distillation_batches(
     if kept:
         makers.append(_kept_samples(source, batch_size, seed + 3))
     elif not cached:
-        labels = checked_classes(classes, source.num_classes)
+        labels = class_numbers(classes, source.num_classes, distinct=True)
         makers.append(_drawn(labels, (batch_size, latent_dim), seed, truncation))
     if isinstance(real, LabelledImages):
         real = RealArrays(real.images, real.labels, None, num_classes=1 + real.labels.max())

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ..classes.selection import checked_classes
+from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..images import to_uint8
 from ..latents import truncated_normal
@@ -52,7 +52,7 @@ def sample_teacher(
     truncation = getattr(teacher, "truncation", 1.0)
     bar = keras.utils.Progbar(count, unit_name="image", verbose=int(progress))
     latents, images = [], []
-    turns = np.array(checked_classes(classes, teacher.num_classes), "int32")
+    turns = class_numbers(classes, teacher.num_classes, distinct=True)
     labels = turns[np.arange(count) % len(turns)]
     for step, start in enumerate(range(0, count, batch_size)):
         # Always a whole batch: one graph, and no image depends on where the draw ends.

@@ -9,10 +9,10 @@ import time
 import warnings
 
 from ..classes.folder_labels import listed
-from ..generators.drawing import SEED
 from .environment import environment
 from .extraction import TEACHER_COLUMNS, extracted
 from .figures import compare_with_teacher, measure
+from .generated_labels import SEED
 from .metrics.classification import classification_accuracy_score
 from .plan import identity, make_plan
 from .record import write_evaluation
@@ -36,7 +36,7 @@ def evaluate(
 
     Args:
         generator: A run folder, `.keras` file, export, teacher folder or TensorFlow Hub
-            handle; a folder or `.npz` of images; a Keras model; a `LoadedGenerator`; or an image source.
+            handle; a folder or `.npz` of images; a Keras model; a `Generator`; or an image source.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
         reference: Real images: `ReferenceStatistics`, an `.npz` with `mu` and `sigma`, or anything
             that `data.image_source.open_images` opens, whose statistics are then measured once and

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from ..generators.drawing import BLOCK
+from ..generators.generator import PORTION
 from .feature_store import FeatureStore
 from .metrics.fidelity import feature_distances, image_fidelity
 
@@ -45,8 +45,8 @@ def _fill(store, plan, progress):
     bar = keras.utils.Progbar(
         count - before, unit_name="image", verbose=int(progress and before < count)
     )
-    for start in range(before, count, BLOCK):
-        stop = min(start + BLOCK, count)
+    for start in range(before, count, PORTION):
+        stop = min(start + PORTION, count)
         images = plan.subject.read(start, stop)
         features, logits = plan.extractor(images)
         rows = {"features": features, "logits": logits}

@@ -7,10 +7,12 @@ import os
 
 from ..classes.folder_labels import listed
 from ..errors import InputError
-from ..generators.drawing import LABEL_LAWS, LAW, DrawnImages, draw_labels
+from ..generators.generator import GeneratedImages
+from ..latents import LAW
 from .environment import environment
 from .extractors.loading import load_extractor
 from .figures import SETTINGS
+from .generated_labels import LABEL_LAWS, draw_labels
 from .reference import ReferenceStatistics
 from .subjects import (
     check_pair,
@@ -31,8 +33,8 @@ class Plan:
     """Opened and checked inputs.
 
     Attributes:
-        subject: Image source: `DrawnImages`, or real files.
-        teacher: `DrawnImages` of the teacher on the same latents, or None.
+        subject: Image source: `GeneratedImages`, or real files.
+        teacher: `GeneratedImages` of the teacher on the same latents, or None.
         extractor: A `FeatureExtractor`.
         reference: `ReferenceStatistics`, or None.
         classification_test: Image source with labels, or None.
@@ -43,7 +45,7 @@ class Plan:
     """
 
     subject: object
-    teacher: DrawnImages | None
+    teacher: GeneratedImages | None
     extractor: object
     reference: ReferenceStatistics | None
     classification_test: object
@@ -106,8 +108,8 @@ def make_plan(
         law, drawn_labels = draw_labels(
             labels, num_images or NUM_IMAGES, generator, real_labels, seed
         )
-        subject = DrawnImages(generator, drawn_labels, truncation, seed)
-        teacher = teacher and DrawnImages(teacher, drawn_labels, truncation, seed)
+        subject = GeneratedImages(generator, drawn_labels, seed, truncation)
+        teacher = teacher and GeneratedImages(teacher, drawn_labels, seed, truncation)
         if law == "reference":
             _note_undrawn(generator, drawn_labels, notes)
     else:
@@ -171,14 +173,14 @@ def _note_unnamed(reference, names, notes):
 
 def identity(subject) -> dict:
     """What a set of images is of, for the record."""
-    if not isinstance(subject, DrawnImages):
-        return {"source": subject.name, "form": "images", "content_hash": subject.fingerprint}
-    fields = ("source", "form", "content_hash", "parameters", "image_size", "num_classes")
+    if not isinstance(subject, GeneratedImages):
+        return {"source": subject.name, "format": "images", "content_hash": subject.fingerprint}
+    fields = ("source", "format", "content_hash", "parameters", "image_size", "num_classes")
     return {name: getattr(subject.generator, name) for name in fields}
 
 
 def _protocol(extractor, reference, subject, law, seed, teacher) -> dict:
-    drawn = isinstance(subject, DrawnImages)
+    drawn = isinstance(subject, GeneratedImages)
     real = {} if reference is None else reference.protocol or {}
     versions = environment()["versions"]
     return {

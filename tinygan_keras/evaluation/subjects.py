@@ -6,8 +6,8 @@ from pathlib import Path
 from ..data.image_folder import SUFFIXES
 from ..data.image_source import open_images
 from ..errors import InputError
-from ..generators.loaded import DEFAULT_TRUNCATION
-from ..generators.loading import as_generator, load_generator
+from ..generators.opening import open_generator as open_any
+from ..latents import DEFAULT_TRUNCATION
 from ..teachers.catalog import check_truncation
 from .reference import ReferenceStatistics, is_reference_file, load_reference
 from .reference_cache import cached_reference
@@ -41,22 +41,21 @@ def open_generator(generator, truncation=None):
     """Opens a generator.
 
     Args:
-        generator: A path or handle, a Keras model, a `HubTeacher`, or a `LoadedGenerator`.
+        generator: A path or handle, a Keras model, a `HubTeacher`, or a `Generator`.
         truncation: Handed to a teacher, whose statistics depend on it.
 
     Raises:
         ValueError, FileNotFoundError: it is none of these.
     """
-    if isinstance(generator, (str, os.PathLike)):
-        return load_generator(generator, truncation)
-    return as_generator(generator)
+    in_memory = not isinstance(generator, (str, os.PathLike))
+    return open_any(generator, None if in_memory else truncation)
 
 
 def check_pair(student, teacher):
     """Makes sure that a teacher can draw what a student draws.
 
     Args:
-        student, teacher: `LoadedGenerator`s.
+        student, teacher: `Generator`s.
 
     Raises:
         ValueError: latents, sizes or classes differ.
@@ -74,7 +73,7 @@ def drawing_truncation(generator, truncation, notes: list) -> float:
     """The scale of the latents for a generator.
 
     Args:
-        generator: A `LoadedGenerator`.
+        generator: A `Generator`.
         truncation: What the caller asks for, or None.
         notes: Gets a word if it has to be assumed.
 
@@ -90,7 +89,7 @@ def drawing_truncation(generator, truncation, notes: list) -> float:
             "assumed."
         )
     check_truncation(truncation, generator.source)
-    if generator.form == "teacher" and generator.truncation != truncation:
+    if generator.format == "teacher" and generator.truncation != truncation:
         raise InputError(
             f"Got {generator.source}, which draws at truncation {generator.truncation}, and latents of "
             f"truncation {truncation}. Expected the same; load the teacher with this truncation."

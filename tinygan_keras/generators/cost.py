@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.grappler import tf_optimizer
 
 from ..errors import InputError
-from .loaded import count_parameters
+from ..networks.network import count_parameters
 
 # Attributes that keep a call from being inlined, and one that turns loops into a tangle of TF1 nodes.
 _OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")

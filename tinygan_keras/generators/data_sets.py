@@ -1,16 +1,13 @@
-"""Labelled images as a data set on disk, in a form that training and calibration programs read.
+"""Labelled images as a data set on disk, in a format that training and calibration programs read.
 
 Scope: writing. Images are read portion by portion and written at once, so that memory doesn't grow with
-their number; the data set appears whole or not at all. `data.image_source.open_images` reads the folder and
-the `.npz` file, `tf.data.TFRecordDataset` the shards.
+their number; the data set appears whole or not at all. `data.image_source.open_images` reads the folders
+and the `.npz` file, `tf.data.TFRecordDataset` the shards.
 
-Rejected: `np.savez`, which wants all images in memory; labels class by class, since then the first images
-of a file, which calibration takes, are of one class.
+Rejected: `np.savez`, which wants all images in memory.
 """
 
 import io
-import json
-import tempfile
 import zipfile
 from pathlib import Path
 
@@ -19,83 +16,58 @@ import tensorflow as tf
 from PIL import Image
 
 from ..classes.folder_labels import as_file_name, sample_file_name
-from ..errors import ExistingFileError, InputError
-from ..files import plain
-from .drawing import DrawnImages
-from .loaded import DEFAULT_TRUNCATION
-from .sampling import class_numbers
+from ..errors import InputError
+from ..files import new_file, new_folder, user_path, write_json
+from .generator import PORTION
 
 INDEX_FILE = "index.json"
-_PORTION = 250
 _SHARD_IMAGES = 1000
 
 
-def drawn_data_set(generator, classes, per_class: int, seed=0, truncation=None) -> DrawnImages:
-    """The images of a data set, drawn when they are read, each class in turn.
-
-    Args:
-        generator: A `LoadedGenerator`.
-        classes: Numbers or names, as strings; none for all classes.
-        per_class: Images of each class.
-        seed: Seed of the latents; the same one gives the same images.
-        truncation: In (0, 1]; None for the generator's own, or 0.5.
-
-    Raises:
-        ValueError: there is no such class.
-    """
-    labels = np.tile(class_numbers(classes, generator), per_class)
-    truncation = truncation or generator.truncation or DEFAULT_TRUNCATION
-    return DrawnImages(generator, labels, truncation, seed)
-
-
-def write_data_set(images, path, form, class_names=None) -> Path:
+def write_data_set(images, path, format, class_names=None) -> Path:
     """Writes images with their labels.
 
-    The forms:
+    The formats:
 
+    - "images": a folder of PNG files with the label in their names, such as 00000_007_Sneaker.png.
     - "folder": a sub-folder per class, called by its name with underscores in place of other characters than
       letters and digits, or by its number where there are no names or two would be the same. Files are PNG.
-    - "npz": one file with `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]` and, if known, `class_names`.
+    - "npz": one file with `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]`; if known, `class_names` and,
+      of generated images, `seeds` int64 `[N]`.
     - "tfrecord": a folder of shards of 1000 records, and an `index.json` that says how to read them. A record
-      is a `tf.train.Example` with `image` (PNG), `label` and, if known, `class_name`.
+      is a `tf.train.Example` with `image` (PNG), `label` and, if known, `class_name` and `seed`.
 
     Args:
-        images: `DrawnImages`, or another source of images with labels.
+        images: `GeneratedImages`, or another set of images with labels.
         path: The folder or file to write; it must not exist.
-        form: "folder", "npz" or "tfrecord".
+        format: "images", "folder", "npz" or "tfrecord".
         class_names: Name per label; None if unknown.
 
     Returns:
         The path.
 
     Raises:
-        FileExistsError: `path` exists.
-        ValueError: there is no such form, names that don't fit to the labels or to folders, or the generator
-            draws NaN.
+        ExistingFileError: `path` exists.
+        InputError: there is no such format, names that don't fit to the labels or to folders, or the
+            generator gives NaN.
 
     Example:
-        write_data_set(drawn_data_set(generator, [], 500), "calibration.npz", "npz", generator.class_names)
-        same = open_images("calibration.npz")
+        labels, seeds = grid_of(range(10), range(500), seed_by_seed=True)
+        images = GeneratedImages(generator, labels, seeds)
+        write_data_set(images, "calibration.npz", "npz", generator.class_names)
     """
-    path = Path(path)
-    if form not in _WRITERS:
-        raise InputError(f"Got the form {form!r}. Expected one of {', '.join(_WRITERS)}.")
-    if path.exists():
-        raise ExistingFileError(
-            f"{path} exists already, and a data set is never replaced. Choose another name, or remove it "
-            "first."
-        )
+    path = Path(user_path(path))
+    if format not in _WRITERS:
+        raise InputError(f"Got the format {format!r}. Expected one of {', '.join(_WRITERS)}.")
     names = None if class_names is None else [str(name) for name in class_names]
-    _check_names(names, images.labels, form)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-unfinished-") as aside:
-        unfinished = Path(aside) / path.name
-        _WRITERS[form](images, unfinished, names)
-        unfinished.rename(path)
+    _check_names(names, images.labels, format)
+    new = new_file(path, replace=False) if format == "npz" else new_folder(path)
+    with new as unfinished:
+        _WRITERS[format](images, unfinished, names)
     return path
 
 
-def _check_names(names, labels, form):
+def _check_names(names, labels, format):
     if names is None:
         return
     if len(names) <= labels.max():
@@ -104,38 +76,47 @@ def _check_names(names, labels, form):
             "Give those of the generator, or None."
         )
     wrong = [name for label, name in enumerate(names) if name.isdecimal() and name != str(label)]
-    if wrong and form == "folder":  # it would be read as the label of that number
+    if wrong and format == "folder":  # it would be read as the label of that number
         raise InputError(
             f"Got a class called {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no numbers "
-            "but labels, as sub-folders with numbers are read by them. Take the form npz or tfrecord."
+            "but labels, as sub-folders with numbers are read by them. Take the format npz or tfrecord."
         )
 
 
 def _portions(images, first=0, count=None):
-    """Yields the number of the first image, uint8 images and int labels, in order."""
+    """Yields the number of the first image, uint8 images, int labels, and seeds or Nones, in order."""
     last = images.count if count is None else min(first + count, images.count)
-    for start in range(first, last, _PORTION):
-        stop = min(start + _PORTION, last)
-        yield start, images.read(start, stop), images.labels[start:stop].tolist()
+    seeds = getattr(images, "seeds", None)
+    for start in range(first, last, PORTION):
+        rows = slice(start, min(start + PORTION, last))
+        pixels = images.read(rows.start, rows.stop)
+        known = [None] * len(pixels) if seeds is None else seeds[rows].tolist()
+        yield start, pixels, images.labels[rows].tolist(), known
+
+
+def _write_images(images, path, names):
+    labels = range(int(images.labels.max()) + 1)
+    _write_pngs(images, dict.fromkeys(labels, path), names)
 
 
 def _write_folder(images, path, names):
     labels = np.unique(images.labels).tolist()
-    folder_names = _folder_names(labels, names)
-    for label in labels:
-        (path / folder_names[label]).mkdir(parents=True)
-    for start, portion, portion_labels in _portions(images):
-        for index, (image, label) in enumerate(zip(portion, portion_labels, strict=True), start):
-            name = sample_file_name(index, label, str(label) if names is None else names[label])
-            Image.fromarray(image).save(path / folder_names[label] / name)
-
-
-def _folder_names(labels, names) -> dict:
-    """The sub-folder of each label; readers have to find the label by it."""
     folder_names = [as_file_name(name) for name in names or ()]
+    # Readers have to find the label by the sub-folder.
     if not all(folder_names) or len({name.lower() for name in folder_names}) < len(folder_names):
-        names = None
-    return {label: folder_names[label] if names else str(label) for label in labels}
+        folder_names = []
+    _write_pngs(
+        images, {k: path / (folder_names[k] if folder_names else str(k)) for k in labels}, names
+    )
+
+
+def _write_pngs(images, folders, names):
+    for folder in folders.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    for start, portion, labels, _ in _portions(images):
+        for index, (image, label) in enumerate(zip(portion, labels, strict=True), start):
+            name = sample_file_name(index, label, str(label) if names is None else names[label])
+            Image.fromarray(image).save(folders[label] / name)
 
 
 def _write_npz(images, path, names):
@@ -145,9 +126,11 @@ def _write_npz(images, path, names):
         with _member(archive, "images") as stream:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for _, portion, _ in _portions(images):
+            for _, portion, _, _ in _portions(images):
                 stream.write(portion.tobytes())
         arrays = {"labels": np.asarray(images.labels, "int32")}
+        if hasattr(images, "seeds"):
+            arrays["seeds"] = images.seeds
         if names is not None:
             arrays["class_names"] = np.array(names)
         for name, array in arrays.items():
@@ -165,46 +148,48 @@ def _member(archive, name):
 def _write_tfrecord(images, path, names):
     path.mkdir()
     starts = range(0, images.count, _SHARD_IMAGES)
-    shards = [
-        {
-            "file": f"images-{number:05d}-of-{len(starts):05d}.tfrecord",
-            "count": min(_SHARD_IMAGES, images.count - start),
-        }
-        for number, start in enumerate(starts)
-    ]
-    for shard, first in zip(shards, starts, strict=True):
-        with tf.io.TFRecordWriter(str(path / shard["file"])) as writer:
-            for _, portion, labels in _portions(images, first, _SHARD_IMAGES):
-                for image, label in zip(portion, labels, strict=True):
-                    writer.write(_record(image, label, names))
+    shards = []
+    for number, first in enumerate(starts):
+        file = f"images-{number:05d}-of-{len(starts):05d}.tfrecord"
+        shards.append({"file": file, "count": min(_SHARD_IMAGES, images.count - first)})
+        with tf.io.TFRecordWriter(str(path / file)) as writer:
+            for _, portion, labels, seeds in _portions(images, first, _SHARD_IMAGES):
+                for image, label, seed in zip(portion, labels, seeds, strict=True):
+                    writer.write(_record(image, label, seed, names))
+    features = {"image": "bytes, PNG", "label": "int64"}
+    if hasattr(images, "seeds"):
+        features["seed"] = "int64"
+    if names:
+        features["class_name"] = "bytes, UTF-8"
     index = {
         "count": images.count,
         "image_size": images.image_size,
         "class_names": names,
-        "drawn_by": images.name,
-        "seed": getattr(images, "seed", None),
-        "features": {
-            "image": "bytes, PNG",
-            "label": "int64",
-            **({"class_name": "bytes, UTF-8"} if names else {}),
-        },
+        "generated_by": images.name,
+        "features": features,
         "shards": shards,
     }
-    text = json.dumps(plain(index), indent=2, ensure_ascii=False) + "\n"
-    (path / INDEX_FILE).write_text(text, encoding="utf-8")
+    write_json(path / INDEX_FILE, index)
 
 
-def _record(image, label, names) -> bytes:
+def _record(image, label, seed, names) -> bytes:
     content = io.BytesIO()
     Image.fromarray(image).save(content, format="PNG")
     example = tf.train.Example()
     feature = example.features.feature
     feature["image"].bytes_list.value.append(content.getvalue())
     feature["label"].int64_list.value.append(label)
+    if seed is not None:
+        feature["seed"].int64_list.value.append(seed)
     if names is not None:
         feature["class_name"].bytes_list.value.append(names[label].encode())
     # A map of features has no order of its own, and the same images have to give the same bytes.
     return example.SerializeToString(deterministic=True)
 
 
-_WRITERS = {"folder": _write_folder, "npz": _write_npz, "tfrecord": _write_tfrecord}
+_WRITERS = {
+    "images": _write_images,
+    "folder": _write_folder,
+    "npz": _write_npz,
+    "tfrecord": _write_tfrecord,
+}

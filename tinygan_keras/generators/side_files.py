@@ -4,53 +4,38 @@ A run writes both. A teacher's folder may have them too: then `config.json` hold
 at.
 """
 
-import json
 from pathlib import Path
 
-from ..errors import InputError
+from ..files import read_json, read_text, write_text
 
 STUDENT_FILE = "student.keras"
+NAMES_FILE = "class_names.txt"
 
 
 def read_config(path) -> dict:
-    """The settings of the run that made the model at `path`; empty if they aren't there.
-
-    Raises:
-        ValueError: `config.json` can't be read.
-    """
+    """The settings of the run that made the model at `path`; empty if they aren't there."""
     file = _beside(path, "config.json")
-    if file is None:
-        return {}
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(
-            f"Got {file}, which can't be read: {error}. Expected JSON. Mend it, or take it away."
-        ) from error
-    if not isinstance(config, dict):
-        raise InputError(
-            f"Got {file} with a {type(config).__name__}. Expected settings by name. Mend it, or take it "
-            "away."
-        )
-    return config
+    return read_json(file) if file else {}
 
 
 def read_class_names(path) -> tuple | None:
     """The names of the classes by label, from `class_names.txt`; None if it isn't there."""
-    file = _beside(path, "class_names.txt")
-    return tuple(file.read_text(encoding="utf-8").splitlines()) if file else None
+    file = _beside(path, NAMES_FILE)
+    return tuple(read_text(file).splitlines()) if file else None
+
+
+def write_class_names(folder, names):
+    """Writes `class_names.txt`: a name per line, in UTF-8."""
+    write_text(Path(folder) / NAMES_FILE, "\n".join(names) + "\n")
 
 
 def located(name, path, is_there=Path.exists) -> str | None:
-    """Finds what a config names, which is relative to where the run was started: at or above its folder.
+    """Finds what a config names, relative to where the run was started: here, or above the run folder.
 
     Args:
         name: A path of the config.
         path: The run folder or a file in it, from whose parents on upwards it is looked for.
-        is_there: Function that tells whether a `Path` is what is looked for.
-
-    Returns:
-        The first one found, looking from here before; None if there is none.
+        is_there: Function that says whether a `Path` is what is looked for.
     """
     places = (Path(), *Path(path).resolve().parents)
     return next((str(place / name) for place in places if is_there(place / name)), None)
@@ -66,8 +51,9 @@ def which_weights(config: dict, path=None) -> str | None:
     return "exponential moving average" if decay else "last step"
 
 
-def _beside(path: Path, name):
+def _beside(path, name):
     """The file `name` in the folder, beside the file, or in the run folder around an exported model."""
+    path = Path(path)
     folders = [path if path.is_dir() else path.parent]
     # A folder that isn't a run's may hold a file of this name that has nothing to do with the model.
     parents = path.resolve().parents[:2]

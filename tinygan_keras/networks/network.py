@@ -1,9 +1,16 @@
 """What the student and its discriminator have in common: two inputs, a config, presets."""
 
+import math
+
 import keras
 from keras import ops
 
 from .presets import preset
+
+
+def count_parameters(variables) -> int:
+    """The number of values in variables."""
+    return sum(math.prod(variable.shape) for variable in variables)
 
 
 class ConditionalNetwork(keras.Model):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..classes.imagenet import imagenet_names
-from ..classes.selection import is_imagenet, resolve_classes
+from ..classes.selection import class_numbers, is_imagenet
 from ..data import fashion_mnist
 from ..data.image_source import open_images
 from ..data.real_images.opening import open_training_images
@@ -13,7 +13,8 @@ from ..distillation.tinygan import TinyGAN
 from ..errors import InputError
 from ..evaluation.extractors.extractor import FeatureExtractor
 from ..evaluation.extractors.loading import load_extractor
-from ..generators.loading import LoadedGenerator, load_generator
+from ..generators.generator import Generator
+from ..generators.opening import open_generator
 from ..generators.side_files import read_class_names
 from ..teachers.hub import HubTeacher
 from .build import build_model
@@ -27,7 +28,7 @@ class Parts(NamedTuple):
     real: RealImages | None  # to train with
     judged_against: Any  # an image source, to measure distances to; or None
     extractor: FeatureExtractor | None
-    reference: LoadedGenerator | None  # a finished student
+    reference: Generator | None  # a finished student
     model: TinyGAN
     class_names: tuple
     classes: tuple | None  # labels that the run is restricted to; None for all
@@ -49,7 +50,7 @@ def prepare(config, strategy=None) -> Parts:
     extractor = None
     if config.extractor:
         extractor = load_extractor(config.extractor, resize=config.resize or None)
-    reference = load_generator(config.reference_student) if config.reference_student else None
+    reference = open_generator(config.reference_student) if config.reference_student else None
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
     real, class_names, classes = open_data(config, teacher)
     live = not config.teacher_samples and not config.teacher_cache
@@ -91,7 +92,9 @@ def open_data(config, teacher):
     number, named = teacher.num_classes, read_class_names(Path(teacher.folder))
     if named is None and config.data == "fashion_mnist":
         named = fashion_mnist.CLASS_NAMES
-    classes = resolve_classes(config.classes, number, named) if config.classes.strip() else None
+    classes = None
+    if config.classes.strip():
+        classes = tuple(class_numbers(config.classes, number, named, distinct=True).tolist())
     real = open_training_images(
         config.data, teacher.image_size, number, classes, named, config.data_subset
     )

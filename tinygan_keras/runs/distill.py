@@ -16,6 +16,7 @@ from PIL import Image
 
 from ..data.batches import distillation_batches
 from ..evaluation.report import write_report
+from ..generators.side_files import write_class_names
 from ..pictures.files import save_gif, save_png
 from ..saved_model.export import export_saved_model
 from .build import dtype_policy
@@ -200,10 +201,9 @@ def save_student(parts, folder):
     unfinished = folder.path / "unfinished.keras"
     parts.model.ema_student.save(unfinished)
     unfinished.replace(folder.student)
-    names = "\n".join(parts.class_names) + "\n"
-    folder.class_names.write_text(names)
+    write_class_names(folder.path, parts.class_names)
     if folder.best.is_dir():
-        (folder.best / "class_names.txt").write_text(names)
+        write_class_names(folder.best, parts.class_names)
 
 
 def save_results(parts, folder, gallery, report):

@@ -5,10 +5,10 @@ Paths of a config are relative to where the run was started, which was at or abo
 
 from pathlib import Path
 
-from ..classes.selection import resolve_classes
+from ..classes.selection import class_numbers
 from ..data.real_images.opening import open_training_images
 from ..evaluation.extractors.loading import NAMES as EXTRACTORS
-from ..generators.loading import load_student
+from ..generators.opening import load_student
 from ..generators.side_files import located, read_class_names, read_config
 from .config import DATA_SETS
 from .run_folder import RunFolder
@@ -86,7 +86,7 @@ def measured_classes(path) -> tuple | None:
     if not text.strip():
         return None
     names = read_class_names(folder.path)
-    return resolve_classes(text, len(names), names)
+    return tuple(class_numbers(text, len(names), names, distinct=True).tolist())
 
 
 def _run_folder(path):

@@ -16,7 +16,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.figure_table import FIGURES
 from ..evaluation.subjects import open_reference
 from ..generators.cost import images_per_second, multiply_adds, parameters
-from ..generators.loading import as_generator
+from ..generators.opening import open_generator
 from ..generators.side_files import which_weights
 from ..latents import sample_latents
 from .evaluation_callback import EvaluationCallback
@@ -89,11 +89,11 @@ def _labels(parts):
 
 
 def _as_generator(parts, config):
-    """The averaged student as `load_generator` will find it in the run folder."""
+    """The averaged student as `open_generator` will find it in the run folder."""
     return dataclasses.replace(
-        as_generator(parts.model.ema_student),
+        open_generator(parts.model.ema_student),
         source=config.name,
-        form="run folder",
+        format="run folder",
         weights=which_weights(config.to_dict()),
         truncation=config.truncation,
         class_names=parts.class_names,
@@ -118,7 +118,7 @@ def _evaluate(parts, config, generator, teacher, folder=None) -> dict:
 
 
 def _costs(generator, counted) -> dict:
-    """Parameters, multiply-adds and speed of a teacher or a `LoadedGenerator`."""
+    """Parameters, multiply-adds and speed of a teacher or a `Generator`."""
     draw: Callable = getattr(generator, "draw", generator)
     latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
     timed = (

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, MissingFileError
-from ..generators.loaded import LoadedGenerator
+from ..generators.generator import Generator
 from ..generators.side_files import read_class_names
 from .forms import FORMS, LITERT, ONNX, OPENVINO, Form, needed
 
 
-def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
+def load_runtime(path, threads: int | None = None) -> Generator:
     """Loads what `tinygan export --format=litert`, `onnx` or `openvino` wrote.
 
     Args:
@@ -25,7 +25,7 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
         threads: CPU threads; None for all.
 
     Returns:
-        A `LoadedGenerator`. Its `draw` takes latents `[B, latent_dim]` and labels `[B]`, as arrays or
+        A `Generator`. Its `draw` takes latents `[B, latent_dim]` and labels `[B]`, as arrays or
         tensors, and returns float32 `[B, image_size, image_size, 3]` in [-1, 1].
 
     Raises:
@@ -51,7 +51,7 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
             f"Got {folder / form.file}, which can't be loaded: {error}. Expected a whole file. Copy it "
             "again, or export the student again."
         ) from error
-    return LoadedGenerator(
+    return Generator(
         draw=_drawing(run, config),
         latent_dim=config["latent_dim"],
         num_classes=config["num_classes"],
@@ -59,7 +59,7 @@ def load_runtime(path, threads: int | None = None) -> LoadedGenerator:
         truncation=config["truncation"],
         image_size=config["image_size"],
         source=str(path),
-        form=f"{form.name} {config['precision']}",
+        format=f"{form.name} {config['precision']}",
         content_hash=_content_hash(folder, form),
         weights=None,
         parameters=config.get("parameters"),

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ..errors import ExistingFileError
 from ..files import plain, write_archive
-from ..generators.loaded import DEFAULT_TRUNCATION
+from ..latents import DEFAULT_TRUNCATION
 from ..saved_model.arguments import check_generator, names_as_text
 from ..saved_model.model_card import parameters
 from ..teachers.catalog import check_truncation

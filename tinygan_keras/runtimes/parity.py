@@ -45,7 +45,7 @@ def check_parity(student, generator, precision: str, truncation: float) -> Parit
 
     Args:
         student: The Keras model that was exported.
-        generator: The `LoadedGenerator` of the exported form.
+        generator: The `Generator` of the exported form.
         precision: "float32": no value may differ by more than 1e-4. "float16", "int8": the PSNR is at
             least 50 and 22 dB.
         truncation: Scale of the latents.
@@ -70,7 +70,7 @@ def check_parity(student, generator, precision: str, truncation: float) -> Parit
         )
     if not fits:
         raise InputError(
-            f"Got {generator.form} images that differ from the student's by up to "
+            f"Got {generator.format} images that differ from the student's by up to "
             f"{parity.max_difference:.2g}, PSNR {parity.psnr:.1f} dB. Expected {bound}. Nothing was written. "
             f"{mend}"
         )

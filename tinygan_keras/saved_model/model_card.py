@@ -10,7 +10,7 @@ import json
 import tensorflow as tf
 
 from ..generators import cost
-from ..generators.loaded import count_parameters
+from ..networks.network import count_parameters
 
 PACKAGES = ("tinygan-keras", "tensorflow", "keras", "tensorflow-serving-api")
 _LICENCE = (

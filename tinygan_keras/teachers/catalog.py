@@ -73,13 +73,13 @@ def check_truncation(truncation, handle: str) -> float:
     """Returns `truncation` as a float if the module behind `handle` has statistics for it.
 
     Raises:
-        ValueError: outside the range of the catalogue; for other modules, outside (0, 1].
+        ValueError: outside the range of the catalogue; for other modules, outside [0, 1].
     """
     entry = DEEPMIND.get(handle)
     lowest, highest = entry.truncation_range if entry else (0.0, 1.0)
     number = isinstance(truncation, numbers.Real) and not isinstance(truncation, bool)
-    if not (number and lowest <= truncation <= highest and (entry or truncation > 0)):
-        expected = f"{'[' if entry else '('}{lowest:g}, {highest:g}]"
+    if not (number and lowest <= truncation <= highest):
+        expected = f"[{lowest:g}, {highest:g}]"
         raise InputError(
             f"Got truncation={truncation!r}; {handle} expects a number in {expected}. "
             "The paper's is 0.5; smaller values give cleaner and less varied images."

@@ -18,6 +18,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
+from ..files import content_hash, is_url
 from .catalog import DEEPMIND, nearest_handles
 
 STALL_SECONDS = 60.0
@@ -79,18 +80,13 @@ def defining_files(folder: str) -> list:
     return sorted(names)
 
 
-def content_hash(folder: str) -> str:
-    """SHA-256 (hex) over the files that define a module's function.
-
-    A model card or a Hub descriptor beside them may change without changing the hash.
-    """
-    digest = hashlib.sha256()
+def module_hash(folder: str) -> str:
+    """The content hash of the files that define a module, not of a model card beside them."""
+    parts = []
     for name in defining_files(folder):
-        with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:
-            digest.update(f"{name} {file.size()}\n".encode())
-            while piece := file.read(1 << 24):
-                digest.update(piece)
-    return digest.hexdigest()
+        file = f"{folder}/{name}"
+        parts += [name, tf.io.gfile.GFile(file, "rb").read() if is_url(file) else Path(file)]
+    return content_hash(*parts)
 
 
 def _resolve(handle, role):

@@ -151,7 +151,7 @@ class HubTeacher:
 
     @functools.cached_property
     def content_hash(self) -> str:
-        return download.content_hash(self.folder)
+        return download.module_hash(self.folder)
 
     def __call__(self, latents, labels):
         latents, labels = self._checked_latents(latents), self._checked_labels(labels)

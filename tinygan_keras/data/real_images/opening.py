@@ -36,7 +36,7 @@ def open_training_images(
             an `.npz` file with images, labels and, if possible, class_names, see `open_images`.
         image_size: Height and width of the images of the batches; others are cropped and resized.
         num_classes: Number of classes of the teacher.
-        classes: Labels that are wanted, such as `resolve_classes` gives; None for all.
+        classes: Labels that are wanted, such as `class_numbers` gives; None for all.
         class_names: The teacher's names by class number; None: ImageNet's if there are 1000, and else none.
         data_subset: The file to read when Fashion-MNIST is not on this machine; "" to download it.
 
@@ -49,7 +49,7 @@ def open_training_images(
         ValueError: what has this name has no labels, or classes that the teacher does not have.
 
     Example:
-        real = open_training_images("tfds:imagenet2012", 128, 1000, resolve_classes("animals", 1000))
+        real = open_training_images("tfds:imagenet2012", 128, 1000, class_numbers("animals", 1000))
         print(real.report())
     """
     text = str(name)

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...classes.selection import class_numbers
 from ...data.image_source import open_images
 from ...errors import InputError, UnusableFileError
 from ...evaluation.extractors.loading import load_extractor
-from ...generators.drawing import SEED
-from ...generators.loaded import DEFAULT_TRUNCATION
-from ...generators.loading import load_generator
-from ...generators.sampling import class_numbers
+from ...evaluation.generated_labels import SEED
+from ...generators.opening import open_generator
+from ...latents import resolve_truncation
 from ..files import save_png
 from .images import AlbumImages, found_teacher
 from .pages import GRID_IMAGES, MAPS, PAGES
@@ -58,7 +58,7 @@ def draw_album(
     | `feature_map.png` | extractor, and real images or a teacher |
 
     Args:
-        generator: A path for `load_generator`, or a `LoadedGenerator`.
+        generator: A path for `open_generator`, or a `Generator`.
         folder: Where to; made if missing.
         teacher: What the student was distilled from, likewise; None for none; "auto" for the one in
             the run's configuration if it is on this machine.
@@ -93,7 +93,7 @@ def draw_album(
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise UnusableFileError(f"Got {str(folder)!r}, a file. Expected a folder for the pictures.")
-    generator = _opened(generator, lambda path: load_generator(path, truncation))
+    generator = _opened(generator, lambda path: open_generator(path, truncation))
     chosen = _chosen(classes, generator)
     extractor, real = _opened(extractor, load_extractor), _opened(real, open_images)
     if extractor is not None:  # refused before anything is drawn
@@ -106,7 +106,7 @@ def draw_album(
         real,
         chosen,
         per_class if extractor else min(per_class, GRID_IMAGES),
-        truncation or generator.truncation or DEFAULT_TRUNCATION,
+        resolve_truncation(truncation, generator),
         seed,
         progress,
     )
@@ -130,7 +130,8 @@ def _chosen(classes, generator) -> np.ndarray:
             f"Got {generator.source}, which doesn't say how many classes it has, and no classes. "
             "Expected class numbers, such as 0,1,2; or give the run folder instead of the export."
         )
-    numbers = np.array(list(dict.fromkeys(class_numbers(classes, generator).tolist())), "int32")
+    numbers = class_numbers(classes, generator.num_classes, generator.class_names)
+    numbers = np.array(list(dict.fromkeys(numbers.tolist())), "int32")
     if classes:
         return numbers
     return numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), _CLASSES)).astype(int)]

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from ...evaluation.subjects import check_pair, drawing_truncation, open_generator
-from ...generators.drawing import DrawnImages
+from ...generators.generator import GeneratedImages
 from ...generators.side_files import located
 
 MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is quadratic
@@ -21,8 +21,8 @@ class AlbumImages:
     """Images of some classes, a fixed number of each, class after class.
 
     Args:
-        generator: `LoadedGenerator`.
-        teacher: A path, `LoadedGenerator` or None; it is given the same latents.
+        generator: `Generator`.
+        teacher: A path, `Generator` or None; it is given the same latents.
         extractor: `FeatureExtractor` or None.
         real: Image source or None.
         classes: Int `[C]`, the classes drawn.
@@ -40,13 +40,13 @@ class AlbumImages:
         self.generator, self.extractor, self.real = generator, extractor, real
         self.classes, self.per_class, self.seed = classes, per_class, seed
         self._progress = int(progress)
-        self.student = DrawnImages(generator, classes.repeat(per_class), truncation, seed)
+        self.student = GeneratedImages(generator, classes.repeat(per_class), seed, truncation)
         self.teacher = None
         if teacher is not None:
             teacher = open_generator(teacher, truncation)
             drawing_truncation(teacher, truncation, notes=[])
             check_pair(generator, teacher)
-            self.teacher = DrawnImages(teacher, self.student.labels, truncation, seed)
+            self.teacher = GeneratedImages(teacher, self.student.labels, seed, truncation)
         theirs = getattr(real, "class_names", None)
         # Names of another set of classes would be wrong ones.
         same = theirs is not None and len(theirs) == generator.num_classes

@@ -7,7 +7,7 @@ shows, or, with None for the picture, why it can't be drawn. How pictures look i
 import numpy as np
 
 from ...evaluation.metrics.neighbours import nearest_neighbours
-from ...generators.loading import generate_images
+from ...generators.generator import generate_images
 from ..canvas import thumbnails, titled
 from ..charts import MAX_COLOURS, feature_map
 from ..grids import class_grid, progress_strip
@@ -62,7 +62,7 @@ def _latent_interpolation(images, _):
 def _class_interpolation(images, _):
     generator = images.generator
     if generator.mix is None:
-        return None, f"a {generator.form} takes one class per image and can't mix classes."
+        return None, f"a {generator.format} takes one class per image and can't mix classes."
     if len(images.classes) < 2:
         return None, "only one class was chosen."
     pairs = list(zip(images.classes, np.roll(images.classes, -1), strict=True))

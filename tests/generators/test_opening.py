@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.generators.loading import LoadedGenerator, as_generator, load_generator
+from tinygan_keras.generators.generator import Generator
+from tinygan_keras.generators.opening import open_generator
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.export import export_saved_model
 from tinygan_keras.teachers.hub import HubTeacher
@@ -54,19 +55,19 @@ def latents_and_labels():
 
 
 @pytest.mark.parametrize(
-    ("place", "form"),
+    ("place", "format"),
     [
         ("", "run folder"),
         ("student.keras", "keras file"),
         ("saved_model/1", "saved model"),
     ],
 )
-def test_every_form_draws_the_same_images_and_knows_its_run(student, run, place, form):
-    generator = load_generator(run / place)
+def test_every_form_draws_the_same_images_and_knows_its_run(student, run, place, format):
+    generator = open_generator(run / place)
     latents, labels = latents_and_labels()
     images = generator.draw(tf.constant(latents), tf.constant(labels))
     np.testing.assert_allclose(images, student((latents, labels)), atol=1e-5)
-    assert generator.form == form
+    assert generator.format == format
     assert generator.source == str(run / place)
     assert (generator.latent_dim, generator.num_classes, generator.image_size) == (6, 3, 8)
     assert generator.class_names == NAMES
@@ -78,28 +79,28 @@ def test_every_form_draws_the_same_images_and_knows_its_run(student, run, place,
 
 
 def test_truncation_given_comes_before_that_of_the_run(run):
-    assert load_generator(run, truncation=0.7).truncation == 0.7
+    assert open_generator(run, truncation=0.7).truncation == 0.7
     with pytest.raises(
-        ValueError, match=r"Got truncation=1.5; .*mine expects a number in \(0, 1\]"
+        ValueError, match=r"Got truncation=1.5; .*mine expects a number in \[0, 1\]"
     ):
-        load_generator(run, truncation=1.5)
+        open_generator(run, truncation=1.5)
 
 
 def test_files_of_a_folder_that_is_no_run_are_not_taken_for_it(run, tmp_path):
     folder = run.parent / "alone"
     folder.mkdir()
     shutil.copy(run / "student.keras", folder)
-    alone = load_generator(folder)
+    alone = open_generator(folder)
     known = (alone.class_names, alone.truncation, alone.weights, alone.teacher)
     assert known == (None, None, None, None)
     shutil.copytree(run / "saved_model", folder / "deeper" / "saved_model")
     (folder / "student.keras").unlink()
-    exported = load_generator(folder / "deeper" / "saved_model" / "1")
+    exported = open_generator(folder / "deeper" / "saved_model" / "1")
     assert (exported.class_names, exported.num_classes) == (None, None)
 
 
 def test_other_files_of_a_run_may_hold_other_weights(run):
-    generator = load_generator(run / "last.keras")
+    generator = open_generator(run / "last.keras")
     assert generator.weights is None
     assert generator.truncation == 0.25
 
@@ -107,7 +108,7 @@ def test_other_files_of_a_run_may_hold_other_weights(run):
 def test_run_without_averaging_says_so(run, tmp_path):
     shutil.copy(run / "student.keras", tmp_path)
     (tmp_path / "config.json").write_text('{"ema_decay": 0}')
-    assert load_generator(tmp_path).weights == "last step"
+    assert open_generator(tmp_path).weights == "last step"
 
 
 def test_hash_is_that_of_weights_and_config_not_of_the_file(student, run, tmp_path):
@@ -115,61 +116,61 @@ def test_hash_is_that_of_weights_and_config_not_of_the_file(student, run, tmp_pa
     again.set_weights(student.get_weights())
     again.save(tmp_path / "again.keras")
     assert (tmp_path / "again.keras").read_bytes() != (run / "student.keras").read_bytes()
-    expected = load_generator(run).content_hash
+    expected = open_generator(run).content_hash
     assert len(expected) == 64 and int(expected, 16)
-    assert load_generator(tmp_path / "again.keras").content_hash == expected
+    assert open_generator(tmp_path / "again.keras").content_hash == expected
     weights = student.get_weights()
     weights[-1] = weights[-1] + np.float32(1e-6)
     again.set_weights(weights)
-    assert as_generator(again).content_hash != expected
+    assert open_generator(again).content_hash != expected
 
 
 def test_saved_model_has_the_hash_of_its_files(run, tmp_path):
     shutil.copytree(run / "saved_model" / "1", tmp_path / "copy")
     (tmp_path / "copy" / "class_names.txt").write_text("\n".join(NAMES))
-    original = load_generator(run / "saved_model" / "1")
-    copy = load_generator(tmp_path / "copy")
-    assert copy.content_hash == original.content_hash != load_generator(run).content_hash
+    original = open_generator(run / "saved_model" / "1")
+    copy = open_generator(tmp_path / "copy")
+    assert copy.content_hash == original.content_hash != open_generator(run).content_hash
     assert copy.num_classes == 3
 
 
 def test_description_can_t_be_changed(run):
     with pytest.raises(AttributeError):
-        load_generator(run).truncation = 1.0
+        open_generator(run).truncation = 1.0
 
 
 # Mixing classes
 
 
 def test_one_hot_weights_give_the_image_of_the_class(run):
-    generator = load_generator(run)
+    generator = open_generator(run)
     latents, labels = latents_and_labels()
     mixed = generator.mix(latents, np.eye(3, dtype="float32")[labels])
     np.testing.assert_allclose(mixed, generator.draw(latents, labels), atol=1e-6)
 
 
 def test_mixing_checks_the_values_that_its_graph_can_t(run):
-    generator = load_generator(run)
+    generator = open_generator(run)
     weights = np.full((5, 3), np.nan, "float32")
     with pytest.raises(ValueError, match="Got the class weight nan in row 0 for class 0"):
         generator.mix(latents_and_labels()[0], weights)
 
 
 def test_exported_model_can_t_mix(run):
-    assert load_generator(run / "saved_model" / "1").mix is None
+    assert open_generator(run / "saved_model" / "1").mix is None
 
 
 # Teachers
 
 
 def test_teacher_folder_is_drawn_through_hub_teacher(teacher_folder):
-    generator = load_generator(teacher_folder)
+    generator = open_generator(teacher_folder)
     teacher = HubTeacher(teacher_folder, 0.5)
     latents, labels = hub_fixtures.latents_and_labels()
     np.testing.assert_array_equal(generator.draw(latents, labels), teacher(latents, labels))
     weights = np.eye(12, dtype="float32")[labels]
     np.testing.assert_allclose(generator.mix(latents, weights), teacher(latents, labels), atol=1e-6)
-    assert (generator.form, generator.truncation, generator.weights) == ("teacher", 0.5, None)
+    assert (generator.format, generator.truncation, generator.weights) == ("teacher", 0.5, None)
     assert generator.content_hash == teacher.content_hash
     assert generator.parameters == hub_fixtures.PARAMETERS
     assert (generator.latent_dim, generator.num_classes, generator.image_size) == (8, 12, 16)
@@ -180,10 +181,10 @@ def test_teacher_draws_at_the_truncation_of_its_config_or_the_one_given(teacher_
     (folder / "config.json").write_text('{"truncation": 1.0}')
     (folder / "class_names.txt").write_text("\n".join(f"class {n}" for n in range(12)))
     latents, labels = hub_fixtures.latents_and_labels()
-    own, given = load_generator(folder), load_generator(folder, truncation=0.5)
+    own, given = open_generator(folder), open_generator(folder, truncation=0.5)
     assert (own.truncation, given.truncation) == (1.0, 0.5)
     assert own.class_names[11] == "class 11"
-    assert own.content_hash == load_generator(teacher_folder).content_hash
+    assert own.content_hash == open_generator(teacher_folder).content_hash
     assert np.abs(own.draw(latents, labels) - given.draw(latents, labels)).max() > 0.01
 
 
@@ -192,30 +193,30 @@ def test_handle_goes_through_tensorflow_hub_s_cache(teacher_folder, tmp_path, mo
     place = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
     shutil.copytree(teacher_folder, place)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    generator = load_generator(handle, truncation=0.75)
-    assert (generator.source, generator.form, generator.truncation) == (handle, "teacher", 0.75)
-    assert load_generator(handle).truncation == 0.5
+    generator = open_generator(handle, truncation=0.75)
+    assert (generator.source, generator.format, generator.truncation) == (handle, "teacher", 0.75)
+    assert open_generator(handle).truncation == 0.5
 
 
 def test_embedded_teacher_knows_its_classes_and_truncation(repository):
     folder = repository / "saved_models" / "biggan_fashion_32"
-    generator = load_generator(folder)
+    generator = open_generator(folder)
     assert generator.truncation == 1.0
     assert generator.class_names[9] == "Ankle boot"
-    assert as_generator(HubTeacher(folder, 1.0)).class_names == generator.class_names
+    assert open_generator(HubTeacher(folder, 1.0)).class_names == generator.class_names
 
 
 # In memory
 
 
 def test_model_in_memory_is_a_generator(student):
-    generator = as_generator(student)
+    generator = open_generator(student)
     latents, labels = latents_and_labels()
     np.testing.assert_allclose(
         generator.draw(latents, labels), student((latents, labels)), atol=1e-6
     )
-    assert (generator.form, generator.image_size) == ("keras model", 8)
-    assert isinstance(generator, LoadedGenerator) and as_generator(generator) is generator
+    assert (generator.format, generator.image_size) == ("keras model", 8)
+    assert isinstance(generator, Generator) and open_generator(generator) is generator
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_model_in_memory_is_a_generator(student):
 )
 def test_what_is_no_generator_is_refused(model):
     with pytest.raises(ValueError, match="in memory, of type .*Expected a Keras model with latent"):
-        as_generator(model)
+        open_generator(model)
 
 
 # Bad input
@@ -231,21 +232,21 @@ def test_what_is_no_generator_is_refused(model):
 
 def test_missing_path_gets_the_forms_and_a_guess(tmp_path):
     with pytest.raises(FileNotFoundError, match="doesn't exist. Expected a run folder with"):
-        load_generator(tmp_path / "nothing")
+        open_generator(tmp_path / "nothing")
     with pytest.raises(FileNotFoundError, match="Did you mean .*biggan-deep-128/1"):
-        load_generator("biggan-deep-128/1")
+        open_generator("biggan-deep-128/1")
 
 
 def test_folder_without_a_generator_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="Expected a run folder with student.keras"):
-        load_generator(tmp_path)
+        open_generator(tmp_path)
 
 
 def test_keras_file_of_another_model_is_refused(tmp_path):
     inputs = keras.Input((3,))
     keras.Model(inputs, keras.layers.Dense(2)(inputs)).save(tmp_path / "dense.keras")
     with pytest.raises(ValueError, match=r"dense\.keras, of type Functional\. Expected a Keras"):
-        load_generator(tmp_path / "dense.keras")
+        open_generator(tmp_path / "dense.keras")
 
 
 def test_saved_model_of_another_kind_is_refused(repository):
@@ -253,13 +254,13 @@ def test_saved_model_of_another_kind_is_refused(repository):
         ValueError,
         match=r"serving_default takes \['images'\].*Expected serving_default\(z, label\)",
     ):
-        load_generator(repository / "saved_models" / "fashion_classifier")
+        open_generator(repository / "saved_models" / "fashion_classifier")
 
 
 def test_broken_saved_model_is_refused(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"\xff\xfe no protocol buffer")
     with pytest.raises(ValueError, match=r"saved_model\.pb, which can't be read"):
-        load_generator(tmp_path)
+        open_generator(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -268,18 +269,18 @@ def test_broken_saved_model_is_refused(tmp_path):
         ("{truncation", r"config\.json, which can't be read.*Expected JSON"),
         ("[1]", r"config\.json with a list"),
         ('{"truncation": "half"}', "Got truncation='half'"),
-        ('{"truncation": 0}', "Got truncation=0"),
+        ('{"truncation": -1}', "Got truncation=-1"),
     ],
 )
 def test_broken_config_is_refused(run, tmp_path, text, message):
     shutil.copy(run / "student.keras", tmp_path)
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=message):
-        load_generator(tmp_path)
+        open_generator(tmp_path)
 
 
 def test_class_names_have_to_be_one_per_class(run, tmp_path):
     shutil.copy(run / "student.keras", tmp_path)
     (tmp_path / "class_names.txt").write_text("cat\ndog\n")
     with pytest.raises(ValueError, match=r"Got 2 names in the class_names\.txt.*Expected 3"):
-        load_generator(tmp_path)
+        open_generator(tmp_path)

@@ -1,0 +1,255 @@
+"""Makes a `Generator` of whatever generates: a student in any format, a teacher, a model in memory."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from ..errors import InputError, MissingFileError
+from ..files import content_hash, is_url, user_path
+from ..latents import DEFAULT_TRUNCATION
+from ..networks.class_weights import checked_class_weights
+from ..networks.network import count_parameters
+from ..networks.student import StudentGenerator
+from ..teachers import download
+from ..teachers.catalog import check_truncation, nearest_handles
+from ..teachers.hub import HubTeacher
+from .generator import Generator, truncation_of
+from .side_files import STUDENT_FILE, read_class_names, read_config, which_weights
+
+FORMATS = (
+    "a run folder with student.keras, a .keras file, a folder that `tinygan export` wrote, or a teacher: "
+    "its folder or its TensorFlow Hub handle"
+)
+
+
+def open_generator(model, truncation=None) -> Generator:
+    """Opens a student in any format, a teacher, or a model in memory.
+
+    A `config.json` and a `class_names.txt` are read where they lie: in the folder, beside the `.keras`
+    file, or in the run folder around an exported SavedModel.
+
+    Args:
+        model: A run folder, a `.keras` file, a folder that `tinygan export` wrote (a SavedModel, or a
+            student of a small runtime), a teacher's folder, or a TensorFlow Hub handle that starts with
+            https://. Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model
+            that is called with a pair of latents and labels and has `latent_dim`, `num_classes` and
+            `image_size`. A model that goes on training afterwards generates with its new weights, under
+            its old `content_hash`.
+        truncation: Scalar in [0, 1]; None for that of `config.json`, and then 0.5 for a teacher, whose
+            statistics depend on it. For a student it is the scale of the latents that are generated from.
+
+    Raises:
+        MissingFileError: it is none of them.
+        ImportError: the runtime of an export isn't installed; the message names the extra.
+        InputError: a SavedModel with other signatures, a `config.json` that can't be read, a truncation out
+            of range, or a model that is no generator.
+
+    Example:
+        >>> generator = open_generator("saved_models/tinygan_fashion_32")
+        >>> generator.generate("Sneaker", seeds=7).shape
+        (1, 32, 32, 3)
+    """
+    if isinstance(model, (str, os.PathLike)):
+        return _from_path(model, truncation)
+    if isinstance(model, HubTeacher):
+        generator = _from_teacher(model, model.handle, read_class_names(Path(model.folder)))
+    elif isinstance(model, Generator):
+        generator = model
+    else:
+        name = f"{getattr(model, 'name', type(model).__name__)} in memory"
+        unknown = dict.fromkeys(("class_names", "truncation", "weights", "teacher"))
+        generator = _from_keras(model, {**unknown, "source": name, "format": "keras model"})
+    if truncation is None:
+        return generator
+    return dataclasses.replace(generator, truncation=truncation_of(generator, truncation))
+
+
+load_generator = open_generator
+
+
+def load_student(path) -> keras.Model:
+    """Loads the student of a run folder, or a `.keras` file.
+
+    Raises:
+        MissingFileError: there is neither.
+    """
+    path = Path(user_path(path))
+    file = path / STUDENT_FILE if path.is_dir() else path
+    if file.suffix != ".keras" or not file.is_file():
+        raise MissingFileError(
+            f"Got {str(path)!r}. Expected a run folder with student.keras or a .keras file. Give the "
+            "folder that `tinygan distill --workdir=...` wrote."
+        )
+    return keras.saving.load_model(file, compile=False)
+
+
+def _from_path(path, truncation):
+    source = str(path)
+    if is_url(source):
+        return _from_teacher(HubTeacher(source, _of_teacher(truncation)), source)
+    path = user_path(path)
+    if not path.exists():
+        raise MissingFileError(
+            f"Got {source!r}, which doesn't exist. Expected {FORMATS}.{_did_you_mean(source)}"
+        )
+    config, class_names = read_config(path), read_class_names(path)
+    if truncation is None:
+        truncation = config.get("truncation")
+    if truncation is not None:
+        truncation = check_truncation(truncation, source)
+
+    from ..runtimes.edge_runtimes import is_edge_export, load_runtime  # it imports this room
+
+    if is_edge_export(path, config):
+        return dataclasses.replace(load_runtime(path), truncation=truncation)
+    signatures = _signatures(path)
+    if signatures and "default" in signatures:
+        return _from_teacher(HubTeacher(path, _of_teacher(truncation)), source, class_names)
+    known = {
+        "source": source,
+        "class_names": class_names,
+        "truncation": truncation,
+        "weights": which_weights(config, path),
+        "teacher": config.get("teacher"),
+    }
+    if signatures is not None:
+        return _from_saved_model(path, known)
+    format = "run folder" if path.is_dir() else "keras file"
+    return _from_keras(load_student(path), {**known, "format": format})
+
+
+def _of_teacher(truncation):
+    return DEFAULT_TRUNCATION if truncation is None else truncation
+
+
+def _from_teacher(teacher, source, class_names=None):
+    _check_class_names(class_names, teacher.num_classes, source)
+    return Generator(
+        draw=teacher,
+        latent_dim=teacher.latent_dim,
+        num_classes=teacher.num_classes,
+        class_names=class_names,
+        truncation=teacher.truncation,
+        image_size=teacher.image_size,
+        source=source,
+        format="teacher",
+        content_hash=teacher.content_hash,
+        weights=None,
+        parameters=teacher.parameters,
+        teacher=None,
+        mix=teacher.mix,
+    )
+
+
+def _from_keras(student, known: dict):
+    """A Keras model as a generator; `known` holds the fields that the model itself doesn't say."""
+    needed = ("latent_dim", "num_classes", "image_size")
+    if not isinstance(student, keras.Model) or not all(hasattr(student, name) for name in needed):
+        raise InputError(
+            f"Got {known['source']}, of type {type(student).__name__}. Expected a Keras model with "
+            f"{', '.join(needed)}, such as StudentGenerator; of a TinyGAN, its ema_student."
+        )
+    _check_class_names(known["class_names"], student.num_classes, known["source"])
+
+    @tf.function(reduce_retracing=True)
+    def draw(latents, labels):
+        return student((latents, labels), training=False)
+
+    # A .keras file holds the time of its writing, so the hash is not over that.
+    config = {key: value for key, value in student.get_config().items() if key != "name"}
+    config = json.dumps(config, sort_keys=True, default=str)
+    return Generator(
+        draw=draw,
+        latent_dim=student.latent_dim,
+        num_classes=student.num_classes,
+        image_size=student.image_size,
+        content_hash=content_hash(config, *(np.asarray(variable) for variable in student.weights)),
+        parameters=count_parameters(student.trainable_variables),
+        mix=_mixing(student) if isinstance(student, StudentGenerator) else None,
+        **known,
+    )
+
+
+def _mixing(student):
+    in_graph = tf.function(student.mix, reduce_retracing=True)
+
+    def mix(latents, class_weights):
+        latents = tf.convert_to_tensor(latents)
+        # Here, since the graph that follows can't refuse single values.
+        class_weights = checked_class_weights(class_weights, latents, student.num_classes)
+        return in_graph(latents, class_weights)
+
+    return mix
+
+
+def _from_saved_model(path, known):
+    module = tf.saved_model.load(str(path))
+    signature = module.signatures.get("serving_default")
+    inputs = signature.structured_input_signature[1] if signature else {}
+    outputs = signature.structured_outputs if signature else {}
+    if set(inputs) != {"z", "label"} or set(outputs) != {"image"}:
+        raise InputError(
+            f"Got {path} with the signatures {sorted(module.signatures)}; serving_default takes "
+            f"{sorted(inputs)} and returns {sorted(outputs)}. Expected serving_default(z, label) -> image, "
+            "as `tinygan export` writes it, or the signature `default` of a teacher."
+        )
+
+    def draw(latents, labels, module=module):  # a signature doesn't keep its module alive
+        return signature(z=latents, label=tf.cast(labels, tf.int64))["image"]
+
+    names = known["class_names"]
+    return Generator(
+        draw=draw,
+        latent_dim=inputs["z"].shape[1],
+        num_classes=len(names) if names else None,
+        image_size=outputs["image"].shape[1],
+        format="saved model",
+        content_hash=download.module_hash(str(path)),
+        parameters=_parameters(module, signature),
+        mix=None,
+        **known,
+    )
+
+
+def _parameters(module, signature):
+    """The student's: a folded graph says them in a variable of that name."""
+    said = getattr(module, "parameters", None)
+    if isinstance(said, Sequence) and len(said) == 1 and said[0].dtype == tf.int64:
+        return int(said[0])
+    return count_parameters(signature.trainable_variables) or None
+
+
+def _signatures(folder):
+    """The names of a SavedModel's signatures, without loading it; None if it is none."""
+    file = folder / "saved_model.pb"
+    if not file.is_file():
+        return ["default"] if (folder / "saved_model.pbtxt").is_file() else None
+    try:
+        saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    except DecodeError as error:
+        raise InputError(
+            f"Got {file}, which can't be read: {error}. Expected a SavedModel. The copy is probably "
+            "incomplete: fetch or export it again."
+        ) from error
+    return {name for graph in saved_model.meta_graphs for name in graph.signature_def}
+
+
+def _check_class_names(names, num_classes, source):
+    if names is not None and len(names) != num_classes:
+        raise InputError(
+            f"Got {len(names)} names in the class_names.txt of {source}. Expected {num_classes}, one per "
+            "class. Fix or delete the file."
+        )
+
+
+def _did_you_mean(handle):
+    handles = nearest_handles(handle)
+    return f" Did you mean {' or '.join(handles)}?" if handles else ""
