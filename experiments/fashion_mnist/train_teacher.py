@@ -136,12 +136,11 @@ def main(_):
     workdir = Path(FLAGS.workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(FLAGS.seed)
-    keras.config.set_dtype_policy(FLAGS.policy)
 
     model = ClassConditionalGAN(
-        BigGANGenerator(latent_dim=LATENT_DIM),
-        BigGANDiscriminator(channels=(32, 64, 128, 192)),
-        ema_generator=BigGANGenerator(latent_dim=LATENT_DIM),
+        BigGANGenerator(latent_dim=LATENT_DIM, dtype=FLAGS.policy),
+        BigGANDiscriminator(channels=(32, 64, 128, 192), dtype=FLAGS.policy),
+        ema_generator=BigGANGenerator(latent_dim=LATENT_DIM, dtype=FLAGS.policy),
     )
 
     def optimizer(learning_rate):
@@ -167,8 +166,7 @@ def main(_):
         shuffle=False,  # the data set shuffles
     )
     model.load_weights(workdir / "gan.weights.h5")
-    keras.config.set_dtype_policy("float32")
-    generator = BigGANGenerator(latent_dim=LATENT_DIM)
+    generator = BigGANGenerator(latent_dim=LATENT_DIM, dtype="float32")
     generator.set_weights(model.ema_generator.get_weights())
     measure_standing_statistics(generator)
     folder = save_teacher(generator, FLAGS.output)

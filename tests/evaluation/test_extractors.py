@@ -375,20 +375,23 @@ def test_keras_inception_is_hashed_by_its_weights(monkeypatch):
 
 
 def test_keras_inception_keeps_full_precision(monkeypatch):
-    seen = []
+    built = []
 
     def build(weights, classifier_activation):
-        seen.append((keras.config.dtype_policy().name, weights, classifier_activation))
-        raise ValueError("enough seen")
+        assert (weights, classifier_activation) == ("imagenet", None)
+        images = keras.Input((4, 4, 3))
+        pool = keras.layers.GlobalAveragePooling2D(name="avg_pool")(images)
+        logits = keras.layers.Dense(5, name="predictions")(pool)
+        built.append(keras.Model(images, logits))
+        return built[0]
 
     monkeypatch.setattr(keras.applications, "InceptionV3", build)
     keras.config.set_dtype_policy("mixed_float16")
-    with pytest.raises(
-        ValueError, match="enough seen"
-    ):  # no download problem, so not dressed up as one
-        keras_inception.load_keras_inception_v3()
-    assert seen == [("float32", "imagenet", None)]
+    loaded = keras_inception._build("imagenet")
     assert keras.config.dtype_policy().name == "mixed_float16"
+    images = np.random.default_rng(0).uniform(size=(2, 4, 4, 3)).astype("float32")
+    expected = images.mean((1, 2)) @ built[0].get_layer("predictions").kernel.numpy()
+    np.testing.assert_allclose(np.asarray(loaded(images)["logits"]), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

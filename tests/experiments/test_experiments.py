@@ -18,7 +18,7 @@ from tinygan_keras.data.records.reading import TeacherCache
 from tinygan_keras.data.records.writing import write_cache
 from tinygan_keras.evaluation import cost
 from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
-from tinygan_keras.runs.build import build_model, dtype_policy
+from tinygan_keras.runs.build import build_model
 from tinygan_keras.runs.config import differences, epochs, validate
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.teachers.hub import HubTeacher
@@ -278,8 +278,7 @@ def test_configs_take_real_steps(repository, real_images, tmp_path, eager_functi
     real = open_training_images(config.data, size, teacher.num_classes, classes)
     flip = config.horizontal_flip
     batches = distillation_batches(TeacherCache(tmp_path), real, 2, horizontal_flip=flip)
-    with dtype_policy(config.dtype_policy):
-        model = build_model(config)
+    model = build_model(config)
     networks = (model.student, model.discriminator)
     before = [[v.numpy() for v in network.trainable_variables] for network in networks]
     history = model.fit(batches, steps_per_epoch=config.steps, verbose=0, shuffle=False).history

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.networks.convolution import leaky_relu
 from tinygan_keras.networks.discriminator import Discriminator
+from tinygan_keras.networks.layers import leaky_relu
 
 TINY = {"channels": (4, 8), "num_classes": 3, "image_size": 8}
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.generators.cost import multiply_adds
+from tinygan_keras.networks.discriminator import Discriminator
 from tinygan_keras.networks.student import StudentGenerator
 
 TINY = {"channels": (8, 6, 4), "latent_dim": 5, "num_classes": 3, "embedding_dim": 4}
@@ -63,18 +64,49 @@ def test_the_shortcut_may_come_before_the_upsampling():
     np.testing.assert_allclose(shortcut(up(features)), up(shortcut(features)), atol=1e-5)
 
 
-def test_keras_file_and_weights_round_trip(tmp_path):
-    student = StudentGenerator(**TINY)
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_keras_file_and_weights_round_trip(tmp_path, dtype):
+    student = StudentGenerator(**TINY, dtype=dtype)
     student(inputs(student), training=True)
     expected = np.array(student(inputs(student)))
     student.save(tmp_path / "student.keras")
     loaded = keras.saving.load_model(tmp_path / "student.keras")
     assert loaded.get_config() == student.get_config()
+    assert loaded.compute_dtype == loaded.get_layer("projection").compute_dtype
+    assert loaded.compute_dtype == dtype.removeprefix("mixed_")
     np.testing.assert_array_equal(np.array(loaded(inputs(student))), expected)
     student.save_weights(tmp_path / "student.weights.h5")
-    other = StudentGenerator(**TINY)
+    other = StudentGenerator(**TINY, dtype=dtype)
     other.load_weights(tmp_path / "student.weights.h5")
     np.testing.assert_array_equal(np.array(other(inputs(student))), expected)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **changes: StudentGenerator(**TINY, **changes),
+        lambda **changes: Discriminator((4, 8), num_classes=3, image_size=8, **changes),
+    ],
+    ids=["student", "discriminator"],
+)
+def test_dtype_is_that_of_every_layer_and_a_copy_may_have_another(make):
+    network = make(dtype="mixed_bfloat16")
+    kinds = {layer.name: layer.compute_dtype for layer in network.layers if layer.weights}
+    assert set(kinds.values()) == {"bfloat16"}, kinds
+    for variable in network.variables:
+        variable.assign(np.random.default_rng(0).uniform(0.5, 1.5, variable.shape))
+    copied = network.copy(dtype="float32")
+    assert {layer.compute_dtype for layer in copied.layers} == {"float32"}
+    for ours, theirs in zip(copied.variables, network.variables, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+    copied.variables[0].assign_add(np.ones(copied.variables[0].shape))
+    assert not np.array_equal(copied.variables[0].numpy(), network.variables[0].numpy())
+
+
+def test_students_saved_without_a_dtype_still_load():
+    config = StudentGenerator(**TINY).get_config()
+    del config["dtype"]
+    assert StudentGenerator.from_config(config).compute_dtype == "float32"
 
 
 def test_preset_arguments_can_be_overridden_and_unknown_presets_are_refused():
@@ -96,9 +128,9 @@ def test_class_embedding_can_start_from_the_teacher_s():
 # Between classes
 
 
-def trained():
+def trained(**changes):
     """As trained: at the start the class embedding and the affine maps are nearly silent."""
-    student = StudentGenerator(**TINY)
+    student = StudentGenerator(**TINY, **changes)
     for number, variable in enumerate(student.trainable_variables):
         variable.assign(np.random.default_rng(number).normal(size=variable.shape) / 2)
     return student
@@ -158,8 +190,7 @@ def test_mixing_leaves_no_trace_in_the_student_or_its_files(tmp_path):
 
 
 def test_half_precision_student_mixes_too():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    student = trained()
+    student = trained(dtype="mixed_bfloat16")
     latents, labels = inputs(student)
     mixed = student.mix(latents, np.eye(3)[labels])
     assert mixed.dtype == "float32"

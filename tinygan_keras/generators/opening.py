@@ -15,8 +15,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from ..errors import InputError, MissingFileError
 from ..files import content_hash, is_url, user_path
 from ..latents import DEFAULT_TRUNCATION
-from ..networks.class_weights import checked_class_weights
-from ..networks.network import count_parameters
+from ..networks.network import check_class_weights, count_parameters
 from ..networks.student import StudentGenerator
 from ..teachers import download
 from ..teachers.catalog import check_truncation, nearest_handles
@@ -184,7 +183,7 @@ def _mixing(student):
     def mix(latents, class_weights):
         latents = tf.convert_to_tensor(latents)
         # Here, since the graph that follows can't refuse single values.
-        class_weights = checked_class_weights(class_weights, latents, student.num_classes)
+        class_weights = check_class_weights(class_weights, latents, student.num_classes)
         return in_graph(latents, class_weights)
 
     return mix

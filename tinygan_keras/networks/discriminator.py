@@ -1,11 +1,10 @@
-"""The student-side discriminator: it tells images apart, and its feature maps carry the distillation."""
+"""The student-side discriminator, whose feature maps carry the distillation."""
 
 import keras
 from keras import ops
 
 from ..errors import InputError
-from .convolution import leaky_relu
-from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding
+from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding, leaky_relu
 from .network import ConditionalNetwork
 from .presets import DISCRIMINATORS
 
@@ -18,6 +17,7 @@ class Discriminator(ConditionalNetwork):
         channels: Filters of the stages, from the image side up; each stage halves the image.
         num_classes: Number of classes.
         image_size: Side of the images.
+        dtype: Keras dtype policy, such as "mixed_bfloat16"; None for the global one.
 
     Call arguments:
         inputs: A pair: images float `[B, S, S, 3]` in [-1, 1], labels int `[B]`.
@@ -28,6 +28,15 @@ class Discriminator(ConditionalNetwork):
     Returns:
         A dict: `logits` float32 `[B, 1]`; `features`, the post-activation maps of the stages.
 
+    Raises:
+        InputError: `image_size` can't be halved once per entry of `channels`.
+
+    Example:
+        >>> discriminator = Discriminator.from_preset("tinygan_fashion_32")
+        >>> outputs = discriminator((np.zeros((2, 32, 32, 3), "float32"), np.array([0, 9])))
+        >>> outputs["logits"].shape, outputs["features"][-1].shape
+        (TensorShape([2, 1]), TensorShape([2, 2, 2, 256]))
+
     Reference: Chang & Lu, arXiv:2009.13829; Miyato & Koyama, arXiv:1802.05637.
     """
 
@@ -35,7 +44,12 @@ class Discriminator(ConditionalNetwork):
     PRESETS = DISCRIMINATORS
 
     def __init__(
-        self, channels=(32, 64, 128, 256, 512), num_classes=1000, image_size=128, **kwargs
+        self,
+        channels=(32, 64, 128, 256, 512),
+        num_classes=1000,
+        image_size=128,
+        dtype=None,
+        **kwargs,
     ):
         if image_size % 2 ** len(channels):
             raise InputError(
@@ -50,15 +64,15 @@ class Discriminator(ConditionalNetwork):
         for index, filters in enumerate(channels):
             name = f"stage_{index}"
             features = SpectralConv2D(
-                filters, 4, 2, padding="same", activation=leaky_relu, name=name
+                filters, 4, 2, padding="same", activation=leaky_relu, dtype=dtype, name=name
             )(features)
             maps.append(features)
         pooled = ops.sum(features, axis=(1, 2))
-        projection = SpectralEmbedding(num_classes, channels[-1], name="projection")(labels)
-        matched = ops.sum(pooled * projection, axis=-1, keepdims=True)
-        logits = SpectralDense(1, name="head")(pooled) + matched
+        embed = SpectralEmbedding(num_classes, channels[-1], dtype=dtype, name="projection")
+        matched = ops.sum(pooled * embed(labels), axis=-1, keepdims=True)
+        logits = SpectralDense(1, dtype=dtype, name="head")(pooled) + matched
         outputs = {"logits": ops.cast(logits, "float32"), "features": maps}
-        super().__init__(inputs=(images, labels), outputs=outputs, **kwargs)
+        super().__init__((images, labels), outputs, dtype=dtype, **kwargs)
 
         # === Config ===
         self.channels = tuple(channels)

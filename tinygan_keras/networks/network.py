@@ -1,10 +1,13 @@
-"""What the student and its discriminator have in common: two inputs, a config, presets."""
+"""What student and discriminator have in common: two inputs, a config, presets, and weights of classes."""
 
 import math
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from ..errors import InputError
 from .presets import preset
 
 
@@ -17,11 +20,17 @@ class ConditionalNetwork(keras.Model):
     """A functional model of (something, labels), configured by flat arguments and named presets.
 
     Subclasses list their constructor arguments in `ARGUMENTS` and their presets in `PRESETS`, and keep
-    every argument under its own name.
+    every argument under its own name. They give `dtype` to every layer, and here.
     """
 
     ARGUMENTS = ()
     PRESETS = {}
+
+    def __init__(self, inputs, outputs, dtype=None, **kwargs):
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = keras.dtype_policies.get(
+            dtype
+        )  # a functional model ignores the argument
 
     def __call__(self, inputs, *args, **kwargs):
         # Keras' functional models refuse a pair of a tensor and a NumPy array; users do pass that.
@@ -29,8 +38,27 @@ class ConditionalNetwork(keras.Model):
             inputs = tuple(ops.convert_to_tensor(part) for part in inputs)
         return super().__call__(inputs, *args, **kwargs)
 
+    def copy(self, **changes):
+        """Returns a network of its own with the same weights.
+
+        Args:
+            **changes: Constructor arguments that differ, such as `dtype="float32"`.
+
+        Returns:
+            A network of the same class.
+
+        Example:
+            >>> student = StudentGenerator.from_preset("tinygan_fashion_32", dtype="mixed_bfloat16")
+            >>> student.copy(dtype="float32").compute_dtype
+            'float32'
+        """
+        twin = type(self).from_config({**self.get_config(), **changes})
+        twin.set_weights(self.get_weights())
+        return twin
+
     def get_config(self):
-        return {"name": self.name, **{name: getattr(self, name) for name in self.ARGUMENTS}}
+        arguments = {name: getattr(self, name) for name in self.ARGUMENTS}
+        return {"name": self.name, **arguments, "dtype": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -45,3 +73,34 @@ class ConditionalNetwork(keras.Model):
     def presets(cls) -> dict:
         """Returns the constructor arguments of every preset by name."""
         return {name: dict(arguments) for name, arguments in cls.PRESETS.items()}
+
+
+def check_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor:
+    """Returns how much of each class an image shall have as float32 `[B, num_classes]`, a row per latent.
+
+    Raises:
+        InputError: another shape or type, or weights that are not finite. Values are checked when they
+            are known without waiting for a device, that is in eager code.
+    """
+    weights = tf.convert_to_tensor(class_weights)
+    numeric = weights.dtype.is_floating or weights.dtype.is_integer
+    if not numeric or not weights.shape.is_compatible_with([None, num_classes]):
+        raise InputError(
+            f"Got class weights {weights.dtype.name} {weights.shape}. Expected float [batch, "
+            f"{num_classes}], a weight per class. Class numbers become weights with "
+            f"tf.one_hot(labels, {num_classes})."
+        )
+    if not latents.shape[:1].is_compatible_with(weights.shape[:1]):
+        raise InputError(
+            f"Got {latents.shape[0]} latents and {weights.shape[0]} rows of class weights. Expected one "
+            "row per latent. Repeat the row for latents of the same mixture."
+        )
+    values = tf.get_static_value(weights)  # None for weights that only a running graph knows
+    wrong = [] if values is None else np.argwhere(~np.isfinite(np.asarray(values, "float64")))
+    if len(wrong):
+        row, label = wrong[0]
+        raise InputError(
+            f"Got the class weight {values[row, label]} in row {row} for class {label}. Expected finite "
+            "numbers. Check what they are computed from."
+        )
+    return tf.cast(weights, tf.float32)

@@ -10,17 +10,15 @@ import numpy as np
 from keras import layers, ops
 
 from ..errors import InputError
-from .class_weights import checked_class_weights
-from .convolution import Conv2D
-from .layers import PACKAGE, upsample
-from .network import ConditionalNetwork
+from .layers import PACKAGE, Conv2D, upsample
+from .network import ConditionalNetwork, check_class_weights
 from .normalization import BatchNormalization, ConditionalBatchNormalization
 from .presets import STUDENTS
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class StudentGenerator(ConditionalNetwork):
-    """Draws class-conditional images from latents with few parameters.
+    """Generates images of classes from latents with few parameters.
 
     A dense layer makes a 4x4 map of the latents; every residual block doubles its side with two
     depthwise 3x3 and pointwise 1x1 convolutions; the class enters through conditional batch
@@ -32,6 +30,7 @@ class StudentGenerator(ConditionalNetwork):
         num_classes: Number of classes.
         embedding_dim: Length of the class embedding.
         synchronized: Synchronise batch normalisation over replicas.
+        dtype: Keras dtype policy, such as "mixed_bfloat16"; None for the global one.
 
     Call arguments:
         inputs: A pair: latents float `[B, latent_dim]`, labels int `[B]` in [0, num_classes).
@@ -41,8 +40,9 @@ class StudentGenerator(ConditionalNetwork):
         Images float32 `[B, S, S, 3]` in [-1, 1], `S = 4 * 2 ** (len(channels) - 1)`.
 
     Example:
-        student = StudentGenerator.from_preset("tinygan_128")
-        images = student((latents, labels))  # [B, 128, 128, 3]
+        >>> student = StudentGenerator.from_preset("tinygan_fashion_32")
+        >>> student((np.zeros((2, 32), "float32"), np.array([7, 8]))).shape
+        TensorShape([2, 32, 32, 3])
 
     Reference: Chang & Lu, arXiv:2009.13829.
     """
@@ -57,23 +57,26 @@ class StudentGenerator(ConditionalNetwork):
         num_classes=1000,
         embedding_dim=128,
         synchronized=False,
+        dtype=None,
         **kwargs,
     ):
         # === Functional Model ===
         latents = keras.Input((latent_dim,), name="latent")
         labels = keras.Input((), dtype="int32", name="label")
-        embedding = layers.Embedding(num_classes, embedding_dim, name="class_embedding")(labels)
-        features = layers.Dense(16 * channels[0], name="projection")(latents)
-        features = layers.Reshape((4, 4, channels[0]), name="reshape")(features)
+        embed = layers.Embedding(num_classes, embedding_dim, dtype=dtype, name="class_embedding")
+        embedding = embed(labels)
+        features = layers.Dense(16 * channels[0], dtype=dtype, name="projection")(latents)
+        features = layers.Reshape((4, 4, channels[0]), dtype=dtype, name="reshape")(features)
         for index, filters in enumerate(channels[1:]):
             block = f"block_{index}"
-            features = _residual_block(features, embedding, filters, synchronized, block)
+            features = _residual_block(features, embedding, filters, synchronized, dtype, block)
         features = BatchNormalization(
-            momentum=0.9, epsilon=1e-5, synchronized=synchronized, name="final_norm"
+            momentum=0.9, epsilon=1e-5, synchronized=synchronized, dtype=dtype, name="final_norm"
         )(features)
-        features = Conv2D(3, 3, padding="same", name="to_rgb")(ops.relu(features))
+        to_rgb = Conv2D(3, 3, padding="same", dtype=dtype, name="to_rgb")
+        features = to_rgb(ops.relu(features))
         images = layers.Activation("tanh", dtype="float32", name="image")(features)
-        super().__init__(inputs=(latents, labels), outputs=images, **kwargs)
+        super().__init__((latents, labels), images, dtype=dtype, **kwargs)
 
         # === Config ===
         self.channels = tuple(channels)
@@ -84,24 +87,26 @@ class StudentGenerator(ConditionalNetwork):
         self.image_size = images.shape[1]
 
     def mix(self, latents, class_weights):
-        """Draws images between classes: the class embedding of each is a weighted sum of rows.
+        """Generates images between classes: the class embedding of each is a weighted sum of rows.
 
         Args:
             latents: Float `[B, latent_dim]`.
             class_weights: Float `[B, num_classes]`; a one-hot row gives the image of that class.
 
         Returns:
-            Images float32 `[B, S, S, 3]` in [-1, 1], as the student draws them outside of training.
+            Images float32 `[B, S, S, 3]` in [-1, 1], as the student generates them outside of training.
 
         Raises:
-            ValueError: the weights have another shape, or are not finite.
+            InputError: the weights have another shape, or are not finite.
 
         Example:
-            halfway = 0.5 * keras.ops.one_hot([7], 10) + 0.5 * keras.ops.one_hot([9], 10)
-            images = student.mix(latents[:1], halfway)
+            >>> student = StudentGenerator.from_preset("tinygan_fashion_32")
+            >>> halfway = 0.5 * keras.ops.one_hot([7], 10) + 0.5 * keras.ops.one_hot([9], 10)
+            >>> student.mix(np.zeros((1, 32)), halfway).shape
+            TensorShape([1, 32, 32, 3])
         """
         latents = ops.convert_to_tensor(latents, "float32")
-        class_weights = checked_class_weights(class_weights, latents, self.num_classes)
+        class_weights = check_class_weights(class_weights, latents, self.num_classes)
         layer = self.get_layer("class_embedding")
         vectors = ops.matmul(class_weights, ops.cast(layer.embeddings, "float32"))
         # Made for every call, as Keras would save a graph that is kept as an attribute. It costs 1 ms.
@@ -115,7 +120,7 @@ class StudentGenerator(ConditionalNetwork):
             table: Float `[num_classes, embedding_dim]`, for example `teacher.class_embedding`.
 
         Raises:
-            ValueError: the shape is another one.
+            InputError: the shape is another one.
         """
         embeddings = self.get_layer("class_embedding").embeddings
         if tuple(np.shape(table)) != tuple(embeddings.shape):
@@ -126,17 +131,21 @@ class StudentGenerator(ConditionalNetwork):
         embeddings.assign(table)
 
 
-def _residual_block(features, embedding, filters, synchronized, name):
+def _residual_block(features, embedding, filters, synchronized, dtype, name):
     def norm(x, part):
-        layer = ConditionalBatchNormalization(synchronized=synchronized, name=f"{name}_{part}")
+        layer = ConditionalBatchNormalization(
+            synchronized=synchronized, dtype=dtype, name=f"{name}_{part}"
+        )
         return ops.relu(layer([x, embedding]))
 
     def separable(x, part):
-        x = layers.DepthwiseConv2D(3, padding="same", name=f"{name}_depthwise_{part}")(x)
-        return Conv2D(filters, 1, name=f"{name}_pointwise_{part}")(x)
+        depthwise = layers.DepthwiseConv2D(
+            3, padding="same", dtype=dtype, name=f"{name}_depthwise_{part}"
+        )
+        return Conv2D(filters, 1, dtype=dtype, name=f"{name}_pointwise_{part}")(depthwise(x))
 
     residual = upsample(norm(features, "norm_0"), "bilinear")
     residual = separable(residual, 0)
     residual = separable(norm(residual, "norm_1"), 1)
-    shortcut = Conv2D(filters, 1, name=f"{name}_shortcut")(features)
+    shortcut = Conv2D(filters, 1, dtype=dtype, name=f"{name}_shortcut")(features)
     return residual + upsample(shortcut, "bilinear")

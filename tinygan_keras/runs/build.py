@@ -1,7 +1,5 @@
 """Builds the model of a run from its config."""
 
-import contextlib
-
 import keras
 from keras import ops
 
@@ -48,17 +46,6 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
     return model
 
 
-@contextlib.contextmanager
-def dtype_policy(name: str):
-    """Builds everything inside with this Keras policy and restores the former one."""
-    former = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(former)
-
-
 @keras.saving.register_keras_serializable(PACKAGE)
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that is constant up to `start` and then falls linearly to 0 at `steps`.
@@ -91,6 +78,7 @@ def _network(config, part, network, **arguments):
             f"Got {part}_overrides with {', '.join(unknown)}. Expected arguments of "
             f"{network.__name__}: {', '.join(network.ARGUMENTS)}. Correct or remove the others."
         )
+    arguments["dtype"] = config.dtype_policy
     return network.from_preset(config[part], **{**arguments, **overrides})
 
 

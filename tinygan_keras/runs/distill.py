@@ -19,7 +19,6 @@ from ..evaluation.report import write_report
 from ..generators.side_files import write_class_names
 from ..pictures.files import save_gif, save_png
 from ..saved_model.export import export_saved_model
-from .build import dtype_policy
 from .callbacks import Checkpoints, ProgressPictures, latest_checkpoint, load_checkpoint
 from .components import prepare
 from .config import epochs, validate
@@ -76,7 +75,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         return tell(folder) if workers.is_chief else None
 
     watch = Stopwatch()
-    with dtype_policy(config.dtype_policy), workers.watched():
+    with workers.watched():
         with watch.phase("preparation"):
             parts = prepare(config, workers.strategy)
             cache = open_cache(config, parts)
@@ -98,11 +97,10 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         else:
             assist(parts, cache, config, watch, workers)
             return None
-    with dtype_policy(config.dtype_policy):
-        with watch.phase("evaluation"):
-            report = summarize(parts, config, folder)
-        with watch.phase("export"):
-            save_results(parts, folder, gallery, report)
+    with watch.phase("evaluation"):
+        report = summarize(parts, config, folder)
+    with watch.phase("export"):
+        save_results(parts, folder, gallery, report)
     report["seconds"] = round(watch.total, 1)
     report["seconds_by_phase"] = watch.seconds
     write_report(report, folder.path)

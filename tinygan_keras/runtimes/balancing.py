@@ -36,8 +36,7 @@ def balanced_student(student: StudentGenerator, latents, labels) -> StudentGener
     Example:
         same = balanced_student(student, latents, labels)
     """
-    balanced = StudentGenerator.from_config(student.get_config())
-    balanced.set_weights(student.get_weights())
+    balanced = student.copy(dtype="float32")
     get = balanced.get_layer
     blocks = [f"block_{index}" for index in range(len(student.channels) - 1)]
 

@@ -16,7 +16,7 @@ from absl import logging
 
 from ..errors import InputError
 from ..latents import sample_latents
-from ..networks.class_weights import checked_class_weights
+from ..networks.network import check_class_weights
 from . import download
 from .catalog import check_truncation
 from .module_graph import OutputGraph, outside
@@ -176,7 +176,7 @@ class HubTeacher:
             ValueError: wrong shapes or types, or weights that are not finite.
         """
         latents = self._checked_latents(latents)
-        return self._call(latents, checked_class_weights(class_weights, latents, self.num_classes))
+        return self._call(latents, check_class_weights(class_weights, latents, self.num_classes))
 
     def _call(self, latents, class_weights):
         draw = self._eager if tf.executing_eagerly() else self._draw
