@@ -53,7 +53,7 @@ def test_exported_model_samples_the_same_images(run_folder, tmp_path):
     pictures = []
     for model in (run_folder, exported):
         out = tmp_path / f"{len(pictures)}"
-        flags = ["--labels=3", "--per_class=2", "--truncation=0.5", f"--out={out}"]
+        flags = ["--classes=3", "--seeds=0,1", "--truncation=0.5", f"--out={out}"]
         assert main(["sample", f"--model={model}", *flags]) == 0
         pictures.append([np.asarray(Image.open(path), "int") for path in sorted(out.iterdir())])
 

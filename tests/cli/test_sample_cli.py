@@ -10,8 +10,8 @@ from tinygan_keras.data.fashion_mnist import CLASS_NAMES
 from tinygan_keras.data.image_source import open_images
 
 
-def test_sample_draws_named_classes_into_a_folder(run_folder, tmp_path):
-    flags = ["--labels=sneaker,T-shirt/top,8", "--per_class=2", f"--out={tmp_path / 'out'}"]
+def test_sample_writes_named_classes_into_a_folder(run_folder, tmp_path):
+    flags = ["--classes=sneaker,T-shirt/top,8", "--seeds=4,9", f"--out={tmp_path / 'out'}"]
 
     assert main(["sample", f"--model={run_folder}", *flags]) == 0
 
@@ -40,7 +40,7 @@ def test_sample_writes_in_the_form_that_is_asked_for(
     flags, written, run_folder, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
-    flags = ["--labels=Sneaker,8", "--per_class=2", *flags]
+    flags = ["--classes=Sneaker,8", "--seeds=3-4", *flags]
 
     assert main(["sample", f"--model={run_folder}", *flags]) == 0
 
@@ -50,6 +50,7 @@ def test_sample_writes_in_the_form_that_is_asked_for(
         images = open_images(tmp_path / written)
         assert images.labels.tolist() == [7, 8, 7, 8]
         assert images.class_names == CLASS_NAMES
+        assert np.load(tmp_path / written)["seeds"].tolist() == [3, 3, 4, 4]
     if written == "samples":
         assert sorted(path.name for path in (tmp_path / written).iterdir()) == ["Bag", "Sneaker"]
 
@@ -57,21 +58,23 @@ def test_sample_writes_in_the_form_that_is_asked_for(
 def test_sample_is_a_function_of_its_seed_and_of_the_truncation(run_folder, tmp_path):
     pictures = {}
     for name, flags in {
-        "first": ["--seed=1"],
-        "again": ["--seed=1", "--truncation=0.25"],  # that of the run
-        "seed": ["--seed=2"],
-        "truncation": ["--seed=1", "--truncation=1"],
+        "first": ["--seeds=1,2"],
+        "again": ["--seeds=1-2", "--truncation=0.25"],  # that of the run
+        "seed": ["--seeds=2-3"],
+        "truncation": ["--seeds=1-2", "--truncation=1"],
+        "nought": ["--seeds=1-2", "--truncation=0"],
     }.items():
         out = tmp_path / f"{name}.png"
-        main(["sample", f"--model={run_folder}", "--per_class=2", f"--out={out}", *flags])
+        main(["sample", f"--model={run_folder}", f"--out={out}", *flags])
         pictures[name] = np.asarray(Image.open(out))
 
     assert np.array_equal(pictures["first"], pictures["again"])
     assert not np.array_equal(pictures["first"], pictures["seed"])
     assert not np.array_equal(pictures["first"], pictures["truncation"])
+    assert not np.array_equal(pictures["first"], pictures["nought"])
 
 
-def test_a_teacher_draws_with_its_statistics_at_the_truncation(tmp_path):
+def test_a_teacher_generates_with_its_statistics_at_the_truncation(tmp_path):
     """Its images are as bright as the truncation, whatever the latents."""
     specs = [tf.TensorSpec([None, 2]), tf.TensorSpec([None, 3]), tf.TensorSpec([])]
     module = tf.Module()
@@ -86,7 +89,7 @@ def test_a_teacher_draws_with_its_statistics_at_the_truncation(tmp_path):
 
     for flags, brightness in (([], 0.5), (["--truncation=0.2"], 0.2)):
         out = tmp_path / str(brightness)
-        flags = [*flags, "--labels=0", "--per_class=1", f"--out={out}"]
+        flags = [*flags, "--classes=0", "--seeds=0", f"--out={out}"]
         assert main(["sample", f"--model={tmp_path / 't'}", *flags]) == 0
         (path,) = out.iterdir()
         image = np.asarray(Image.open(path), "float32") / 127.5 - 1
@@ -99,14 +102,16 @@ def test_a_teacher_draws_with_its_statistics_at_the_truncation(tmp_path):
         (["sample"], "Got no --model"),
         (["sample", "--modle=x"], "Did you mean: model"),
         (["sample", "--model=missing"], "run folder"),
-        (["sample", "--model={run}", "--labels=Sneeker"], "Did you mean 7 (Sneaker)?"),
-        (["sample", "--model={run}", "--labels=10"], "from 0 to 9"),
-        (["sample", "--model={run}", "--per_class=0"], "--per_class=0"),
+        (["sample", "--model={run}", "--classes=Sneeker"], "Did you mean 7 (Sneaker)?"),
+        (["sample", "--model={run}", "--classes=10"], "from 0 to 9"),
+        (["sample", "--model={run}", "--labels=8"], "--classes=Sneaker,8 chooses classes"),
+        (["sample", "--model={run}", "--per_class=2"], "--seeds=0-7 makes eight images of each"),
+        (["sample", "--model={run}", "--seed=1"], "--seeds=0-7 gives each image a seed"),
         (["sample", "--model={run}", "--truncation=2"], "--truncation=2"),
-        (["sample", "--model={run}", "--seed=-1"], "--seed=-1"),
+        (["sample", "--model={run}", "--seeds=-1"], "--seeds=-1"),
         (["sample", "--model={run}", "--out={config}"], "exists already"),
         (["sample", "--model={run}", "--out={config}/a/b.png"], "where nothing can be written"),
-        (["sample", "--model={run}", "--format=csv"], "png|npz|folder|tfrecord"),
+        (["sample", "--model={run}", "--format=csv"], "png|npz|images|folder|tfrecord"),
         (["sample", "--model={run}", "--format=npz", "--out=set"], "a file that ends in .npz"),
         (["sample", "--model={run}", "--format=png", "--out=set.npz"], "ends in .png"),
         (["sample", "--model={run}", "--format=folder", "--out=set.png"], "Expected a folder"),

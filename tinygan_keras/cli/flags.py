@@ -142,7 +142,7 @@ TABLE = {
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
     # sample
     "sample.format": choice(
-        "What to write; default: by the name --out.", ("png", "npz", "folder", "tfrecord")
+        "What to write; default: by the name --out.", ("png", "npz", "images", "folder", "tfrecord")
     ),
     # evaluate
     "num_images": whole(
