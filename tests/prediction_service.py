@@ -2,13 +2,14 @@
 
 TensorFlow Serving is in no package index, so tests can't start it. This answers like it, in its words and
 codes, as far as a client of ours can tell: unknown models, versions, labels and signatures, inputs that don't
-fit, status, metadata, JSON in rows and columns. What a signature does is up to the backend, which has
+fit, status, metadata, JSON in rows and columns, versions that can't be loaded. What a signature does is up to
+the backend, which has
 
 - `signatures`: a `SignatureDef` by name;
 - `run(signature, inputs)`: NumPy arrays by name to NumPy arrays by name; what it raises has a `code`, such as
   "INVALID_ARGUMENT", and a `message`.
 
-It can be told to fail: see `ModelServer.fail`. As a program it serves an exported folder until its standard
+It can be asked to fail: see `ModelServer.fail`. As a program it serves an exported folder until its standard
 input ends: `python tests/prediction_service.py FOLDER`, where FOLDER holds the versions.
 """
 
@@ -35,12 +36,28 @@ class Dropped(Exception):
     """The connection is closed without an answer."""
 
 
+class Broken:
+    """In place of a backend: a version that can't be loaded, which the server tries `retries` more times.
+
+    Until then it is LOADING without a word, and nobody knows what is wrong. It counts as one of the newest.
+    """
+
+    def __init__(self, message, retries=0):
+        self.message, self.retries = message, retries
+
+    def status(self):
+        """State and error; every question for it takes as long as a try."""
+        self.retries -= 1
+        return ("LOADING", "") if self.retries >= 0 else ("END", self.message)
+
+
 class ModelServer:
     """Serves models on free ports of this machine, from `with` to its end.
 
     Args:
-        models: By name, and by version: a backend.
+        models: By name, and by version: a backend, or `Broken`.
         labels: By name of the model, and by label: a version.
+        num_versions: How many of the newest versions are served, as in models.config.
         grpc: Whether to listen for gRPC too, which needs the package tensorflow-serving-api.
         most_requests: How many gRPC requests may be under way; more are RESOURCE_EXHAUSTED. None: any number.
 
@@ -51,8 +68,8 @@ class ModelServer:
         delay: Seconds before every answer.
     """
 
-    def __init__(self, models, labels=None, grpc=False, most_requests=None):
-        self.models, self.labels = models, labels or {}
+    def __init__(self, models, labels=None, grpc=False, most_requests=None, num_versions=None):
+        self.models, self.labels, self.num_versions = models, labels or {}, num_versions
         self.requests, self.delay = [], 0.0
         self._lock, self._failures = threading.Lock(), []
         self._grpc, self._most_requests = grpc, most_requests
@@ -73,7 +90,7 @@ class ModelServer:
         if self._grpc:
             self._service.stop(None).wait()
 
-    def fail(self, code, times=1, message="told to fail"):
+    def fail(self, code, times=1, message="asked to fail"):
         """The next requests are answered with a code, or with "DROP" by closing the connection (REST)."""
         self._failures += [(code, message)] * times
 
@@ -112,7 +129,7 @@ class ModelServer:
     def find(self, spec):
         """Returns version and backend; spec as in `predict`."""
         name, version, label = spec
-        versions = self.models.get(name)
+        versions = {v: b for v, b in self._newest(name).items() if not isinstance(b, Broken)}
         if label:
             version = self.labels.get(name, {}).get(label)
             if version is None:
@@ -124,20 +141,30 @@ class ModelServer:
         return version, versions[version]
 
     def versions(self, spec) -> list:
-        """Returns the versions that a question for the status means."""
+        """Returns version, state and error of the versions that a question for the status means."""
         self._pass_or_fail()
         name, version, label = spec
         if name not in self.models:
             raise Refusal("NOT_FOUND", f"Could not find any versions of model {name}")
-        if version is None and not label:
-            return sorted(self.models[name], reverse=True)
-        return [self.find(spec)[0]]
+        versions = self._newest(name)
+        if version is not None or label:
+            number, backend = self.find(spec)
+            versions = {number: backend}
+        return [
+            (number, *(backend.status() if isinstance(backend, Broken) else ("AVAILABLE", "")))
+            for number, backend in versions.items()
+        ]
 
     def metadata(self, spec):
         """Returns the version and its signatures."""
         self._pass_or_fail()
         version, backend = self.find(spec)
         return version, backend.signatures
+
+    def _newest(self, name) -> dict:
+        """The versions that the server keeps, newest first, whether they can be loaded or not."""
+        versions = sorted(self.models.get(name, {}).items(), reverse=True)
+        return dict(versions[: self.num_versions])
 
     def _pass_or_fail(self):
         time.sleep(self.delay)
@@ -246,9 +273,10 @@ def _grpc_service(server, most_requests, port):
         @refusing
         def GetModelStatus(self, request):
             response = get_model_status_pb2.GetModelStatusResponse()
-            for version in server.versions(spec_of(request)):
-                state = get_model_status_pb2.ModelVersionStatus.AVAILABLE
-                response.model_version_status.add(version=version, state=state)
+            for version, state, error in server.versions(spec_of(request)):
+                state = get_model_status_pb2.ModelVersionStatus.State.Value(state)
+                status = {"error_message": error}
+                response.model_version_status.add(version=version, state=state, status=status)
             return response
 
     pool = ThreadPoolExecutor(8, "grpc-front")

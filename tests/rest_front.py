@@ -106,10 +106,10 @@ class _Handler(BaseHTTPRequestHandler):
             "model_version_status": [
                 {
                     "version": str(number),
-                    "state": "AVAILABLE",
-                    "status": {"error_code": "OK", "error_message": ""},
+                    "state": state,
+                    "status": {"error_code": "UNKNOWN" if error else "OK", "error_message": error},
                 }
-                for number in self.model_server.versions(spec)
+                for number, state, error in self.model_server.versions(spec)
             ]
         }
 

@@ -1,14 +1,11 @@
 """A model that costs nothing, with the signatures of an exported student, for tests of what is around it."""
 
 import io
-import itertools
 
 import numpy as np
 from PIL import Image
 from prediction_service import Refusal
 from tensorflow.core.protobuf.meta_graph_pb2 import SignatureDef
-
-import tinygan_keras.client.retries
 
 CLASS_NAMES = ("T-shirt/top", "Sneaker", "Häschen")
 IMAGE_SIZE = 4
@@ -18,7 +15,7 @@ _PNG = {"image_bytes": "string", "class_name": "string", "valid": "bool"}
 
 
 def painted(label, seed, truncation=0.5) -> np.ndarray:
-    """The image of a row, which tells all of it: uint8 `[4, 4, 3]`."""
+    """The image of a row, which says all of it: uint8 `[4, 4, 3]`."""
     text = f"{label}/{seed}/{np.float32(truncation):.6f}".encode().ljust(3 * IMAGE_SIZE**2, b".")
     return np.frombuffer(text, "uint8").reshape(IMAGE_SIZE, IMAGE_SIZE, 3)
 
@@ -54,7 +51,7 @@ class PaintedModel:
             labels = inputs["label"]
         valid, images, names = [], [], []
         for row in zip(labels, inputs["seed"], inputs["truncation"], strict=True):
-            valid.append(0 <= row[0] < len(CLASS_NAMES) and row[1] >= 0 and 0 < row[2] <= 1)
+            valid.append(0 <= row[0] < len(CLASS_NAMES) and row[1] >= 0 and 0 <= row[2] <= 1)
             images.append(painted(*row) if valid[-1] else 0 * painted(0, 0))
             names.append(CLASS_NAMES[row[0]].encode() if valid[-1] else b"")
         outputs = {"class_name": _objects(names), "valid": np.array(valid, bool)}
@@ -67,14 +64,6 @@ def as_png(image) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, "PNG")
     return stream.getvalue()
-
-
-def no_pauses(monkeypatch) -> list:
-    """Makes waiting free; returns the list of the pauses that were asked for."""
-    pauses, clock = [], itertools.count()
-    monkeypatch.setattr(tinygan_keras.client.retries, "sleep", pauses.append)
-    monkeypatch.setattr(tinygan_keras.client.retries, "monotonic", lambda: 1e-6 * next(clock))
-    return pauses
 
 
 def _objects(values):

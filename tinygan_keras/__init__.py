@@ -37,7 +37,8 @@ _HOME_OF = {
     "export_litert": ".runtimes.export_litert",
     "export_onnx": ".runtimes.export_onnx",
     "export_openvino": ".runtimes.export_openvino",
-    "ServingClient": ".client.client",
+    "ServingClient": ".client",
+    "ServingError": ".client",
     "load_fashion_mnist": ".data.fashion_mnist",
     "load_fashion_mnist_subset": ".data.fashion_mnist",
     "evaluate": ".evaluation.evaluate",
@@ -56,7 +57,6 @@ _HOME_OF = {
 }
 _ROOMS = (
     "classes",
-    "client",
     "data",
     "distillation",
     "evaluation",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .errors import ExistingFileError, InputError, UnusableFileError
+from .errors import ExistingFileError, InputError, UnusableFileError, UserError
 
 UNFINISHED = ".unfinished-"
 _CHUNK = 1 << 22
@@ -182,7 +182,7 @@ def told(path):
     """Turns errors of file systems at `path` into `UnusableFileError`, with what to do about them."""
     try:
         yield
-    except (UnusableFileError, ExistingFileError, FileNotFoundError):
+    except (UserError, FileNotFoundError):
         raise
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -18,17 +18,14 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
-from prediction_service import ModelServer
+from prediction_service import Broken, ModelServer
 from run_processes import free_ports
-from serving_fixtures import CLASS_NAMES, PaintedModel, as_png, no_pauses, painted
+from serving_fixtures import CLASS_NAMES, PaintedModel, as_png, painted
 from tensorflow.core.framework.tensor_pb2 import TensorProto
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
-from tinygan_keras.client.class_folders import ClassFolders
-from tinygan_keras.client.client import ServingClient
-from tinygan_keras.client.errors import ServingError
-from tinygan_keras.client.retries import LONGEST_PAUSE
-from tinygan_keras.client.retries import ask as ask_again
-from tinygan_keras.client.rows import Row
+import tinygan_keras.client
+from tinygan_keras import ServingClient, ServingError
 
 
 @pytest.fixture(params=["rest", "grpc"])
@@ -53,7 +50,7 @@ def client(server):
 
 
 def is_over_rest(client):
-    return client.target.scheme == "http"
+    return client.target.address.startswith("http")
 
 
 # Images
@@ -68,6 +65,12 @@ def test_images_come_in_the_order_asked_for(client):
     expected = [painted(*row, 0.3) for row in zip((2, 1, 0, 2, 0, 1), seeds, strict=True)]
     assert images.dtype == np.uint8 and images.shape == (6, 4, 4, 3)
     np.testing.assert_array_equal(images, expected)
+
+
+def test_one_seed_is_where_seeds_start(client):
+    images = client.images(["Sneaker", 2, 2], seeds=7)
+    np.testing.assert_array_equal(images, [painted(1, 7), painted(2, 8), painted(2, 9)])
+    np.testing.assert_array_equal(client.images([1], truncation=0), [painted(1, 0, 0.0)])
 
 
 def test_batches_are_of_the_size_and_kind_asked_for(server):
@@ -96,12 +99,6 @@ def test_images_don_t_depend_on_the_batch_size(server, batch_size):
 def test_numbers_of_numpy_are_numbers(client):
     images = client.images(np.array([1], "int32"), np.array([7], "uint64"), np.float32(1))
     np.testing.assert_array_equal(images, [painted(1, 7, 1.0)])
-
-
-def test_pngs_are_those_of_the_server(client):
-    (png,) = client.pngs(["Sneaker"], [3])
-    assert png.startswith(b"\x89PNG")
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), painted(1, 3))
 
 
 def test_files_lie_in_a_folder_for_each_class(client, tmp_path):
@@ -141,13 +138,9 @@ def test_no_class_leads_out_of_the_folder(monkeypatch, tmp_path, client):
     (path,) = client.save(tmp_path / "one", ["../../out"], [1])
     assert path == tmp_path / "one" / "_out" / "00000_seed_1.png"
 
-    # Without a name the class is called as it was asked for.
-    folders = ClassFolders(tmp_path / "two")
-    assert folders.path(0, Row("../../out", 1, 0.5), "").parent == tmp_path / "two" / "_out"
-    assert folders.path(1, Row("..", 1, 0.5), "").parent == tmp_path / "two" / "_"
-    assert folders.path(2, Row(7, 1, 0.5), "").parent == tmp_path / "two" / "7"
-    with pytest.raises(ValueError, match=r"the names \['\.\./\.\./out', '/out'\]"):
-        folders.path(3, Row("/out", 1, 0.5), "")
+    with pytest.raises(ValueError, match=r"row 1, class '\.\.', seed 2"):
+        client.save(tmp_path / "two", ["../../out", ".."], [1, 2])
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
 
 def test_row_without_an_image_is_named(client, tmp_path):
@@ -178,7 +171,8 @@ def test_row_without_an_image_can_be_left_out(client):
         (([1, 2], [1]), "2 classes, 1 seeds and 2 truncations"),
         (([1, 2], [1, 2], [0.5]), "2 classes, 2 seeds and 1 truncations"),
         (("Sneaker", [1]), r"classes='Sneaker'.*\['Sneaker'\]"),
-        (([1], 1), "seeds=1"),
+        (([1], -1), "seeds=-1"),
+        (([1, 1], 2**63 - 1), r"seed 9223372036854775808 in row 1"),
         (([1, ""], [1, 2]), "class '' in row 1"),
         (([1, "\ud800"], [1, 2]), r"class '\\ud800' in row 1"),
         (([[1], [1, 2]], [1, 2]), "Expected a list"),
@@ -187,14 +181,13 @@ def test_row_without_an_image_can_be_left_out(client):
         (([True], [1]), "class True"),
         (([None], [1]), "class None"),
         (([1, 2], [1, -1]), "seed -1 in row 1"),
-        (([1], [2**63]), r"seed 9223372036854775808 .*remainder"),
+        (([1], [2**63]), r"seed 9223372036854775808 .*2\*\*63 - 1"),
         (([1], [0.5]), r"seed 0\.5"),
         (([1], ["1"]), "seed '1'"),
         (([1], [1], float("nan")), "truncation nan"),
         (([1, 1], [1, 1], [0.5, float("inf")]), "truncation inf in row 1"),
-        (([1], [1], 0.0), r"truncation 0\.0.*\(0, 1\]"),
+        (([1], [1], -0.1), r"truncation -0\.1.*\[0, 1\]"),
         (([1], [1], 1.01), r"truncation 1\.01"),
-        (([1], [1], 1e-60), "truncation 1e-60"),
         (([1], [1], "0.5"), r"truncation '0\.5'"),
         (([1], [1], None), "truncation None"),
     ],
@@ -226,12 +219,13 @@ def test_rows_that_can_t_be_are_refused_unsent(rows, message):
         (("http://h:1", "m", -1), "version=-1"),
         (("http://h:1", "m", 2**70), "version=1180591620717411303424"),
         (("http://h:1", "\ud800"), "model="),
-        (("http://h:1", "m", None, None, 1e10), "timeout=10000000000.0.*to a million"),
+        (("http://h:1", "m", None, None, 1e10), "timeout=10000000000.0.*to 1000000"),
         (("http://h:1", "m", 1, "stable"), "one of the two"),
         (("http://h:1", "m", None, ""), "label=''"),
         (("http://h:1", "m", None, None, 0), "timeout=0"),
         (("http://h:1", "m", None, None, float("nan")), "timeout=nan"),
         (("http://h:1", "m", None, None, 1, -1), "retries=-1"),
+        (("http://h:1", "m", None, None, 1, 101), "retries=101.*to 100"),
         (("http://h:1", "m", None, None, 1, 1, 0), "batch_size=0"),
         (("http://h:1", "m", None, None, 1, 1, 2.5), "batch_size=2.5"),
     ],
@@ -251,7 +245,7 @@ def test_rest_needs_no_tensorflow(tmp_path):
     """The client of a server without models, in a process of its own: it gets as far as an answer."""
     program = (
         "import sys\n"
-        "from tinygan_keras.client.client import ServingClient\n"
+        "from tinygan_keras import ServingClient\n"
         "client = ServingClient(sys.argv[1])\n"
         "images = client.images([0, 'Sneaker'], [1, 2])\n"
         "client.save(sys.argv[2], [0], [1])\n"
@@ -270,7 +264,6 @@ def test_rest_needs_no_tensorflow(tmp_path):
 
 
 def test_grpc_without_its_extra_says_which(monkeypatch):
-    monkeypatch.delitem(sys.modules, "tinygan_keras.client.grpc_transport", raising=False)
     monkeypatch.setitem(sys.modules, "tensorflow_serving", None)
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
     with pytest.raises(ImportError, match=r"tinygan-keras\[serving\].*REST port"):
@@ -289,7 +282,35 @@ def test_versions_and_labels(server):
             np.testing.assert_array_equal(client.images([1], [2]), [painted(1, 2)])
 
 
-def test_metadata_tells_types_and_shapes(client):
+@pytest.mark.parametrize("num_versions", [2, 3])
+def test_a_broken_version_counts_as_one_of_the_newest(transport, num_versions):
+    """Two are kept, and the second newest of three is the one before last, whatever became of the newest."""
+    versions = {1: PaintedModel(), 2: PaintedModel(), 3: Broken("no saved_model.pb", retries=1)}
+    labels = {"tinygan": {"stable": 1}}
+    options = {"grpc": transport == "grpc", "num_versions": num_versions}
+    with ModelServer({"tinygan": versions}, labels, **options) as server:
+        address = getattr(server, f"{transport}_address")
+        with ServingClient(address) as latest, ServingClient(address, label="stable") as stable:
+            assert latest.status()[0] == (3, "LOADING", "")
+            assert latest.status()[0] == (3, "END", "no saved_model.pb")
+            assert len(latest.status()) == num_versions
+            np.testing.assert_array_equal(latest.images([1], [2]), [painted(1, 2)])
+            if num_versions == 3:
+                np.testing.assert_array_equal(stable.images([1], [2]), [painted(1, 2)])
+                return
+            with pytest.raises(ServingError, match=r"Specific\(tinygan, 1\).*its log") as error:
+                stable.images([1], [2])
+            assert error.value.code == "NOT_FOUND"
+
+
+def test_single_output_has_its_name(client):
+    """Over REST it comes without."""
+    inputs = {"z": np.zeros((2, 3), "float32"), "label": np.array([1, 2])}
+    outputs = client._transport.predict("serving_default", inputs)
+    assert list(outputs) == ["image"] and np.shape(outputs["image"]) == (2, 4, 4, 3)
+
+
+def test_metadata_says_types_and_shapes(client):
     metadata = client.metadata()
     assert sorted(metadata) == ["sample", "sample_by_name", "sample_uint8", "serving_default"]
     row = {"seed": "int64 [?]", "truncation": "float32 [?]"}
@@ -301,7 +322,7 @@ def test_metadata_tells_types_and_shapes(client):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "reason", "mend"),
+    ("arguments", "code", "reason", "fix"),
     [
         ({"model": "tiny"}, "NOT_FOUND", r"Latest\(tiny\)", "Check model= and version="),
         ({"version": 2}, "NOT_FOUND", r"Specific\(tinygan, 2\)", "Check model= and version="),
@@ -315,15 +336,15 @@ def test_metadata_tells_types_and_shapes(client):
     ],
     ids=["model", "version", "label", "no student"],
 )
-def test_unknown_model_version_label_and_signature(server, arguments, code, reason, mend):
+def test_unknown_model_version_label_and_signature(server, arguments, code, reason, fix):
     with (
         ServingClient(server.address, **arguments) as client,
-        pytest.raises(ServingError, match=f"{reason}.*{mend}") as error,
+        pytest.raises(ServingError, match=f"{reason}.*{fix}") as error,
     ):
         client.pngs([1], [1])
     if code == "FAILED_PRECONDITION" and is_over_rest(client):
         code = "INVALID_ARGUMENT"  # both are 400
-    assert (error.value.code, error.value.tries) == (code, 1)
+    assert error.value.code == code
     assert f"Got {code} from {server.address} for the model " in str(error.value)
     assert repr(client.target.model) in str(error.value)
 
@@ -347,13 +368,13 @@ ROWS = {
     ],
     ids=["missing", "float", "string", "shape", "length", "name"],
 )
-def test_inputs_that_don_t_fit_are_told_in_the_server_s_words(
+def test_inputs_that_don_t_fit_are_refused_in_the_server_s_words(
     client, changes, over_rest, over_grpc
 ):
     """A client of another version of the model would send them."""
     inputs = {name: value for name, value in {**ROWS, **changes}.items() if value is not None}
     with pytest.raises(ServingError) as error:
-        client._transport.predict("sample", inputs, 10.0)
+        client._transport.predict("sample", inputs)
     assert error.value.code == "INVALID_ARGUMENT"
     assert (over_rest if is_over_rest(client) else over_grpc) in error.value.reason
     assert "Export the student again" in str(error.value)
@@ -362,46 +383,37 @@ def test_inputs_that_don_t_fit_are_told_in_the_server_s_words(
 def test_inputs_too_many_are_refused_but_in_columns(client):
     inputs = {**ROWS, "extra": np.ones(2, "int64")}
     if is_over_rest(client):
-        assert client._transport.predict("sample", inputs, 10.0)["valid"] == [True, True]
+        assert client._transport.predict("sample", inputs)["valid"] == [True, True]
     else:
         with pytest.raises(ServingError, match="Sent extra: {extra}"):
-            client._transport.predict("sample", inputs, 10.0)
+            client._transport.predict("sample", inputs)
 
 
 # Asking again
 
 
+@pytest.fixture
+def short_pauses(monkeypatch):
+    monkeypatch.setattr(tinygan_keras.client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(tinygan_keras.client, "LONGEST_PAUSE", 0.05)
+
+
 @pytest.mark.parametrize("code", ["RESOURCE_EXHAUSTED", "UNAVAILABLE"])
-def test_server_without_time_is_asked_again_at_growing_intervals(server, client, code, monkeypatch):
-    pauses = no_pauses(monkeypatch)
+def test_server_without_time_is_asked_again(short_pauses, server, code):
     server.fail(code, times=4)
-
-    images = client.images([1], [2])
-
-    np.testing.assert_array_equal(images, [painted(1, 2)])
-    assert len(pauses) == 4
-    for pause, longest in zip(pauses, (0.1, 0.2, 0.4, 0.8), strict=True):
-        assert longest / 2 <= pause <= longest
+    with ServingClient(server.address) as client:
+        np.testing.assert_array_equal(client.images([1], [2]), [painted(1, 2)])
+    assert not server._failures
 
 
-def test_pauses_differ(server, monkeypatch):
-    pauses = no_pauses(monkeypatch)
-    with ServingClient(server.address, retries=12) as client:
-        server.fail("UNAVAILABLE", times=12)
-        client.status()
-    assert len(set(pauses)) == 12 and max(pauses) <= 5
-
-
-def test_end_of_the_retries_is_told(server, monkeypatch):
-    no_pauses(monkeypatch)
+def test_end_of_the_retries_is_said_in_the_server_s_words(short_pauses, server):
     server.fail("RESOURCE_EXHAUSTED", times=10)
     with (
         ServingClient(server.address, retries=2) as client,
-        pytest.raises(ServingError, match=r"after 3 tries: told to fail\. .*more threads") as error,
+        pytest.raises(ServingError, match=r"asked to fail\. .*--grpc_max_threads=64") as error,
     ):
         client.pngs([1], [1])
-    assert (error.value.code, error.value.tries) == ("RESOURCE_EXHAUSTED", 3)
-    assert len(server._failures) == 7
+    assert error.value.code == "RESOURCE_EXHAUSTED" and len(server._failures) == 7
 
 
 @pytest.mark.parametrize(
@@ -410,16 +422,45 @@ def test_end_of_the_retries_is_told(server, monkeypatch):
 )
 def test_what_won_t_pass_is_not_repeated(server, client, code):
     server.fail(code, times=2)
-    with pytest.raises(ServingError, match="told to fail"):
+    with pytest.raises(ServingError, match="asked to fail"):
         client.pngs([1], [1])
     assert len(server._failures) == 1
 
 
-def test_message_that_is_too_large_is_not_repeated(server, client):
-    server.fail("RESOURCE_EXHAUSTED", times=2, message="Received message larger than max (9 vs. 4)")
-    with pytest.raises(ServingError, match="smaller batch_size="):
+def test_no_retries_is_one_request(server):
+    server.fail("UNAVAILABLE", times=2)
+    with ServingClient(server.address, retries=0) as client, pytest.raises(ServingError):
         client.pngs([1], [1])
     assert len(server._failures) == 1
+
+
+def test_message_that_is_too_large_wants_smaller_batches(server):
+    server.fail("RESOURCE_EXHAUSTED", message="Received message larger than max (9 vs. 4)")
+    with (
+        ServingClient(server.address, retries=0) as client,
+        pytest.raises(ServingError, match="smaller batch_size="),
+    ):
+        client.pngs([1], [1])
+
+
+def test_pauses_grow_differ_and_end_before_the_deadline():
+    pauses = []
+    for _ in range(2):
+        retry = tinygan_keras.client._Retry(6, allowed_methods=None, backoff_factor=0.1, backoff_jitter=0.2, backoff_max=2
+        )
+        retry.end = time.monotonic() + 60
+        for place, least in enumerate((0, 0.2, 0.4, 0.8, 1.6, 2)):
+            retry = retry.increment("POST", "/", error=dropped())
+            pauses.append(retry.get_backoff_time())
+            assert least <= pauses[-1] <= min(2, least + 0.2 * (place > 0))
+    assert pauses[1] != pauses[7]
+    retry.end = time.monotonic() + 1
+    with pytest.raises(MaxRetryError):
+        retry.increment("POST", "/", error=dropped())
+
+
+def dropped():
+    return ProtocolError("Connection aborted.", ConnectionResetError("reset"))
 
 
 def test_slow_server_ends_at_the_timeout(server):
@@ -434,53 +475,19 @@ def test_slow_server_ends_at_the_timeout(server):
     assert time.monotonic() - start < 1.8
 
 
-def test_reason_of_the_try_before_the_last_is_kept(server, monkeypatch):
-    no_pauses(monkeypatch)
-    server.fail("RESOURCE_EXHAUSTED", times=2)
-    with ServingClient(server.address, timeout=0.5) as client:
-        server.delay = 0.2
-        client._transport.predict = late_at_the_third(client._transport.predict)
-        with pytest.raises(ServingError, match="before that, RESOURCE_EXHAUSTED: ") as error:
-            client.pngs([1], [1])
-    assert (error.value.code, error.value.tries) == ("DEADLINE_EXCEEDED", 3)
-
-
-def late_at_the_third(predict):
-    calls = []
-
-    def call(signature, inputs, seconds):
-        calls.append(seconds)
-        return predict(signature, inputs, seconds if len(calls) < 3 else 0.01)
-
-    return call
-
-
-def test_many_tries_end_in_the_longest_pause(monkeypatch):
-    pauses = no_pauses(monkeypatch)
-
-    def call(seconds):
-        raise ServingError("UNAVAILABLE", "full", None)
-
-    with pytest.raises(ServingError) as error:
-        ask_again(call, retries=1500, timeout=1e6)
-    assert error.value.tries == 1501
-    assert max(pauses) <= LONGEST_PAUSE
-
-
 def test_retries_end_at_the_timeout(server):
     server.fail("UNAVAILABLE", times=100)
     start = time.monotonic()
     with (
         ServingClient(server.address, timeout=0.5, retries=100) as client,
-        pytest.raises(ServingError) as error,
+        pytest.raises(ServingError),
     ):
         client.pngs([1], [1])
-    assert 2 <= error.value.tries <= 6
+    assert 100 - len(server._failures) in (2, 3, 4)
     assert time.monotonic() - start < 3.0
 
 
-def test_nobody_at_the_address(transport, monkeypatch):
-    pauses = no_pauses(monkeypatch)
+def test_nobody_at_the_address(short_pauses, transport):
     scheme = "grpc" if transport == "grpc" else "http"
     address = f"{scheme}://127.0.0.1:{free_ports(1)[0]}"
     with (
@@ -488,7 +495,7 @@ def test_nobody_at_the_address(transport, monkeypatch):
         pytest.raises(ServingError, match=f"{address}.*refused.*Start it") as error,
     ):
         client.pngs([1], [1])
-    assert (error.value.code, error.value.tries, len(pauses)) == ("UNAVAILABLE", 4, 3)
+    assert error.value.code == "UNAVAILABLE"
 
 
 def test_error_of_one_request_ends_the_others(server):
@@ -501,7 +508,7 @@ def test_error_of_one_request_ends_the_others(server):
 
 def test_errors_can_be_sent_to_other_processes(client):
     with pytest.raises(ServingError) as error:
-        client._transport.predict("sample", {}, 10.0)
+        client._transport.predict("sample", {})
     copy = pickle.loads(pickle.dumps(error.value))
     assert str(copy) == str(error.value)
     assert (copy.code, copy.reason, copy.target) == (
@@ -520,12 +527,25 @@ def rest_server():
         yield server
 
 
-def test_dropped_connection_is_tried_again(rest_server, monkeypatch):
-    pauses = no_pauses(monkeypatch)
+def test_dropped_connection_is_tried_again(short_pauses, rest_server):
     rest_server.fail("DROP", times=2)
     with ServingClient(rest_server.rest_address) as client:
         np.testing.assert_array_equal(client.images([1], [2]), [painted(1, 2)])
-    assert len(pauses) == 2
+
+
+def test_limit_of_the_server_is_told_apart_from_the_client_s(rest_server):
+    rest_server.fail("DEADLINE_EXCEEDED", message="Timed out")
+    with pytest.raises(ServingError, match=r"504.*--rest_api_timeout_in_ms") as error:
+        ServingClient(rest_server.rest_address).pngs([1], [1])
+    assert error.value.code == "DEADLINE_EXCEEDED"
+
+
+def test_http_on_the_grpc_port_leaves_the_terminal_alone():
+    with ModelServer({"tinygan": {1: PaintedModel()}}, grpc=True) as server:
+        address = server.grpc_address.replace("grpc:", "http:")
+        with pytest.raises(ServingError, match="doesn't speak HTTP.*Give grpc://") as error:
+            ServingClient(address).status()
+    assert str(error.value).isprintable()
 
 
 def answering(text, pause=None, at_once=0):
@@ -567,13 +587,13 @@ def answering(text, pause=None, at_once=0):
             '502: \'{"error": {"code": 1}}',
         ),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000, "[[[["),
-        (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": [1, 2]}', "[1, 2]"),
+        (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": null}', "null"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"image_bytes": ["x"]}}', '"x"'),
         (b'HTTP/1.1 200 OK\r\n\r\n{"outputs": {"valid": true}}', '"valid": true'),
     ],
-    ids=["ssh", "html", "gateway", "no words", "deep", "one output", "no base64", "no rows"],
+    ids=["ssh", "html", "gateway", "no words", "deep", "no output", "no base64", "no rows"],
 )
-def test_what_isn_t_tensorflow_serving_is_told_apart(text, reason):
+def test_what_isn_t_tensorflow_serving_is_found_out(text, reason):
     with pytest.raises(ServingError, match="Expected TensorFlow Serving") as error:
         ServingClient(answering(text), retries=0).pngs([1], [1])
     assert reason in error.value.reason
@@ -596,7 +616,7 @@ def test_other_number_of_rows_is_an_error():
         ("metadata", {"metadata": {"signature_def": {"signature_def": []}}}),
     ],
 )
-def test_other_answers_are_told_in_words(call, answer):
+def test_other_answers_are_named(call, answer):
     text = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(answer).encode()
     client = ServingClient(answering(text), retries=0)
     with pytest.raises(ServingError, match="isn't TensorFlow Serving's: .*Expected TensorFlow"):
@@ -618,7 +638,7 @@ VAST[29:33] = zlib.crc32(VAST[12:29]).to_bytes(4, "big")
     ],
     ids=["no picture", "cut short", "vast", "no name"],
 )
-def test_other_values_are_told_in_words(png, class_name, reason):
+def test_other_values_are_named(png, class_name, reason):
     picture = {"b64": base64.b64encode(png).decode()}
     outputs = {"image_bytes": [picture], "class_name": [class_name], "valid": [True]}
     text = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps({"outputs": outputs}).encode()
@@ -626,7 +646,7 @@ def test_other_values_are_told_in_words(png, class_name, reason):
         ServingClient(answering(text), retries=0).images([1], [1])
 
 
-def test_address_that_is_none_is_told_in_words():
+def test_address_that_is_none_is_named():
     with pytest.raises(ServingError, match="Check the address"):
         ServingClient("http://..:8501", retries=0).pngs([1], [1])
 
@@ -658,7 +678,7 @@ def tls_address(tmp_path, rest_server):
     return f"https://localhost:{rest_server.rest_address.rpartition(':')[2]}"
 
 
-def test_server_without_tls_is_told_apart(rest_server):
+def test_server_without_tls_is_found_out(rest_server):
     address = rest_server.rest_address.replace("http:", "https:")
     with pytest.raises(ServingError, match="SSLError.*Give http://"):
         ServingClient(address, retries=0).status()
@@ -681,8 +701,6 @@ def test_rows_and_columns_give_the_same(rest_server):
     assert [row["image"] for row in predictions["predictions"]] == outputs["outputs"]["image"]
     assert outputs["outputs"]["class_name"] == list(CLASS_NAMES[:2])
     np.testing.assert_array_equal(outputs["outputs"]["image"][1], painted(1, 5, 1.0))
-    one_output = {"z": [[0.0]], "label": [1]}
-    assert np.shape(ask(rest_server, {"inputs": one_output})["outputs"]) == (1, 4, 4, 3)
 
 
 def ask(server, body):
@@ -694,10 +712,10 @@ def ask(server, body):
 # gRPC alone
 
 
-def test_server_that_comes_back_is_found_again():
+def test_server_that_comes_up_is_found():
     (port,) = free_ports(1)
     address = f"grpc://127.0.0.1:{port}"
-    with ServingClient(address, retries=20) as client:
+    with ServingClient(address, retries=4) as client:
         with pytest.raises(ServingError, match="UNAVAILABLE"):
             ServingClient(address, retries=0).status()
         server = ModelServer({"tinygan": {1: PaintedModel()}}, grpc=True)
@@ -719,7 +737,7 @@ def test_server_that_comes_back_is_found_again():
     ],
     ids=["one value", "one name", "unknown type", "other size"],
 )
-def test_other_tensors_are_told_in_words(name, change):
+def test_other_tensors_are_named(name, change):
     from tensorflow_serving.apis.predict_pb2 import PredictResponse
 
     change = {"dtype": 10, **change}
@@ -732,7 +750,7 @@ def test_other_tensors_are_told_in_words(name, change):
             client.pngs([1], [1])
 
 
-def test_other_metadata_are_told_in_words():
+def test_other_metadata_are_named():
     from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataResponse
 
     response = GetModelMetadataResponse()
