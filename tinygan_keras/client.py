@@ -176,6 +176,21 @@ class ServingClient:
                 (unfinished / names[place]).write_bytes(png)
         return [folder / names[place] for place in range(len(rows))]
 
+    def predict(self, signature: str, inputs: dict) -> dict:
+        """Runs any signature of the model, such as `serving_default` for latents of one's own.
+
+        Args:
+            signature: Its name; see `metadata`.
+            inputs: NumPy array `[B, ...]` by name.
+
+        Returns:
+            List of B values by name; bytes where the name ends in `_bytes`.
+
+        Raises:
+            ServingError: the server refused it, or didn't answer.
+        """
+        return self._transport.predict(signature, inputs)
+
     def status(self) -> list:
         """Returns a `VersionStatus` for every version of the model that the server knows.
 
@@ -204,7 +219,7 @@ class ServingClient:
             batches += [places[start : start + self.batch_size] for start in starts]
         pool = ThreadPoolExecutor(min(REQUESTS_AT_ONCE, len(batches)), "serving-client")
         try:
-            answers = pool.map(self._predict, [[rows[place] for place in b] for b in batches])
+            answers = pool.map(self._ask, [[rows[place] for place in b] for b in batches])
             for places, columns in zip(batches, answers, strict=True):
                 for place, png, class_name, valid in zip(places, *columns, strict=True):
                     if not valid and strict:
@@ -213,7 +228,7 @@ class ServingClient:
         finally:
             pool.shutdown(cancel_futures=True)  # what wasn't begun is not asked for any more
 
-    def _predict(self, rows) -> list:
+    def _ask(self, rows) -> list:
         """The outputs of one request, as columns; all rows have numbers, or all have names."""
         classes = [row.class_ for row in rows]
         inputs = {
@@ -224,7 +239,7 @@ class ServingClient:
             signature, inputs["class_name"] = "sample_by_name", np.array(classes, object)
         else:
             signature, inputs["label"] = "sample", np.array(classes, "int64")
-        outputs = self._transport.predict(signature, inputs)
+        outputs = self.predict(signature, inputs)
         for name, kind in _OUTPUTS.items():
             values = outputs.get(name, ())
             if len(values) != len(rows) or not all(isinstance(value, kind) for value in values):
@@ -507,7 +522,7 @@ class RestTransport:
             self._url += f"/labels/{quote(target.label, safe='')}"
 
     def predict(self, signature: str, inputs: dict) -> dict:
-        """Runs a signature on arrays `[B, ...]`; returns a list per output, of bytes if it ends in `_bytes`."""
+        """See `ServingClient.predict`."""
         columns = {name: array.tolist() for name, array in inputs.items()}
         body = {"signature_name": signature, "inputs": columns}
         return self._ask("POST", ":predict", lambda answer: self._outputs(signature, answer), body)

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
 
-from tinygan_keras.client.client import ServingClient
+from tinygan_keras import ServingClient
 
 MOST_ROWS = 8
 TIMEOUT = 30.0
@@ -70,7 +70,7 @@ class Client:
     def ask_wrongly(self, case):
         """One request that can't be answered, or only but for a row."""
         self.counts[case.name] += 1
-        problem, outputs = send(case, self.address, transport_of(self.address), TIMEOUT)
+        problem, outputs = send(case, self.address, TIMEOUT)
         if problem:
             self.problems.append(problem)
         elif outputs:
@@ -86,16 +86,6 @@ class Client:
             self.problems.append(
                 f"wrong image: class {label}, seed {seed}, {difference} levels off"
             )
-
-
-def transport_of(address):
-    if address.startswith("grpc"):
-        from tinygan_keras.client.grpc_transport import GrpcTransport
-
-        return GrpcTransport
-    from tinygan_keras.client.rest import RestTransport
-
-    return RestTransport
 
 
 if __name__ == "__main__":

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tinygan_keras.client.errors import ServingError
-from tinygan_keras.client.target import checked_target
+from tinygan_keras.client import ServingClient, ServingError
 
 ROWS = {
     "label": np.array([1, 0, 1]),
@@ -59,13 +58,12 @@ MALFORMED = (
 )
 
 
-def send(case: Malformed, address: str, make_transport, timeout: float):
+def send(case: Malformed, address: str, timeout: float):
     """Sends one to the model "tinygan".
 
     Args:
         case: Which.
         address: Of the server.
-        make_transport: `RestTransport` or `GrpcTransport`.
         timeout: Seconds.
 
     Returns:
@@ -73,15 +71,12 @@ def send(case: Malformed, address: str, make_transport, timeout: float):
     """
     inputs = {**ROWS, **dict(case.inputs)}
     inputs = {name: value for name, value in inputs.items() if value is not None}
-    target = checked_target(address, **{"model": "tinygan", **dict(case.target)})
-    transport = make_transport(target)
-    try:
-        outputs = transport.predict(case.signature, inputs, timeout)
-    except ServingError as error:
-        return _problem(case, error), None
-    finally:
-        transport.close()
-    is_right = case.is_right_over_rest and target.scheme.startswith("http")
+    with ServingClient(address, timeout=timeout, retries=0, **dict(case.target)) as client:
+        try:
+            outputs = client.predict(case.signature, inputs)
+        except ServingError as error:
+            return _problem(case, error), None
+    is_right = case.is_right_over_rest and address.startswith("http")
     expected = [is_right or place != WRONG_ROW for place in range(len(ROWS["label"]))]
     if (case.code and not is_right) or outputs["valid"] != expected:
         return f"{case.name}: answered with valid={outputs.get('valid')}", outputs
@@ -89,7 +84,7 @@ def send(case: Malformed, address: str, make_transport, timeout: float):
 
 
 def _problem(case, error):
-    ambiguous = error.target.scheme.startswith("http") and case.code == "FAILED_PRECONDITION"
+    ambiguous = error.target.address.startswith("http") and case.code == "FAILED_PRECONDITION"
     code = "INVALID_ARGUMENT" if ambiguous else case.code
     if error.code == code and error.reason and re.search(case.reason, error.reason, re.IGNORECASE):
         return None

@@ -28,12 +28,14 @@ if [ ! -e "$config" ]; then
 else
   sed -n 's/.*base_path: *"\([^"]*\)".*/\1/p' "$config" | while IFS= read -r folder; do
     if [ ! -d "$folder" ]; then
-      echo "Got $folder in $config. Expected a folder. Has it moved? Mend that line, or remove the file." >&2
+      echo "Got $folder in $config. Expected a folder. Has it moved? Fix that line, or delete the file." >&2
       exit 2
     fi
   done || exit 2
 fi
 
+# A second between tries to load a version, not a minute: meanwhile nothing else is loaded. Threads: with the
+# default, 4 per core, gRPC requests are refused on machines with few cores.
 exec tensorflow_model_server \
   --port="${GRPC_PORT:-8500}" \
   --rest_api_port="${REST_PORT:-8501}" \
@@ -41,4 +43,6 @@ exec tensorflow_model_server \
   --model_config_file_poll_wait_seconds=10 \
   --monitoring_config_file="$here/monitoring.config" \
   --allow_version_labels_for_unavailable_models=true \
+  --load_retry_interval_micros=1000000 \
+  --grpc_max_threads=64 \
   "$@"

@@ -25,27 +25,27 @@ def request(server, *more):
 
 def test_folder_of_named_and_numbered_classes(server, tmp_path, capsys):
     out = tmp_path / "pictures"
-    flags = ["--classes=Sneaker, 2", "--per_class=2", "--seed=5", "--truncation=0.25"]
+    flags = ["--classes=Sneaker, 2", "--seeds=5,7", "--truncation=0.25"]
 
     assert request(server, *flags, f"--out={out}") == 0
 
     names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
     assert names == [
-        *("Häschen/00002_seed_7.png", "Häschen/00003_seed_8.png"),
-        *("Sneaker/00000_seed_5.png", "Sneaker/00001_seed_6.png"),
+        *("Häschen/00002_seed_5.png", "Häschen/00003_seed_7.png"),
+        *("Sneaker/00000_seed_5.png", "Sneaker/00001_seed_7.png"),
     ]
-    image = np.asarray(Image.open(out / "Häschen" / "00003_seed_8.png"))
-    np.testing.assert_array_equal(image, painted(2, 8, 0.25))
+    image = np.asarray(Image.open(out / "Häschen" / "00003_seed_7.png"))
+    np.testing.assert_array_equal(image, painted(2, 7, 0.25))
     assert capsys.readouterr().out == f"4 images: {out}\n"
 
 
 def test_one_picture_with_a_row_per_class(server, tmp_path):
     out = tmp_path / "new" / "picture.png"
 
-    assert request(server, "--classes=Sneaker,2", "--per_class=3", f"--out={out}") == 0
+    assert request(server, "--classes=Sneaker,2", "--seeds=0-2", f"--out={out}") == 0
 
     picture = np.asarray(Image.open(out).convert("RGB"))
-    enlarged = [painted(*row).repeat(16, 0).repeat(16, 1) for row in ((1, 0), (1, 2), (2, 3))]
+    enlarged = [painted(*row).repeat(16, 0).repeat(16, 1) for row in ((1, 0), (1, 2), (2, 0))]
     places = [find(picture, image) for image in enlarged]
     assert places[0][0] == places[1][0] < places[2][0]  # rows
     assert places[0][1] == places[2][1] < places[1][1]  # columns
@@ -75,19 +75,20 @@ def test_a_version_is_asked_for_by_number_or_label(server, tmp_path):
     [
         (["--classes=0"], "Got no --server"),
         (["--server=http://127.0.0.1:8501"], "no --classes"),
-        (["--server={server}", "--classes=0", "--per_class=0"], "--per_class=0"),
-        (["--server={server}", "--classes=0", "--seed=-1"], "--seed=-1"),
-        (["--server={server}", "--classes=0", "--truncation=nan"], "truncation nan"),
-        (["--server={server}", "--classes=0", "--truncation=2"], r"truncation 2.0 in row 0"),
-        (["--server={server}", "--classes=0", "--timeout=0"], "timeout=0"),
+        (["--server={server}", "--classes=0", "--per_class=1"], "--seeds=0-7"),
+        (["--server={server}", "--classes=0", "--seeds=-1"], "seeds"),
+        (["--server={server}", "--classes=0", "--truncation=nan"], "truncation"),
+        (["--server={server}", "--classes=0", "--truncation=2"], "truncation"),
+        (["--server={server}", "--classes=0", "--timeout=0"], "timeout"),
         (["--server={server}", "--classes=Sneeker"], "class 'Sneeker', seed 0, truncation 0.5"),
-        (["--server={server}", "--classes=0,3", "--per_class=1"], "row 1, class 3, seed 1"),
+        (["--server={server}", "--classes=0-3", "--seeds=5"], "row 3, class 3, seed 5"),
+        (["--server={server}", "--classes=0,"], "class '' in row 8"),
         (["--server={server}", "--classes=0", "--model=big"], "Servable not found"),
         (["--server={server}", "--classes=0", "--version=1", "--version_label=a"], "one of the"),
         (["--server={server}", "--classes=0", "--out={here}"], "which is a folder"),
         (["--server=127.0.0.1:8501", "--classes=0"], "a scheme, a host and a port"),
-        (["--server={server}", "--classes=0", "--retries=-1"], "retries=-1"),
-        (["--server={server}", "--classes=0", "--batch_size=0"], "batch_size=0"),
+        (["--server={server}", "--classes=0", "--retries=-1"], "retries"),
+        (["--server={server}", "--classes=0", "--batch_size=0"], "batch_size"),
         (["--server={server}", "--classes=0", "--out=there"], "there, which exists already"),
         (["--server={server}", "--clases=0"], "Did you mean: classes"),
         (["--server=http://127.0.0.1:1", "--classes=0", "--timeout=0.3"], "Start it"),
@@ -109,7 +110,6 @@ def test_mistake_is_one_message_and_exit_code_2(
 
 
 def test_grpc_without_its_extra_is_one_message(monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "tinygan_keras.client.grpc_transport", raising=False)
     for name in ("tensorflow_serving", "tensorflow_serving.apis"):
         monkeypatch.setitem(sys.modules, name, None)
     assert main(["request", "--server=grpc://127.0.0.1:8500", "--classes=0"]) == 2

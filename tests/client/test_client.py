@@ -306,7 +306,7 @@ def test_a_broken_version_counts_as_one_of_the_newest(transport, num_versions):
 def test_single_output_has_its_name(client):
     """Over REST it comes without."""
     inputs = {"z": np.zeros((2, 3), "float32"), "label": np.array([1, 2])}
-    outputs = client._transport.predict("serving_default", inputs)
+    outputs = client.predict("serving_default", inputs)
     assert list(outputs) == ["image"] and np.shape(outputs["image"]) == (2, 4, 4, 3)
 
 
@@ -374,7 +374,7 @@ def test_inputs_that_don_t_fit_are_refused_in_the_server_s_words(
     """A client of another version of the model would send them."""
     inputs = {name: value for name, value in {**ROWS, **changes}.items() if value is not None}
     with pytest.raises(ServingError) as error:
-        client._transport.predict("sample", inputs)
+        client.predict("sample", inputs)
     assert error.value.code == "INVALID_ARGUMENT"
     assert (over_rest if is_over_rest(client) else over_grpc) in error.value.reason
     assert "Export the student again" in str(error.value)
@@ -383,10 +383,10 @@ def test_inputs_that_don_t_fit_are_refused_in_the_server_s_words(
 def test_inputs_too_many_are_refused_but_in_columns(client):
     inputs = {**ROWS, "extra": np.ones(2, "int64")}
     if is_over_rest(client):
-        assert client._transport.predict("sample", inputs)["valid"] == [True, True]
+        assert client.predict("sample", inputs)["valid"] == [True, True]
     else:
         with pytest.raises(ServingError, match="Sent extra: {extra}"):
-            client._transport.predict("sample", inputs)
+            client.predict("sample", inputs)
 
 
 # Asking again
@@ -446,7 +446,8 @@ def test_message_that_is_too_large_wants_smaller_batches(server):
 def test_pauses_grow_differ_and_end_before_the_deadline():
     pauses = []
     for _ in range(2):
-        retry = tinygan_keras.client._Retry(6, allowed_methods=None, backoff_factor=0.1, backoff_jitter=0.2, backoff_max=2
+        retry = tinygan_keras.client._Retry(
+            6, allowed_methods=None, backoff_factor=0.1, backoff_jitter=0.2, backoff_max=2
         )
         retry.end = time.monotonic() + 60
         for place, least in enumerate((0, 0.2, 0.4, 0.8, 1.6, 2)):
@@ -508,7 +509,7 @@ def test_error_of_one_request_ends_the_others(server):
 
 def test_errors_can_be_sent_to_other_processes(client):
     with pytest.raises(ServingError) as error:
-        client._transport.predict("sample", {})
+        client.predict("sample", {})
     copy = pickle.loads(pickle.dumps(error.value))
     assert str(copy) == str(error.value)
     assert (copy.code, copy.reason, copy.target) == (

@@ -19,8 +19,9 @@ from prediction_service import ModelServer
 from run_processes import free_ports
 
 from experiments.benchmarks.serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
-from tinygan_keras.client.client import ServingClient
-from tinygan_keras.client.errors import ServingError
+from tinygan_keras import ServingClient, ServingError
+from tinygan_keras.images import to_uint8
+from tinygan_keras.latents import latents_of_seeds
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.export import export_saved_model
 
@@ -60,18 +61,15 @@ def real_server(models, transport, repository):
         )
     ports = dict(zip(("rest", "grpc"), free_ports(2), strict=True))
     process = subprocess.Popen(
-        [
-            repository / "experiments" / "serving" / "start_server.sh",
-            models,
-            "--max_num_load_retries=0",
-        ],
+        [repository / "experiments" / "serving" / "start_server.sh", models],
         env={**os.environ, "REST_PORT": str(ports["rest"]), "GRPC_PORT": str(ports["grpc"])},
     )
     try:
-        address = f"{scheme}://127.0.0.1:{ports[transport]}"
-        with ServingClient(address, retries=1000, timeout=STARTED_IN) as client:
+        with ServingClient(
+            f"http://127.0.0.1:{ports['rest']}", timeout=STARTED_IN, retries=100
+        ) as client:
             client.status()  # it listens when the model is loaded
-        yield address
+        yield f"{scheme}://127.0.0.1:{ports[transport]}"
     finally:
         process.terminate()
         process.wait(30)
@@ -100,7 +98,7 @@ def client(address):
 
 
 def outputs_of(client, signature, **changes):
-    return client._transport.predict(signature, {**ROWS, **changes}, 30.0)
+    return client.predict(signature, {**ROWS, **changes})
 
 
 def opened(png) -> np.ndarray:
@@ -112,7 +110,7 @@ def test_three_signatures_give_the_same_images(client):
     pixels = outputs_of(client, "sample_uint8")
     names = {"class_name": np.array(drawn["class_name"], object)}
     by_name = {**{key: ROWS[key] for key in ("seed", "truncation")}, **names}
-    named = client._transport.predict("sample_by_name", by_name, 30.0)
+    named = client.predict("sample_by_name", by_name)
 
     assert drawn["valid"] == pixels["valid"] == named["valid"] == [True] * 3
     assert drawn["class_name"] == pixels["class_name"] == named["class_name"]
@@ -140,7 +138,7 @@ def test_images_don_t_depend_on_what_they_are_drawn_with(address):
         {"label": np.array([1, -1, 1])},
         {"label": np.array([1, 2**62, 1])},
         {"seed": np.array([5, -6, 7])},
-        {"truncation": np.array([0.5, 0.0, 0.5], "float32")},
+        {"truncation": np.array([0.5, -0.5, 0.5], "float32")},
         {"truncation": np.array([0.5, 1.5, 0.5], "float32")},
     ],
     ids=lambda wrong: f"{next(iter(wrong))}={next(iter(wrong.values()))[1]}",
@@ -165,20 +163,32 @@ def test_unknown_name_is_a_wrong_row(client):
 
 @pytest.mark.parametrize("case", MALFORMED, ids=lambda case: case.name.replace(" ", "_"))
 def test_malformed_requests_are_answered_with_their_reason(client, case):
-    problem, _ = send(case, client.target.address, type(client._transport), 30.0)
+    problem, _ = send(case, client.target.address, 30.0)
     assert problem is None
 
 
-def test_label_out_of_range_is_told_by_serving_default(client):
-    latents = client.metadata()["serving_default"]["inputs"]["z"]
-    latent_dim = int(re.fullmatch(r"float32 \[\?, (\d+)\]", latents)[1])
-    inputs = {"z": np.zeros((1, latent_dim), "float32"), "label": np.array([2**62])}
+def test_latents_of_a_seed_give_the_picture_of_that_seed(client):
+    labels, seeds = np.array([1, 0]), np.array([5, 2**40])
+    latents = latents_of_seeds(seeds, latent_dim_of(client), 0.5)
+    outputs = client.predict("serving_default", {"z": latents, "label": labels})
+    images = client.images(labels, seeds, 0.5)
+    difference = to_uint8(np.array(outputs["image"])).astype("int16") - images
+    assert list(outputs) == ["image"] and np.abs(difference).max() <= 1
+
+
+def test_label_out_of_range_is_refused_by_serving_default(client):
+    inputs = {"z": np.zeros((1, latent_dim_of(client)), "float32"), "label": np.array([2**62])}
     with pytest.raises(ServingError, match="out of range") as error:
-        client._transport.predict("serving_default", inputs, 30.0)
+        client.predict("serving_default", inputs)
     assert error.value.code == "INVALID_ARGUMENT"
 
 
-def test_server_tells_what_it_serves(client):
+def latent_dim_of(client) -> int:
+    latents = client.metadata()["serving_default"]["inputs"]["z"]
+    return int(re.fullmatch(r"float32 \[\?, (\d+)\]", latents)[1])
+
+
+def test_server_says_what_it_serves(client):
     assert "AVAILABLE" in [version.state for version in client.status()]
     row = {"seed": "int64 [?]", "truncation": "float32 [?]"}
     png = {"image_bytes": "string [?]", "class_name": "string [?]", "valid": "bool [?]"}

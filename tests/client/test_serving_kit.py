@@ -1,6 +1,7 @@
 """The files a server is started with: read as the server reads them, and in agreement with each other."""
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -9,47 +10,18 @@ import subprocess
 
 import pytest
 import yaml
-from absl import flags
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-import tinygan_keras.cli
-from tinygan_keras.client.client import ServingClient
+from tinygan_keras import ServingClient
+from tinygan_keras.cli import main
 
 FAKE_SERVER = '#!/bin/sh\nprintf "%s\\n" "$@" > arguments.txt\n'
-
-# What session_bundle_config.proto and monitoring_config.proto of TensorFlow Serving define. The package
-# tensorflow-serving-api has the messages of the models' file only.
-_KINDS = descriptor_pb2.FieldDescriptorProto
-_INT64, _STRING = ".google.protobuf.Int64Value", ".google.protobuf.StringValue"
-MESSAGES = {
-    "BatchingParameters": {
-        "max_batch_size": (1, _INT64),
-        "batch_timeout_micros": (2, _INT64),
-        "max_enqueued_batches": (3, _INT64),
-        "num_batch_threads": (4, _INT64),
-        "thread_pool_name": (5, _STRING),
-        "allowed_batch_sizes": (6, _KINDS.TYPE_INT64),
-        "pad_variable_length_inputs": (7, _KINDS.TYPE_BOOL),
-    },
-    "PrometheusConfig": {"enable": (1, _KINDS.TYPE_BOOL), "path": (2, _KINDS.TYPE_STRING)},
-    "MonitoringConfig": {"prometheus_config": (1, ".kit.PrometheusConfig")},
-}
 
 
 @pytest.fixture(scope="module")
 def kit(repository):
     return repository / "experiments" / "serving"
-
-
-@pytest.fixture(scope="module")
-def batching(kit):
-    return text_format.Parse((kit / "batching.config").read_text(), message("BatchingParameters"))
-
-
-@pytest.fixture(scope="module")
-def monitoring(kit):
-    return text_format.Parse((kit / "monitoring.config").read_text(), message("MonitoringConfig"))
 
 
 @pytest.fixture(scope="module")
@@ -81,28 +53,6 @@ def started(kit, tmp_path):
     return start
 
 
-def message(name):
-    """An empty message of TensorFlow Serving."""
-    file = descriptor_pb2.FileDescriptorProto(name="kit.proto", package="kit", syntax="proto3")
-    file.dependency.append("google/protobuf/wrappers.proto")
-    for message_name, fields in MESSAGES.items():
-        definition = file.message_type.add(name=message_name)
-        for field_name, (number, kind) in fields.items():
-            field = definition.field.add(name=field_name, number=number, label=1)
-            if isinstance(kind, str):
-                field.type, field.type_name = _KINDS.TYPE_MESSAGE, kind
-            else:
-                field.type = kind
-            if field_name == "allowed_batch_sizes":
-                field.label = _KINDS.LABEL_REPEATED
-    pool = descriptor_pool.DescriptorPool()
-    wrappers = descriptor_pb2.FileDescriptorProto()
-    descriptor_pool.Default().FindFileByName("google/protobuf/wrappers.proto").CopyToProto(wrappers)
-    pool.Add(wrappers)
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"kit.{name}"))()
-
-
 def parsed_models(text):
     models = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     (model,) = models.model_config_list.config
@@ -115,33 +65,21 @@ def test_models_file_serves_the_default_model_of_the_client(kit):
     assert model.name == inspect.signature(ServingClient).parameters["model"].default
     assert model.base_path == f"/models/{model.name}"
     assert model.model_platform == "tensorflow"
-    assert model.model_version_policy.latest.num_versions == 2
+    # A broken version counts: `stable`, its successor, and two of these.
+    assert model.model_version_policy.latest.num_versions >= 4
     assert dict(model.version_labels) == {"stable": 1}
 
 
-def test_batches_of_the_client_fit_into_those_of_the_server(batching):
-    from_client = inspect.signature(ServingClient).parameters["batch_size"].default
-    assert from_client <= batching.max_batch_size.value
-    assert batching.num_batch_threads.value >= 1
-    assert batching.max_enqueued_batches.value >= batching.num_batch_threads.value
-    assert 0 < batching.batch_timeout_micros.value <= 10_000
-    sizes = list(batching.allowed_batch_sizes)
-    assert not sizes or (sizes == sorted(sizes) and sizes[-1] == batching.max_batch_size.value)
+def test_batches_of_the_client_fit_into_those_of_the_server(kit):
+    (size,) = re.findall(r"max_batch_size { value: (\d+) }", (kit / "batching.config").read_text())
+    assert inspect.signature(ServingClient).parameters["batch_size"].default <= int(size)
 
 
-def test_prometheus_asks_where_the_server_answers(kit, monitoring, service):
-    assert monitoring.prometheus_config.enable
+def test_prometheus_asks_where_the_server_answers(kit, service):
     (job,) = yaml.safe_load((kit / "prometheus.yml").read_text())["scrape_configs"]
-    assert job["metrics_path"] == monitoring.prometheus_config.path
+    assert f'path: "{job["metrics_path"]}"' in (kit / "monitoring.config").read_text()
     (target,) = job["static_configs"][0]["targets"]
     assert f"{target}:8501" in service["ports"]
-
-
-def test_a_misspelt_field_would_be_found():
-    with pytest.raises(text_format.ParseError, match="max_batch_sise"):
-        text_format.Parse("max_batch_sise { value: 32 }", message("BatchingParameters"))
-    with pytest.raises(text_format.ParseError):
-        text_format.Parse("max_batch_size: 32", message("BatchingParameters"))
 
 
 def test_compose_publishes_on_this_machine_only(service):
@@ -164,6 +102,8 @@ def test_compose_and_script_start_the_same_server(kit, service, started, tmp_pat
     in_container = {option.replace("/config/", f"{kit}/") for option in service["command"]}
     expected = {option.replace(f"{models}/", f"{kit}/") for option in given[2:-1]}
     assert in_container == expected
+    # With the defaults a broken version holds up all others for 5 minutes, and gRPC requests are refused.
+    assert {"--load_retry_interval_micros=1000000", "--grpc_max_threads=64"} <= in_container
     for option in service["command"]:
         if "/config/" in option:
             assert (kit / option.split("/config/")[1]).is_file()
@@ -218,22 +158,16 @@ def test_script_says_what_is_missing(started, tmp_path):
     assert done.returncode == 2 and "docker-compose.yml" in done.stderr
 
 
-def test_script_is_posix_shell(kit):
-    subprocess.run(["sh", "-n", kit / "start_server.sh"], check=True)
-    assert os.access(kit / "start_server.sh", os.X_OK)
-
-
-def test_commands_of_the_readme_can_be_given(kit):
+def test_commands_of_the_readme_can_be_given(kit, monkeypatch):
     text = (kit / "README.md").read_text()
     commands = re.findall(r"^    (tinygan .*)$", text, re.MULTILINE)
     commands += re.findall(r"`(tinygan export --.*?)`", text)
     assert {command.split()[1] for command in commands} == {"export", "request"}
     for command in commands:
         name, *words = shlex.split(command)[1:]
-        module = __import__(f"tinygan_keras.cli.{name}", fromlist=["define_flags"])
-        values = flags.FlagValues()
-        module.define_flags(values, words)
-        assert tinygan_keras.cli._parse(values, name, words, takes_names=False) == []
+        command = importlib.import_module(f"tinygan_keras.cli.{name}")
+        monkeypatch.setattr(command, "run", lambda *given: None)
+        assert main([name, *words]) == 0
     (program,) = re.findall(
         r"^    from tinygan_keras.*?(?=\n\n[^ ])", text, re.DOTALL | re.MULTILINE
     )

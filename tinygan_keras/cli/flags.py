@@ -188,6 +188,9 @@ TABLE = {
     # request
     "server": text("Address with scheme and port.", example="http://127.0.0.1:8501"),
     "request.model": text("The model's name on the server.", "tinygan"),
+    "request.classes": text("Numbers such as 0-9,17, and names.", example="Sneaker,8"),
+    "request.truncation": number("From 0 to 1.", 0.5, 0.0, 1.0),
+    "request.out": place("A .png file, or a new folder.", "samples.png"),
     "version": whole("Its version; default: the latest.", None, at_least=0),
     "version_label": text("Label of a version, in place of its number."),
     "timeout": number("Seconds for one request, repetitions included.", 30.0, 0.001),
