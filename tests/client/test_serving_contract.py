@@ -20,8 +20,6 @@ from run_processes import free_ports
 
 from experiments.benchmarks.serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
 from tinygan_keras import ServingClient, ServingError
-from tinygan_keras.images import to_uint8
-from tinygan_keras.latents import latents_of_seeds
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.export import export_saved_model
 
@@ -165,15 +163,6 @@ def test_unknown_name_is_a_wrong_row(client):
 def test_malformed_requests_are_answered_with_their_reason(client, case):
     problem, _ = send(case, client.target.address, 30.0)
     assert problem is None
-
-
-def test_latents_of_a_seed_give_the_picture_of_that_seed(client):
-    labels, seeds = np.array([1, 0]), np.array([5, 2**40])
-    latents = latents_of_seeds(seeds, latent_dim_of(client), 0.5)
-    outputs = client.predict("serving_default", {"z": latents, "label": labels})
-    images = client.images(labels, seeds, 0.5)
-    difference = to_uint8(np.array(outputs["image"])).astype("int16") - images
-    assert list(outputs) == ["image"] and np.abs(difference).max() <= 1
 
 
 def test_label_out_of_range_is_refused_by_serving_default(client):
