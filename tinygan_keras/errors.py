@@ -9,6 +9,9 @@ traceback.
 class UserError(Exception):
     """A mistake that the user can fix; the message says got, expected and how to fix it."""
 
+    # AutoGraph raises an error again as its own class only if it is made like this.
+    __init__ = Exception.__init__
+
 
 class InputError(UserError, ValueError):
     """A value that can't be used."""

@@ -20,8 +20,11 @@ import tensorflow as tf
 from tinygan_keras.data.real_images.opening import open_training_images
 from tinygan_keras.latents import truncated_normal
 from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
-from tinygan_keras.teachers.own.export import measure_standing_statistics, save_teacher
-from tinygan_keras.teachers.own.training import ClassConditionalGAN
+from tinygan_keras.teachers.own_teacher import (
+    ClassConditionalGAN,
+    measure_standing_statistics,
+    save_teacher,
+)
 
 LATENT_DIM = EMBEDDING_DIM = 128
 

@@ -31,8 +31,11 @@ from tinygan_keras.latents import sample_latents, truncated_normal
 from tinygan_keras.pictures.files import save_png
 from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.hub import HubTeacher
-from tinygan_keras.teachers.own.export import measure_standing_statistics, save_teacher
-from tinygan_keras.teachers.own.training import ClassConditionalGAN
+from tinygan_keras.teachers.own_teacher import (
+    ClassConditionalGAN,
+    measure_standing_statistics,
+    save_teacher,
+)
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "runs/teacher", "Checkpoints, samples and logs go here.")

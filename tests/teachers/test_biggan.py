@@ -8,8 +8,11 @@ import tensorflow as tf
 from tinygan_keras.latents import sample_latents
 from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.hub import HubTeacher
-from tinygan_keras.teachers.own.export import measure_standing_statistics, save_teacher
-from tinygan_keras.teachers.own.training import ClassConditionalGAN
+from tinygan_keras.teachers.own_teacher import (
+    ClassConditionalGAN,
+    measure_standing_statistics,
+    save_teacher,
+)
 
 TINY = {
     "channels": (8, 8, 6),

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_hub
 from hub_fixtures import IMAGE_SIZE, LATENT_DIM, NUM_CLASSES
 
-from tinygan_keras.evaluation import cost
+from tinygan_keras.generators import cost
 from tinygan_keras.teachers import catalog, download
 from tinygan_keras.teachers.hub import HubTeacher
 
@@ -339,10 +339,10 @@ def fit(teacher, **compile_arguments):
     ("name", "compile_arguments"),
     [
         ("stateful", {}),
-        ("stateful", {"jit_compile": True}),
-        ("stateful", {"run_eagerly": True}),
         ("tf2", {"jit_compile": True}),
         ("branching", {}),
+        pytest.param("stateful", {"jit_compile": True}, marks=pytest.mark.full),
+        pytest.param("stateful", {"run_eagerly": True}, marks=pytest.mark.full),
     ],
 )
 def test_fit_works_with_a_live_teacher(teachers, expected, name, compile_arguments):
@@ -352,7 +352,7 @@ def test_fit_works_with_a_live_teacher(teachers, expected, name, compile_argumen
     np.testing.assert_allclose(model.colour, shrunk * mean_colour, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["stateful", "tf2"])
+@pytest.mark.parametrize("name", ["stateful", pytest.param("tf2", marks=pytest.mark.full)])
 def test_fit_works_under_mirrored_strategy(teachers, expected, strategy, name):
     with strategy.scope():
         model = fit(teachers[name])

@@ -18,7 +18,7 @@ from ..latents import DEFAULT_TRUNCATION
 from ..networks.network import check_class_weights, count_parameters
 from ..networks.student import StudentGenerator
 from ..teachers import download
-from ..teachers.catalog import check_truncation, nearest_handles
+from ..teachers.catalog import check_truncation, did_you_mean
 from ..teachers.hub import HubTeacher
 from .generator import Generator, truncation_of
 from .side_files import STUDENT_FILE, read_class_names, read_config, which_weights
@@ -97,7 +97,7 @@ def _from_path(path, truncation):
     path = user_path(path)
     if not path.exists():
         raise MissingFileError(
-            f"Got {source!r}, which doesn't exist. Expected {FORMATS}.{_did_you_mean(source)}"
+            f"Got {source!r}, which doesn't exist. Expected {FORMATS}.{did_you_mean(source)}"
         )
     config, class_names = read_config(path), read_class_names(path)
     if truncation is None:
@@ -247,8 +247,3 @@ def _check_class_names(names, num_classes, source):
             f"Got {len(names)} names in the class_names.txt of {source}. Expected {num_classes}, one per "
             "class. Fix or delete the file."
         )
-
-
-def _did_you_mean(handle):
-    handles = nearest_handles(handle)
-    return f" Did you mean {' or '.join(handles)}?" if handles else ""

@@ -1,7 +1,7 @@
 """A BigGAN that one can train: the generator and discriminator behind the embedded teacher.
 
-Scope: the two networks. Training them is `teachers/training.py`, writing the result in the format of
-DeepMind's modules is `teachers/export.py`.
+Scope: the two networks. Training them, and writing the result in the format of DeepMind's modules, is
+`own_teacher.py`.
 
 Kept from BigGAN (Brock et al., arXiv:1809.11096): class-conditional batch normalisation on one shared
 class embedding, hierarchical latents (each block sees its own piece of z), self-attention, spectral

@@ -58,23 +58,20 @@ DEEPMIND = {
 
 
 def nearest_handles(text: str) -> list[str]:
-    """DeepMind's handles that `text` was probably meant to be, the likeliest first.
-
-    Example:
-        >>> nearest_handles("biggan-deep-128")[0]
-        'https://tfhub.dev/deepmind/biggan-deep-128/1'
-    """
+    """DeepMind's handles that `text` was probably meant to be, the likeliest first."""
     names = {handle.removeprefix(PREFIX): handle for handle in DEEPMIND}
     last_two_parts = "/".join(text.strip().lower().rstrip("/").split("/")[-2:])
     return [names[name] for name in difflib.get_close_matches(last_two_parts, names, cutoff=0.85)]
 
 
-def check_truncation(truncation, handle: str) -> float:
-    """Returns `truncation` as a float if the module behind `handle` has statistics for it.
+def did_you_mean(text: str) -> str:
+    """The end of an error message: the handles that `text` is nearly, or nothing."""
+    handles = nearest_handles(text)
+    return f" Did you mean {' or '.join(handles)}?" if handles else ""
 
-    Raises:
-        ValueError: outside the range of the catalogue; for other modules, outside [0, 1].
-    """
+
+def check_truncation(truncation, handle: str) -> float:
+    """Returns `truncation` as a float if the module behind `handle` has statistics for it."""
     entry = DEEPMIND.get(handle)
     lowest, highest = entry.truncation_range if entry else (0.0, 1.0)
     number = isinstance(truncation, numbers.Real) and not isinstance(truncation, bool)

@@ -1,7 +1,7 @@
 """From a handle to a folder: a path as it is, a URL through TensorFlow Hub's cache or a download.
 
-Scope: files and hosts, for teachers and feature extractors alike. What is in the files is the matter of
-`hub.py` and of `evaluation/extractors/classifiers.py`. TensorFlow Hub is imported here and only when needed.
+Scope: files and hosts, for teachers and feature extractors alike. TensorFlow Hub is imported here, and only
+when needed.
 """
 
 import contextlib
@@ -18,8 +18,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
-from ..files import content_hash, is_url
-from .catalog import DEEPMIND, nearest_handles
+from ..files import content_hash, is_url, user_path
+from .catalog import DEEPMIND, did_you_mean
 
 STALL_SECONDS = 60.0
 """A connection that is silent for so long counts as failed; TensorFlow Hub itself waits forever."""
@@ -39,22 +39,22 @@ def locate(handle: str, role: str = "teacher") -> str:
 
     Args:
         handle: A folder, or a URL that TensorFlow Hub resolves.
-        role: What the module is to be; errors speak of it, and only a teacher's handle is compared
-            with the catalogue of teachers.
+        role: What the module is to be, for errors; only a teacher's handle is compared with the catalogue of
+            teachers.
 
     Raises:
-        FileNotFoundError: a folder that doesn't exist.
-        ValueError: a mistyped handle of DeepMind's, or a folder without a SavedModel.
-        OSError: the download failed; the message says how to place a copy by hand.
+        MissingFileError: a folder that doesn't exist.
+        InputError: a mistyped handle of DeepMind's, or a folder without a SavedModel.
+        UnusableFileError: the download failed; the message says how to place a copy by hand.
     """
-    if "://" in handle:
+    if is_url(handle):
         return _checked(_resolve(handle, role), handle, role)
-    folder = Path(handle).expanduser()
+    folder = user_path(handle)
     if not folder.is_dir():
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
             "holds saved_model.pb, or a TensorFlow Hub handle that starts with https://."
-            + _did_you_mean(handle, role)
+            + (did_you_mean(handle) if role == "teacher" else "")
         )
     return _checked(str(folder), handle, role)
 
@@ -90,8 +90,8 @@ def module_hash(folder: str) -> str:
 
 
 def _resolve(handle, role):
-    misspelt = _did_you_mean(handle, role)
-    if "//tfhub.dev/" in handle and handle not in DEEPMIND and misspelt:
+    misspelt = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
+    if "//tfhub.dev/" in handle and misspelt:
         raise InputError(
             f"Got the handle {handle!r}, which is none of DeepMind's BigGAN modules. Expected one of: "
             f"{', '.join(DEEPMIND)}.{misspelt}"
@@ -107,17 +107,14 @@ def _resolve(handle, role):
 def _checked(folder, handle, role):
     names = sorted(tf.io.gfile.listdir(folder))
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
+        fix = "Pass the folder in which saved_model.pb lies."
+        if is_url(handle):
+            fix = f"The copy in TensorFlow Hub's cache is incomplete: delete {folder}, to fetch it again."
         raise InputError(
             f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
-            "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel: pass the "
-            "folder in which saved_model.pb lies."
+            f"saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. {fix}"
         )
     return folder
-
-
-def _did_you_mean(handle, role):
-    handles = nearest_handles(handle) if role == "teacher" else []
-    return f" Did you mean {' or '.join(handles)}?" if handles else ""
 
 
 def _how_to_place_a_copy(handle, error):

@@ -1,7 +1,7 @@
 """A frozen, class-conditional teacher from TensorFlow Hub or from a folder.
 
-Scope: loading, checking at the door, and calling. Teachers that are trained here are `training.py`; they
-are saved in the same format and come back through this file.
+Scope: loading, checking and calling. Teachers that are trained here (`own_teacher.py`) are saved in the same
+format and come back through this file.
 
 Rejected: `hub.KerasLayer`, a tf_keras layer that Keras 3 refuses or tracks nothing of. Being a Keras
 layer or a `tf.Module` at all: every checkpoint of a student would carry the teacher.
@@ -16,26 +16,30 @@ from absl import logging
 
 from ..errors import InputError
 from ..latents import sample_latents
-from ..networks.network import check_class_weights
+from ..networks.network import check_class_weights, count_parameters
 from . import download
-from .catalog import check_truncation
+from .catalog import DEEPMIND, check_truncation
 from .module_graph import OutputGraph, outside
-from .signature import check_catalog, check_images, checked_signature
 
 _STATE_NAMES = re.compile(
     r"(^|/)(u0?|prev_truncation|accumulat\w+|moving_\w+|(mean|variance)_table)(:\d+)?$"
 )
 _EMBEDDING_NAMES = re.compile(r"(^|/)(linear/w|\w*embedding\w*)(/|:|$)")  # DeepMind's, and ours
+_INPUT_RANKS = {"z": 2, "y": 2, "truncation": 0}
+_EXPECTED = (
+    "Expected a signature `default` with float32 inputs z [None, latent_dim], y [None, num_classes] "
+    "(one-hot) and truncation [], and a float32 output `default` [None, size, size, 3] in [-1, 1]."
+)
 _WARM_UP_BATCH = 2
 _TOLERANCE = 1e-3
 
 
 class HubTeacher:
-    """A frozen generator that draws images for latents and labels.
+    """A frozen generator: images for latents and labels.
 
     The module's signature is checked, compared with the catalogue if the handle is DeepMind's, and
     called twice with the truncation: modules such as `biggan-128/1` keep batch-norm statistics of the
-    truncation before, and draw the first batch with the wrong ones.
+    truncation before, and generate the first batch with the wrong ones.
 
     Calls are pure where the module allows it: only the graph that the output depends on enters the
     function being traced, so they work in eager code, in `tf.function`, with `jit_compile=True`, and
@@ -48,10 +52,10 @@ class HubTeacher:
     Args:
         handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), or a TensorFlow
             Hub handle such as `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
-        truncation: Scalar in (0, 1] (DeepMind's modules: see the catalogue). It selects the batch-norm
-            statistics. It doesn't scale the latents: draw them from the same truncation, for example
-            with `tinygan_keras.teachers.latents.sample_latents`. Fixed for the teacher's life.
-        pure: `"auto"` reduces the module to a pure graph if that is possible and draws the same images,
+        truncation: Scalar in [0, 1] (DeepMind's modules: see the catalogue). It selects the batch-norm
+            statistics. It doesn't scale the latents: take those of the same truncation, for example from
+            `tinygan_keras.sample_latents`. Fixed for the teacher's life.
+        pure: `"auto"` reduces the module to a pure graph if that is possible and generates the same images,
             and else calls it as it is; True insists on it; False never does it.
 
     Attributes:
@@ -59,10 +63,10 @@ class HubTeacher:
         is_pure: bool, whether the calls are pure. If not, keep them out of XLA-compiled functions.
         parameters: int, the size of the generator: floats in the variables that the output reads.
             Batch-norm statistics and the vectors of spectral normalisation are state and don't
-            count, nor do raw weights stored beside the moving averages that the module draws with.
+            count, nor do raw weights stored beside the moving averages that the module reads.
         folder: str, where the module's files are.
         class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
-            paper starts the student's; None where it can't be told which variable that is.
+            paper starts the student's; None where it isn't known which variable that is.
         content_hash: str, SHA-256 of the module's files; it names the teacher in reports.
 
     Call arguments:
@@ -74,10 +78,10 @@ class HubTeacher:
         Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
 
     Raises:
-        ValueError: a mistyped handle, a truncation out of range, a module with another signature, or a
+        InputError: a mistyped handle, a truncation out of range, a module with another signature, or a
             call with the wrong shape, type or label.
-        FileNotFoundError: neither a folder nor a URL.
-        OSError: the download failed; the message says how to place a copy by hand.
+        MissingFileError: neither a folder nor a URL.
+        UnusableFileError: the download failed; the message says how to place a copy by hand.
 
     Example:
         >>> teacher = HubTeacher("saved_models/biggan_fashion_32", truncation=0.5)
@@ -97,7 +101,7 @@ class HubTeacher:
 
     def _load(self, pure):
         module = download.load(self.folder, self.handle)
-        signature = checked_signature(module, self.handle)
+        signature = _check_signature(module, self.handle)
         specs = signature.structured_input_signature[1]
         self.latent_dim, self.num_classes = specs["z"].shape[1], specs["y"].shape[1]
 
@@ -106,9 +110,9 @@ class HubTeacher:
         inputs = self._signature_inputs(tf.constant(latents), classes)
         signature(**inputs)  # leaves the statistics of our truncation behind, in a stateful module
         expected_images = signature(**inputs)["default"]
-        check_images(expected_images, self.handle)
+        _check_images(expected_images, self.handle)
         self.image_size = expected_images.shape[1]
-        check_catalog(self, self.handle, self.folder)
+        _check_catalog(self)
 
         graph = OutputGraph(signature)
         self.parameters = _count_parameters(graph.variables, has_flags=not _is_tf1(module))
@@ -127,7 +131,7 @@ class HubTeacher:
             self._trace()
 
     def _use_graph(self, graph, inputs, expected_images):
-        """Draws with the reduced graph from now on; returns why not, or None."""
+        """Generates with the reduced graph from now on; returns why not, or None."""
         if graph.obstacles:
             return f"the output depends on {', '.join(graph.obstacles)}"
         self._generate = graph
@@ -163,7 +167,7 @@ class HubTeacher:
         return self._call(latents, tf.one_hot(labels, self.num_classes))
 
     def mix(self, latents, class_weights):
-        """Draws images between classes.
+        """Generates images between classes.
 
         Args:
             latents: Float `[B, latent_dim]`.
@@ -173,7 +177,7 @@ class HubTeacher:
             Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
 
         Raises:
-            ValueError: wrong shapes or types, or weights that are not finite.
+            InputError: wrong shapes or types, or weights that are not finite.
         """
         latents = self._checked_latents(latents)
         return self._call(latents, check_class_weights(class_weights, latents, self.num_classes))
@@ -225,19 +229,74 @@ class HubTeacher:
         )
 
 
+def _check_signature(module, handle):
+    """The module's signature `default`, its inputs and outputs checked by name, type and shape."""
+
+    def refuse(problem):
+        raise InputError(
+            f"Got {problem} in {handle}. {_EXPECTED} Save the generator with such a signature; "
+            "teachers/own_teacher.py shows how."
+        )
+
+    signatures = getattr(module, "signatures", {})
+    if "default" not in signatures:
+        refuse(f"the signatures {sorted(signatures)}")
+    signature = signatures["default"]
+    specs = signature.structured_input_signature[1]
+    if set(specs) != set(_INPUT_RANKS):
+        refuse(f"the inputs {sorted(specs)}")
+    for name, rank in _INPUT_RANKS.items():
+        spec = specs[name]
+        fits = spec.dtype == tf.float32 and spec.shape.rank == rank
+        if not fits or (rank == 2 and (spec.shape[0] is not None or spec.shape[1] is None)):
+            refuse(f"the input {name} {spec.dtype.name} {spec.shape}")
+    if "default" not in signature.structured_outputs:
+        refuse(f"the outputs {sorted(signature.structured_outputs)}")
+    return signature
+
+
+def _check_images(images, handle):
+    """Checks what the module really generates; the signature may leave sizes open."""
+    shape = images.shape
+    fits = images.dtype == tf.float32 and shape.rank == 4 and shape[-1] == 3
+    if not fits or shape[1] != shape[2]:
+        raise InputError(f"Got images {images.dtype.name} {shape} from {handle}. {_EXPECTED}")
+    lowest, highest = float(tf.reduce_min(images)), float(tf.reduce_max(images))
+    if not (lowest >= -1.001 and highest <= 1.001):
+        raise InputError(
+            f"Got images with values from {lowest:.3g} to {highest:.3g} from {handle}. {_EXPECTED} "
+            "Rescale them inside the signature, for example uint8 with x / 127.5 - 1."
+        )
+
+
+def _check_catalog(teacher):
+    """Checks the sizes of a teacher whose handle is one of DeepMind's."""
+    if teacher.handle not in DEEPMIND:
+        return
+    names = ("latent_dim", "image_size", "num_classes")
+    found, expected = (
+        {name: getattr(source, name) for name in names}
+        for source in (teacher, DEEPMIND[teacher.handle])
+    )
+    if found != expected:
+        raise InputError(
+            f"Got a module with {found} in {teacher.folder}; {teacher.handle} has {expected}. Another "
+            "module's files were placed there: delete the folder and fetch it again."
+        )
+
+
 def _count_parameters(variables, has_flags):
     """Floats in the variables that the output reads, state left out.
 
     State is what training doesn't learn by gradient: batch-norm statistics, the vectors of spectral
     normalisation, a remembered truncation. A TF2 SavedModel says which variables are trainable. In a TF1
     module that flag is useless, since the graph reads moving averages of the trained weights; there, and
-    if nothing is trainable, state is told by its names. Raw weights beside the averages aren't counted,
-    as the output doesn't read them.
+    if nothing is trainable, state is recognised by its names. Raw weights beside the averages aren't
+    counted, as the output doesn't read them.
     """
     floats = [variable for variable in variables if variable.dtype.is_floating]
     counted = [variable for variable in floats if variable.trainable] if has_flags else []
-    counted = counted or [v for v in floats if not _STATE_NAMES.search(v.name)]
-    return sum(variable.shape.num_elements() for variable in counted)
+    return count_parameters(counted or [v for v in floats if not _STATE_NAMES.search(v.name)])
 
 
 def _class_embedding(variables, num_classes):

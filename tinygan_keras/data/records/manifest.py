@@ -102,7 +102,7 @@ def new_manifest(teacher, count, seed, classes, shard_size, batch_size, encoding
     if missing:
         raise InputError(
             f"Got a teacher without {', '.join(missing)}. Expected a HubTeacher, or another callable with "
-            f"{', '.join(names)}. Save a generator of your own with teachers/export.py and load it with "
+            f"{', '.join(names)}. Save a generator of your own with teachers/own_teacher.py and load it with "
             "HubTeacher."
         )
     classes = range(teacher.num_classes) if classes is None else classes
