@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tinygan_keras.data.records import storage
-from tinygan_keras.data.records.manifest import parse_manifest
-from tinygan_keras.data.records.records import decoder
-from tinygan_keras.data.records.shards import shard_path
-from tinygan_keras.data.records.writing import write_cache
+from tinygan_keras.data.records.record_format import decoder
+from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
+from tinygan_keras.images import to_float
 
 COUNT = 22  # three shards of 8, the last one with 6, in batches of 4
 SETTINGS = {"count": COUNT, "shard_size": 8, "batch_size": 4, "progress": False}
@@ -27,28 +25,31 @@ class PaintingTeacher:
         self.content_hash = hashlib.sha256(content.encode()).hexdigest()
         table = np.arange(10, dtype="float32").reshape(5, 2)
         self.class_embedding = table if embedding else None
-        self.drawn = []
+        self.calls = []
 
     def __call__(self, latents, labels):
         time.sleep(self.delay)
-        self.drawn.append((latents.numpy(), labels.numpy()))
+        self.calls.append((latents.numpy(), labels.numpy()))
         rows = tf.concat([latents, tf.cast(labels, tf.float32)[:, None] / 8 - 1], axis=1)
         image = tf.pad(rows, [[0, 0], [0, 3]])[:, :, None, None]
         return tf.tile(image, [1, 1, 8, 3]) * tf.linspace(0.5, 1.0, 8)[None, None, :, None]
 
 
 def make(folder, teacher=None, **settings):
-    """Writes the small cache; returns its manifest."""
+    """Writes the small cache; returns the names of the shards that are missing."""
     return write_cache(teacher or PaintingTeacher(), folder, **{**SETTINGS, **settings})
 
 
 def samples(folder):
     """All samples of a cache in the order of their numbers, as a dict of arrays."""
-    text = storage.read(storage.join(folder, "manifest.json")).decode()
-    manifest = parse_manifest(text, folder)
-    files = [shard_path(folder, manifest, shard) for shard in range(manifest.shards)]
-    records = tf.constant(list(tf.data.TFRecordDataset(files).as_numpy_iterator()))
-    return {k: v.numpy() for k, v in decoder(manifest, with_index=True)(records).items()}
+    cache = TeacherCache(folder)
+    names = [
+        cache.record_settings.shard_name(shard) for shard in range(cache.record_settings.shards)
+    ]
+    dataset = tf.data.TFRecordDataset([f"{cache.folder}/{name}" for name in names])
+    found = decoder(cache.record_settings)(tf.constant(list(dataset.as_numpy_iterator())))
+    found = {name: value.numpy() for name, value in found.items()}
+    return {**found, "teacher_image": to_float(found.pop("image"))}
 
 
 def files(folder):

@@ -54,10 +54,10 @@ def new_file(path, replace=True):
         try:
             yield aside if is_url(path) else Path(aside)
             if is_url(path):
-                _gfile().rename(aside, path, overwrite=replace)
+                _gfile().rename(aside, path, overwrite=True)
             else:
                 _flush(aside)
-                os.replace(aside, path)
+                os.replace(aside, path) if replace else _rename_to_new(aside, path)
         finally:
             _remove(aside)
 
@@ -279,6 +279,15 @@ def _existing(path):
 
 def _exists(path):
     return _gfile().exists(path) if is_url(path) else Path(path).exists()
+
+
+def _rename_to_new(aside, path):
+    try:
+        os.link(aside, path)  # looks whether there is one and names it in one step
+    except OSError:  # there is one, or no hard links
+        if path.exists():
+            raise _existing(path) from None
+        os.replace(aside, path)
 
 
 def _make_parent(path):

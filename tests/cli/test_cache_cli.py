@@ -12,7 +12,7 @@ from cache_fixtures import samples
 from run_fixtures import LATENT_DIM, write_teacher
 
 from tinygan_keras.cli import main
-from tinygan_keras.data.records.reading import TeacherCache
+from tinygan_keras.data.teacher_cache import TeacherCache
 from tinygan_keras.images import to_float, to_uint8
 from tinygan_keras.teachers.hub import HubTeacher
 
@@ -40,20 +40,20 @@ def test_mistakes_are_answered_without_tensorflow(tmp_path):
     out = f"--out={tmp_path}"
     good = ["--teacher=x", f"{out}/new", "--count=8"]
     cases = {
-        "Draws samples of a teacher": ["--help"],
+        "Samples of a teacher": ["--help"],
         "Got no --out": ["--teacher=x", "--count=8"],
         "Expected both, such as": [f"{out}/new", "--count=8"],
         "Got --teacher=x and --count=None": [f"{out}/new", "--teacher=x"],
-        "Got count=0. Expected 1 or more": [*good, "--count=0"],
+        "flag --count=0": [*good, "--count=0"],
         "Got worker=8 of workers=8": [*good, "--worker=8", "--workers=8"],
-        "Got shard_size=0": [*good, "--shard_size=0"],
-        "Got --seed=-1": [*good, "--seed=-1"],
-        "Got --truncation=1.5": [*good, "--truncation=1.5"],
+        "flag --shard_size=0": [*good, "--shard_size=0"],
+        "flag --seed=-1": [*good, "--seed=-1"],
+        "flag --truncation=1.5": [*good, "--truncation=1.5"],
         "value should be one of <png|raw>": [*good, "--encoding=jpeg"],
-        "/file, which is a file. Expected a folder": [*good, f"{out}/file"],
-        "/file/a, where nothing can be written": [*good, f"{out}/file/a"],
-        "no cache and holds 'thesis.tex'": [*good, f"{out}/strange"],
-        "/strange, which holds no manifest.json": ["--verify", f"{out}/strange"],
+        "/file for --out, which is a file": [*good, f"{out}/file"],
+        "/file/a for --out, where nothing can be written": [*good, f"{out}/file/a"],
+        "no set of records and holds 'thesis.tex'": [*good, f"{out}/strange"],
+        "/strange, which holds no settings.json": ["--verify", f"{out}/strange"],
         "Got --runner=DirectRunner and --workers=2": [
             *good,
             "--runner=DirectRunner",
@@ -71,7 +71,7 @@ def test_mistakes_are_answered_without_tensorflow(tmp_path):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "draws samples of a teacher once" in done.stdout
+    assert "generates samples of a teacher once" in done.stdout
     codes = [line for line in done.stderr.splitlines() if line.isdigit()]
     assert codes == ["0"] + ["2"] * (len(cases) - 1)
     for message in list(cases)[1:]:
@@ -87,7 +87,7 @@ def test_without_apache_beam_the_extra_is_named(monkeypatch, tmp_path, capsys):
     assert "tinygan-keras[beam]" in capsys.readouterr().err
 
 
-def test_a_cache_holds_what_the_teacher_draws(cache, teacher):
+def test_a_cache_holds_what_the_teacher_generates(cache, teacher):
     found = samples(cache)
     np.testing.assert_array_equal(found["label"], np.tile([1, 2, 3, 7], 5))
     assert found["latent"].shape == (20, LATENT_DIM) and np.abs(found["latent"]).max() <= 0.5
@@ -106,7 +106,7 @@ def test_verify_passes_a_whole_cache_and_names_what_is_wrong(cache, teacher, tmp
     assert "1 of 3 shards" in capsys.readouterr().out
     assert main(["cache", "--verify", f"--out={tmp_path}"]) == 2
     error = capsys.readouterr().err
-    assert "Got 2 problems" in error and "shard-00002-of-00003.tfrecord is missing" in error
+    assert "Got 2 problems" in error and "-00002-of-00003.tfrecord is missing" in error
 
 
 def test_another_truncation_is_refused(cache, teacher, capsys):

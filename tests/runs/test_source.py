@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from cache_fixtures import COUNT, PaintingTeacher, make
 
-from tinygan_keras.data.records.reading import TeacherCache
+from tinygan_keras.data.teacher_cache import TeacherCache
 from tinygan_keras.data.teacher_samples import TeacherSamples
 from tinygan_keras.runs.config import default_config
 from tinygan_keras.runs.run_folder import Stopwatch

@@ -1,19 +1,21 @@
-"""What the teacher draws, kept: latents, labels and images that a student learns from.
+"""A teacher's samples in memory: latents, labels and images that a student learns from.
 
-Scope: samples in memory. A forward pass of the teacher costs many times a step of the student, so each
-image is drawn once and used many times.
+Sample k is the picture (classes[k % len(classes)], seed + k, the teacher's truncation), here and in a cache.
+A forward pass of the teacher costs many times a step of the student, so each image is made once and used
+often.
 """
 
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from ..classes.selection import class_numbers
 from ..errors import InputError
-from ..images import to_uint8
-from ..latents import truncated_normal
+from ..images import to_float, to_uint8
+from ..latents import check_seeds, latents_of_seeds
+from .records.record_set import progress_bar
+from .shuffling import shuffled_indices
 
 
 class TeacherSamples(NamedTuple):
@@ -23,44 +25,72 @@ class TeacherSamples(NamedTuple):
     labels: np.ndarray
     images: np.ndarray
 
+    @property
+    def latent_dim(self) -> int:
+        """Length Z of a latent vector."""
+        return self.latents.shape[1]
+
+    def batches(self, batch_size: int, seed=0, start_step=0) -> tf.data.Dataset:
+        """Passes over the samples again and again, as `TeacherCache.batches` does."""
+        if not len(self.labels):
+            raise InputError("Got no teacher samples. Expected at least one. Make some.")
+        latents, labels, images = (tf.constant(array) for array in self)
+
+        def batch(step):
+            index = shuffled_indices(step, batch_size, len(self.labels), seed)
+            return {
+                "latent": tf.gather(latents, index),
+                "label": tf.gather(labels, index),
+                "teacher_image": to_float(tf.gather(images, index)),
+            }
+
+        steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
+        return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
+
 
 def sample_teacher(
     teacher, count: int, seed=0, batch_size=256, progress=True, classes=None
 ) -> TeacherSamples:
-    """Draws `count` images from a generator; the classes take turns, so they are balanced.
-
-    The same seed gives the same samples, and the first N of a longer draw equal a draw of N when N is a
-    multiple of `batch_size`.
+    """Generates `count` samples of a teacher; the classes take turns, so they are balanced.
 
     Args:
         teacher: Callable `(latents, labels) -> images` in [-1, 1], with `latent_dim`, `num_classes`
             and, optionally, `truncation`.
         count: Number of images, at least 1.
-        seed: Seed of the latents.
+        seed: Seed of the first sample, 0 or more; sample k has `seed + k`.
         batch_size: Images per call.
         progress: Show a progress bar.
-        classes: Labels to draw; None for all of the teacher's.
+        classes: Which classes, as `class_numbers` takes them; None for all of the teacher's.
 
     Returns:
         `TeacherSamples`.
 
     Raises:
-        ValueError: `count` is less than 1, or `classes` are not the teacher's.
+        InputError: `count` is less than 1, or `classes` are not the teacher's.
+
+    Example:
+        samples = sample_teacher(HubTeacher("saved_models/biggan_fashion_32"), 1000, classes="0-4")
     """
     if count < 1:
         raise InputError(f"Got count={count} teacher samples. Expected 1 or more.")
+    classes = class_numbers(classes, teacher.num_classes, distinct=True)
+    bar = progress_bar(count, progress)
+    batches = []
+    for batch in generate_samples(teacher, classes, seed, 0, count, batch_size):
+        batches.append(batch)
+        bar.add(len(batch[1]))
+    return TeacherSamples(*(np.concatenate(arrays) for arrays in zip(*batches, strict=True)))
+
+
+def generate_samples(teacher, classes, seed, start, stop, batch_size):
+    """Yields latents, labels and uint8 images of the samples from `start` to before `stop`, in batches."""
     truncation = getattr(teacher, "truncation", 1.0)
-    bar = keras.utils.Progbar(count, unit_name="image", verbose=int(progress))
-    latents, images = [], []
-    turns = class_numbers(classes, teacher.num_classes, distinct=True)
-    labels = turns[np.arange(count) % len(turns)]
-    for step, start in enumerate(range(0, count, batch_size)):
-        # Always a whole batch: one graph, and no image depends on where the draw ends.
-        shape = (batch_size, teacher.latent_dim)
-        z = truncated_normal(shape, (seed, step), truncation)
-        y = turns[np.arange(start, start + batch_size) % len(turns)]
-        taken = min(batch_size, count - start)
-        images.append(to_uint8(teacher(z, tf.constant(y)))[:taken])
-        latents.append(z.numpy()[:taken])
-        bar.update(start + taken)
-    return TeacherSamples(np.concatenate(latents), labels, np.concatenate(images))
+    seeds = check_seeds(seed, stop)
+    for first in range(start, stop, batch_size):
+        # Always a whole batch: one graph, and the same last bits wherever the samples end.
+        numbers = np.minimum(np.arange(first, first + batch_size), stop - 1)
+        latents = latents_of_seeds(seeds[numbers], teacher.latent_dim, truncation)
+        labels = classes[numbers % len(classes)]
+        images = to_uint8(teacher(tf.constant(latents), tf.constant(labels)))
+        taken = min(batch_size, stop - first)
+        yield latents[:taken], labels[:taken], images[:taken]

@@ -1,6 +1,6 @@
 """Where the teacher's images of a run come from: drawn before training, from a cache, or at every step."""
 
-from ..data.records.reading import TeacherCache
+from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..errors import InputError
 

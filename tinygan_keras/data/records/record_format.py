@@ -123,6 +123,22 @@ def differences(wanted: RecordSettings, found: RecordSettings) -> list:
     ]
 
 
+def check_numbers(shard_size, worker=0, workers=1, encoding="png", **others):
+    """Refuses numbers that no set can have; all but `worker` are 1 or more."""
+    for name, value in {**others, "shard_size": shard_size, "workers": workers}.items():
+        if value is None or value < 1:
+            raise InputError(f"Got {name}={value}. Expected 1 or more. Set {name}.")
+    if not 0 <= worker < workers:
+        raise InputError(
+            f"Got worker={worker} of workers={workers}. Expected a number from 0 to {workers - 1}: "
+            "workers count from 0."
+        )
+    if encoding not in ENCODINGS:
+        raise InputError(
+            f"Got encoding={encoding!r}. Expected {' or '.join(ENCODINGS)}. Leave it out for png."
+        )
+
+
 def check_folder(names, folder):
     """Refuses to write into a folder with files of these names, if they are neither none nor a set."""
     if SETTINGS_FILE in names:

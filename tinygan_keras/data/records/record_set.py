@@ -223,6 +223,7 @@ def verify_records(folder, progress=True) -> list:
 
 def read_settings(folder) -> RecordSettings:
     """Reads `settings.json` of a set."""
+    folder = os.fspath(user_path(folder))
     path = os.path.join(folder, SETTINGS_FILE)
     data = read_bytes(path)
     if data is None:

@@ -3,8 +3,8 @@
 A shard is written when all its records are there, so a kill costs the shard that is being made and the one
 that is being written; finished ones are never made again.
 
-Rejected: appending to a shard as examples come. A half-written file would have to be told from a whole one,
-and cut off at the right place.
+Rejected: appending to a shard as examples come. A half-written file couldn't be told apart from a whole
+one, and would have to be cut off at the right place.
 """
 
 import concurrent.futures
@@ -15,14 +15,14 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from ...errors import InputError
+from ...errors import ExistingFileError, InputError
 from ...files import UNFINISHED, new_file, user_path
 from ...images import check_labels
 from .record_format import (
-    ENCODINGS,
     SETTINGS_FILE,
     RecordSettings,
     check_folder,
+    check_numbers,
     differences,
     encode,
     new_settings,
@@ -79,7 +79,7 @@ def write_records(
         runner: List of str, options of an Apache Beam pipeline that makes the shards; None to make them here.
         labels: Int `[count]`, the labels of all examples, read at once when the set is opened; or None.
         arrays: Dict of further small arrays to keep, by name.
-        provenance: Dict of what is told and decides nothing, such as the place of the source.
+        provenance: Dict of what is worth knowing and decides nothing, such as the place of the source.
         load_examples: With a runner, function without arguments that gives `examples_of`, once per worker
             process; both have to be picklable. None: `examples_of` is pickled itself.
 
@@ -90,7 +90,7 @@ def write_records(
         InputError: bad settings; or the folder holds a set with others, whose differences are listed.
         UnusableFileError: the folder or a file can't be written. What was finished stays.
     """
-    check_numbers(count, shard_size, worker, workers, settings.get("encoding", "png"))
+    check_numbers(shard_size, worker, workers, settings.get("encoding", "png"), count=count)
     folder = os.fspath(user_path(folder))
     arrays = dict(arrays or {})
     if labels is not None:
@@ -105,31 +105,14 @@ def write_records(
     elif missing:
         from .beam_pipeline import run_pipeline
 
-        run_pipeline(folder, wanted, missing, load_examples or _Given(examples_of), runner)
-    _check_same(folder, wanted)  # another worker may have started at the same moment
+        run_pipeline(folder, wanted, missing, load_examples or (lambda: examples_of), runner)
+    _check_same(folder, wanted)  # behind a URL, another worker may have begun at the same moment
     missing = missing_shards(folder, wanted, range(wanted.shards))
     if not missing:
         for name in names_in(folder):
             if UNFINISHED in name:  # of writers that were killed
                 _remove(os.path.join(folder, name))
     return [wanted.shard_name(shard) for shard in missing]
-
-
-def check_numbers(count, shard_size=1, worker=0, workers=1, encoding="png", **at_least_one):
-    """Refuses numbers that no set can have."""
-    named = {"count": count, "shard_size": shard_size, "workers": workers, **at_least_one}
-    for name, value in named.items():
-        if value is None or value < 1:
-            raise InputError(f"Got {name}={value}. Expected 1 or more. Set {name}.")
-    if not 0 <= worker < workers:
-        raise InputError(
-            f"Got worker={worker} of workers={workers}. Expected a number from 0 to {workers - 1}: "
-            "workers count from 0."
-        )
-    if encoding not in ENCODINGS:
-        raise InputError(
-            f"Got encoding={encoding!r}. Expected {' or '.join(ENCODINGS)}. Leave it out for png."
-        )
 
 
 def write_shards(folder, record_settings: RecordSettings, shards, examples_of, bar=None):
@@ -184,7 +167,8 @@ def _prepare_folder(folder, wanted, files):
     if read_bytes(path) is None:
         if tf.io.gfile.isdir(folder):
             check_folder(names_in(folder), folder)
-        _write_bytes(path, wanted.to_text().encode())
+        with contextlib.suppress(ExistingFileError):  # another worker was quicker
+            _write_bytes(path, wanted.to_text().encode(), replace=False)
     _check_same(folder, wanted)
     for name, data in files.items():
         path = os.path.join(folder, f"{name}.npy")
@@ -201,17 +185,21 @@ def _check_same(folder, wanted):
         )
 
 
-def _write_bytes(path, data):
+def _write_bytes(path, data, replace=True):
     for attempt in range(_ATTEMPTS):
         try:
             with (
-                new_file(path) as aside,
+                new_file(path, replace) as aside,
                 file_errors(path),
                 tf.io.gfile.GFile(os.fspath(aside), "wb") as file,
             ):
                 file.write(data)
             return
-        except OSError:  # another command may have tried the folder, and just removed it again
+        except ExistingFileError:
+            raise
+        except OSError:
+            # Another command may have tried the folder and removed it again, or have taken the unfinished
+            # file for that of a killed one.
             if attempt == _ATTEMPTS - 1:
                 raise
 
@@ -226,13 +214,3 @@ def _npy(array) -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.asarray(array), allow_pickle=False)
     return stream.getvalue()
-
-
-class _Given:
-    """A function without arguments that returns what it was given; can be pickled."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __call__(self):
-        return self.value

@@ -73,7 +73,7 @@ def test_a_live_teacher_gets_latents_and_labels_and_no_images():
 def test_empty_sources_are_refused():
     with pytest.raises(ValueError, match="empty data set: no real images"):
         distillation_batches(samples(), real(0), 4)
-    with pytest.raises(ValueError, match="empty data set: no teacher samples"):
+    with pytest.raises(ValueError, match="no teacher samples"):
         distillation_batches(samples(0), real(), 4)
 
 
@@ -138,8 +138,8 @@ def test_classes_restrict_the_labels_of_a_live_teacher():
     labels = np.concatenate([batch["label"] for batch in batches])
     assert labels.dtype == np.int32 and set(labels) == {2, 7, 397}
     assert np.bincount(labels).max() < 160  # each about a third
-    for wrong in ((), (1000,), (-1, 3)):
-        with pytest.raises(ValueError, match="Expected at least one, from 0 to 999"):
+    for wrong in ((1000,), (-1, 3)):
+        with pytest.raises(ValueError, match="Expected numbers from 0 to 999"):
             distillation_batches(Teacher(), None, 32, classes=wrong)
 
 

@@ -1,0 +1,274 @@
+"""A teacher's samples on disk: made once by `tinygan cache`, for many runs of training.
+
+Sample k is the picture (classes[k % len(classes)], seed + k, the teacher's truncation). Its latent is stored
+as well, at 512 bytes beside the 30 kB of an image of 128 px: the student has to learn from exactly what the
+teacher got, and logarithms differ in last bits between machines.
+"""
+
+import functools
+import importlib.metadata
+
+import numpy as np
+import tensorflow as tf
+
+from ..classes.selection import class_numbers
+from ..errors import InputError
+from ..images import to_float
+from ..latents import LAW, check_seeds
+from .records.record_format import TEACHER_SAMPLES, check_numbers
+from .records.record_set import RecordSet, read_settings, verify_records
+from .records.record_writer import write_records
+from .teacher_samples import generate_samples
+
+_OF_TEACHER = ("content_hash", "truncation", "num_classes", "latent_dim", "image_size")
+
+
+def write_cache(
+    teacher,
+    folder,
+    count: int,
+    seed=0,
+    classes=None,
+    shard_size=1024,
+    batch_size=32,
+    encoding="png",
+    worker=0,
+    workers=1,
+    progress=True,
+    runner=None,
+    load_teacher=None,
+    class_names=None,
+) -> list:
+    """Generates samples of a teacher and keeps them on disk, or goes on where an earlier call was stopped.
+
+    A shard is always generated in the same batches, so it has the same bytes whoever makes it on the same
+    kind of machine; on another, a level may differ by one where its products round otherwise.
+
+    Several workers may write into one folder, or each into its own: the folders can be copied into one.
+
+    Args:
+        teacher: `HubTeacher`, or another callable `(latents, labels) -> images` with `latent_dim`,
+            `num_classes`, `image_size`, `truncation`, `handle` and `content_hash`. Its `class_embedding`,
+            if it has one, is kept too.
+        folder: Where to: a folder, new or with a cache of these settings; or a URL such as gs://.
+        count: Number of samples in all, 1 or more.
+        seed: Seed of the first sample, 0 or more.
+        classes: The classes that take turns, as `class_numbers` takes them; None for all of the teacher's.
+        shard_size: Samples per file. A multiple of `batch_size` wastes none. Reading holds up to six
+            shards in memory: take fewer for images of 256 px and more.
+        batch_size: Images per call of the teacher. Part of the settings, since the last bits of an image may
+            depend on it.
+        encoding: "png", or "raw" for bytes: larger, and quicker to read.
+        worker, workers: This worker makes the shards k with `k % workers == worker`.
+        progress: Show a progress bar.
+        runner: List of str, options of an Apache Beam pipeline that makes the shards, such as
+            `["--runner=DirectRunner"]`; None to make them here. On a cluster, every worker needs the teacher
+            under the same handle.
+        load_teacher: With a runner, function without arguments that returns the teacher, once per worker
+            process, and can be pickled; None for `HubTeacher` with the same handle and truncation.
+        class_names: Names by label, kept with the cache.
+
+    Returns:
+        List of str, the names of the shards that other workers have to make still.
+
+    Raises:
+        InputError: bad settings; or the folder holds a cache with others, whose differences are listed.
+        UnusableFileError: the folder or a file can't be written. What was finished stays.
+
+    Example:
+        write_cache(HubTeacher("saved_models/biggan_fashion_32"), "runs/cache", count=20_000)
+    """
+    check_numbers(shard_size, worker, workers, encoding, count=count, batch_size=batch_size)
+    check_seeds(seed, count)
+    missing = [name for name in (*_OF_TEACHER, "handle") if getattr(teacher, name, None) is None]
+    if missing:
+        raise InputError(
+            f"Got a teacher without {', '.join(missing)}. Expected a HubTeacher, or another callable with "
+            f"{', '.join((*_OF_TEACHER, 'handle'))}. Save a generator of your own with "
+            "teachers/own/export.py and load it with HubTeacher."
+        )
+    classes = class_numbers(classes, teacher.num_classes, class_names, distinct=True)
+    settings = {
+        "kind": TEACHER_SAMPLES,
+        **_settings_of(teacher),
+        "class_names": None if class_names is None else list(class_names),
+        "seed": seed,
+        "classes": classes.tolist(),
+        "batch_size": batch_size,
+        "encoding": encoding,
+        "latents": LAW,
+    }
+    embedding = getattr(teacher, "class_embedding", None)
+    versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")}
+    load_teacher = load_teacher or functools.partial(
+        _load_teacher, teacher.handle, teacher.truncation
+    )
+    return write_records(
+        folder,
+        settings,
+        count,
+        shard_size,
+        functools.partial(_examples, teacher, settings),
+        worker,
+        workers,
+        progress,
+        runner,
+        labels=np.resize(classes, count),
+        arrays={} if embedding is None else {"class_embedding": np.asarray(embedding, "float32")},
+        provenance={"teacher": str(teacher.handle), "versions": versions},
+        load_examples=functools.partial(_load_examples, load_teacher, settings),
+    )
+
+
+class TeacherCache(RecordSet):
+    """The samples that `tinygan cache` made.
+
+    Opening reads the settings, the names of the shards and no image. Contents are compared with their
+    checksums while they are read, and all of them by `verify_cache`.
+
+    Args:
+        folder: The cache.
+
+    Attributes:
+        folder: str.
+        settings: Dict, all that decides the samples.
+        count: int, number of samples.
+        latent_dim, num_classes, image_size: int, of the teacher.
+        truncation: float, of the teacher's statistics and of the latents.
+        classes: Tuple of int, the labels that take turns.
+        class_names: List of str by label, or None.
+        labels: int32 `[count]`.
+        teacher: str, the handle it was made with.
+        content_hash: str, SHA-256 of the teacher's files.
+
+    Raises:
+        MissingFileError: there is no cache.
+        UnusableFileError: it can't be read.
+        InputError: shards are missing, or the records are no teacher's.
+
+    Example:
+        cache = TeacherCache("runs/cache")
+        for batch in cache.batches(64, seed=0).take(1):
+            batch["latent"], batch["label"], batch["teacher_image"]
+    """
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        if self.settings["kind"] != TEACHER_SAMPLES:
+            raise InputError(
+                f"Got {self.folder}, which holds {self.settings['kind']}. Expected samples of a teacher, "
+                "as tinygan cache makes them."
+            )
+        self.latent_dim, self.truncation = self.settings["latent_dim"], self.settings["truncation"]
+        self.classes = tuple(self.settings["classes"])
+        self.content_hash = self.settings["content_hash"]
+        self.teacher = self.provenance["teacher"]
+
+    @functools.cached_property
+    def class_embedding(self) -> np.ndarray | None:
+        """Float32 `[num_classes, K]`, the teacher's shared class embedding, or None."""
+        return self.array("class_embedding")
+
+    def batches(self, batch_size: int, seed=0, start_step=0) -> tf.data.Dataset:
+        """Passes over the samples again and again; batch k is a pure function of the seed and k.
+
+        Args:
+            batch_size: Samples per batch; the shape is static.
+            seed: Seed of the order.
+            start_step: Number of the first batch.
+
+        Returns:
+            Endless data set of dicts `latent` float32 `[B, Z]`, `label` int32 `[B]`, `teacher_image`
+            float32 `[B, S, S, 3]` in [-1, 1].
+
+        Raises:
+            InputError: there are fewer samples than a batch has.
+        """
+
+        def finish(step, batch):
+            del step
+            names = {"latent": batch["latent"], "label": batch["label"]}
+            return {**names, "teacher_image": to_float(batch["image"])}
+
+        return self.decoded_batches(batch_size, seed, start_step, finish)
+
+    def __repr__(self):
+        return (
+            f"TeacherCache({self.folder!r}): {self.count:,} samples of {self.teacher}, "
+            f"truncation {self.truncation:g}, {len(self.classes)} of {self.num_classes} classes, images "
+            f"{self.image_size}x{self.image_size}x3"
+        )
+
+
+def verify_cache(folder, content_hash: str | None = None, progress=True) -> list:
+    """Finds flipped bits, missing and short shards, and shards of another teacher or cache.
+
+    Args:
+        folder: The cache.
+        content_hash: That of the teacher it should be of; None to leave that open.
+        progress: Show a progress bar.
+
+    Returns:
+        List of str, a problem each, with the name of the file; empty for a cache that is whole.
+
+    Raises:
+        MissingFileError: there is no cache.
+        UnusableFileError: the folder or the settings can't be read.
+        InputError: the settings were changed or damaged.
+
+    Example:
+        assert not verify_cache("runs/cache")
+    """
+    problems = verify_records(folder, progress)
+    found = read_settings(folder).settings.get("content_hash")
+    if content_hash not in (None, found):
+        problems.insert(
+            0,
+            f"settings.json is of another teacher: content hash {str(found)[:12]}..., not "
+            f"{content_hash[:12]}...",
+        )
+    return problems
+
+
+def _settings_of(teacher) -> dict:
+    """What of a teacher decides its samples."""
+    return {
+        "content_hash": str(teacher.content_hash),
+        "truncation": float(teacher.truncation),
+        **{name: int(getattr(teacher, name)) for name in _OF_TEACHER[2:]},
+    }
+
+
+def _examples(teacher, settings, start, stop):
+    """Yields the samples from `start` to before `stop`."""
+    classes, seed = np.array(settings["classes"], "int32"), settings["seed"]
+    batches = generate_samples(teacher, classes, seed, start, stop, settings["batch_size"])
+    number = seed + start
+    for batch in batches:
+        for latent, label, image in zip(*batch, strict=True):
+            yield {"image": image, "label": label, "latent": latent, "seed": number}
+            number += 1
+
+
+def _load_teacher(handle, truncation):
+    from ..teachers.hub import HubTeacher
+
+    return HubTeacher(handle, truncation=truncation)
+
+
+def _load_examples(load_teacher, settings):
+    """What a Beam worker makes its shards from: its own copy of the teacher, if it is the same one."""
+    teacher = load_teacher()
+    own = _settings_of(teacher)
+    if lines := [
+        f"{name}: {value}, in the cache {settings[name]}"
+        for name, value in own.items()
+        if value != settings[name]
+    ]:
+        listed = "\n  ".join(lines)
+        raise InputError(
+            f"Got a worker whose teacher differs from that of the cache:\n  {listed}\nExpected the same "
+            "files and truncation on every worker. Copy the files, empty the worker's TensorFlow Hub cache, "
+            "or fix load_teacher."
+        )
+    return functools.partial(_examples, teacher, settings)
