@@ -1,0 +1,177 @@
+"""A picture is (class, seed, truncation): the same three give the same picture through every door.
+
+A door is a function from a truncation and an empty folder to the images of `CLASSES` and `SEEDS`, uint8
+`[N, 32, 32, 3]`, class by class. Rounding and the order of sums may move a value by one level.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tinygan_keras.cli import main
+from tinygan_keras.generators.generator import GeneratedImages, grid_of
+from tinygan_keras.generators.opening import load_student, open_generator
+from tinygan_keras.saved_model.export import export_saved_model
+
+CLASSES, SEEDS, TRUNCATIONS = (7, 8, 0, 3, 9), (5, 2**40), (0.3, 1.0)
+COUNT = len(CLASSES) * len(SEEDS)
+
+
+@pytest.fixture(scope="module")
+def model(repository):
+    return repository / "saved_models" / "tinygan_fashion_32"
+
+
+@pytest.fixture(scope="module")
+def generator(model):
+    return open_generator(model)
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("serving") / "1"
+    names = open_generator(model).class_names
+    return export_saved_model(load_student(model), path, class_names=names)
+
+
+@pytest.fixture(scope="module")
+def expected(model):
+    """The images of the student, from nothing but the rule of the latents and its weights, by truncation."""
+    from tinygan_keras.latents import latents_of_seeds
+
+    student = load_student(model)
+    labels, seeds = grid_of(CLASSES, SEEDS)
+    return {
+        truncation: np.rint(
+            (student((latents_of_seeds(seeds, student.latent_dim, truncation), labels)) + 1) * 127.5
+        ).astype(int)
+        for truncation in TRUNCATIONS
+    }
+
+
+def in_order(images, labels, seeds):
+    """Images in the order of the grid, by their labels and seeds."""
+    place = {pair: k for k, pair in enumerate(zip(labels, seeds, strict=True))}
+    return np.stack([images[place[pair]] for pair in itertools.product(CLASSES, SEEDS)])
+
+
+# Doors
+
+
+def generate(request, truncation, folder):
+    generator = request.getfixturevalue("generator")
+    labels, seeds = grid_of(CLASSES, SEEDS)
+    return generator.generate(labels, seeds, truncation)
+
+
+def generate_one_by_one(request, truncation, folder):
+    generator = request.getfixturevalue("generator")
+    pairs = itertools.product(CLASSES, SEEDS)
+    return np.concatenate([generator.generate(k, seed, truncation) for k, seed in pairs])
+
+
+def generate_by_name(request, truncation, folder):
+    generator = request.getfixturevalue("generator")
+    labels, seeds = grid_of(CLASSES, SEEDS)
+    names = [generator.class_names[label].upper() for label in labels]
+    return generator.generate(names, seeds.tolist(), truncation)
+
+
+def read_in_parts(request, truncation, folder):
+    generator = request.getfixturevalue("generator")
+    images = GeneratedImages(generator, *grid_of(CLASSES, SEEDS), truncation)
+    return np.concatenate([images.read(0, 3), images.read(3, 4), images.read(4, COUNT)])
+
+
+def saved_model(request, truncation, folder):
+    """`serving_default`, whose latents are made here."""
+    generator = open_generator(request.getfixturevalue("exported"), truncation)
+    return generator.generate(*grid_of(CLASSES, SEEDS))
+
+
+def sample(request, truncation, out, *flags):
+    flags = (f"--classes={','.join(map(str, CLASSES))}", f"--truncation={truncation}", *flags)
+    seeds = ",".join(map(str, SEEDS))
+    model = request.getfixturevalue("model")
+    assert main(["sample", f"--model={model}", f"--seeds={seeds}", f"--out={out}", *flags]) == 0
+    return out
+
+
+def sample_images(request, truncation, folder):
+    files = sorted(sample(request, truncation, folder / "images").iterdir())
+    return np.stack([np.asarray(Image.open(file)) for file in files])
+
+
+def sample_folder(request, truncation, folder):
+    """A folder knows no seeds; its files are numbered seed by seed."""
+    out = sample(request, truncation, folder / "folder", "--format=folder")
+    files = sorted(out.rglob("*.png"), key=lambda file: file.name)
+    labels = [int(file.name.split("_")[1]) for file in files]
+    images = [np.asarray(Image.open(file)) for file in files]
+    return in_order(images, labels, np.repeat(SEEDS, len(CLASSES)).tolist())
+
+
+def sample_npz(request, truncation, folder):
+    with np.load(sample(request, truncation, folder / "set.npz")) as archive:
+        return in_order(archive["images"], archive["labels"].tolist(), archive["seeds"].tolist())
+
+
+def sample_tfrecord(request, truncation, folder):
+    out = sample(request, truncation, folder / "shards", "--format=tfrecord")
+    files = sorted(str(file) for file in out.glob("*.tfrecord"))
+    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(files)]
+    features = [record.features.feature for record in records]
+    images = [tf.io.decode_png(f["image"].bytes_list.value[0]).numpy() for f in features]
+    labels, seeds = ([f[name].int64_list.value[0] for f in features] for name in ("label", "seed"))
+    return in_order(images, labels, seeds)
+
+
+def sample_png(request, truncation, folder):
+    """The images are looked for in the picture, row by row; it shows pixels as squares."""
+    picture = np.asarray(
+        Image.open(sample(request, truncation, folder / "grid.png")).convert("RGB")
+    )
+    wanted = request.getfixturevalue("expected")[truncation]
+    for side in range(1, 5):
+        windows = np.lib.stride_tricks.sliding_window_view(picture, (32 * side, 32 * side, 3))
+        windows = windows[:, :, 0, ::side, ::side]
+        found = []
+        for image in wanted:
+            middle = np.abs(windows[..., 16, 16, :].astype(int) - image[16, 16]).max(axis=-1)
+            for place in map(tuple, np.argwhere(middle <= 1)):
+                if np.abs(windows[place].astype(int) - image).max() <= 1:
+                    found.append(place)
+                    break
+        if len(found) == COUNT:
+            assert found == sorted(found)
+            return np.stack([windows[place] for place in found])
+    raise AssertionError("The picture doesn't show the images.")
+
+
+DOORS = (
+    generate,
+    generate_one_by_one,
+    generate_by_name,
+    read_in_parts,
+    saved_model,
+    sample_images,
+    sample_folder,
+    sample_npz,
+    sample_tfrecord,
+    sample_png,
+)
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_the_same_class_seed_and_truncation_give_the_same_picture(
+    door, request, expected, tmp_path
+):
+    for truncation in TRUNCATIONS:
+        folder = tmp_path / str(truncation)
+        folder.mkdir()
+        images = door(request, truncation, folder)
+        assert images.shape == (COUNT, 32, 32, 3) and images.dtype == np.uint8
+        assert np.abs(images.astype(int) - expected[truncation]).max() <= 1
