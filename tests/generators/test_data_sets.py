@@ -1,6 +1,5 @@
 """Drawn data sets: what is written is what was images, readers read it back, and nothing half is left."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,8 @@ import tensorflow as tf
 
 from tinygan_keras.data.image_source import ArrayImages, open_images
 from tinygan_keras.data.real_images.opening import open_training_images
-from tinygan_keras.generators.data_sets import INDEX_FILE, write_data_set
+from tinygan_keras.data.records.record_set import open_records
+from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 
 NAMES = ("T-shirt/top", "Bag", "Ankle boot")
@@ -120,37 +120,31 @@ def test_numpy_reads_the_archive_by_itself(generator, tmp_path):
         assert archive["class_names"].tolist() == list(NAMES)
 
 
-def test_tf_data_reads_the_shards(generator, tmp_path, monkeypatch):
+def test_shards_are_one_set_of_records(generator, tmp_path, monkeypatch):
     monkeypatch.setattr("tinygan_keras.generators.data_sets._SHARD_IMAGES", 4)
     images = generated(generator, per_class=3, seed=7)
 
     path = write_data_set(images, tmp_path / "set", "tfrecord", NAMES)
 
-    index = json.loads((path / INDEX_FILE).read_text(encoding="utf-8"))
-    assert [shard["count"] for shard in index["shards"]] == [4, 4, 1]
-    assert (index["count"], index["image_size"]) == (9, SIZE)
-    assert index["class_names"] == list(NAMES)
-    files = [str(path / shard["file"]) for shard in index["shards"]]
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "label": tf.io.FixedLenFeature([], tf.int64),
-        "seed": tf.io.FixedLenFeature([], tf.int64),
-        "class_name": tf.io.FixedLenFeature([], tf.string),
-    }
-    records = [tf.io.parse_single_example(r, features) for r in tf.data.TFRecordDataset(files)]
-    pixels = np.stack([tf.io.decode_png(record["image"]).numpy() for record in records])
-    np.testing.assert_array_equal(pixels, images.read(0, 9))
-    assert [int(record["label"]) for record in records] == images.labels.tolist()
-    assert [int(record["seed"]) for record in records] == [7] * 3 + [8] * 3 + [9] * 3
-    assert records[4]["class_name"].numpy().decode() == "Bag"
+    records = open_records(path)
+    np.testing.assert_array_equal(records.read(0, 9), images.read(0, 9))
+    assert records.labels.tolist() == images.labels.tolist()
+    assert (records.num_classes, tuple(records.class_names)) == (3, NAMES)
+    files = sorted(str(file) for file in path.glob("*.tfrecord"))
+    examples = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(files)]
+    features = [example.features.feature for example in examples]
+    assert len(files) == 3
+    assert [f["seed"].int64_list.value[0] for f in features] == [7] * 3 + [8] * 3 + [9] * 3
+    assert features[4]["name"].bytes_list.value[0].decode() == "Bag"
 
 
-def test_shards_without_names_have_labels(generator, tmp_path):
-    path = write_data_set(generated(generator, per_class=1), tmp_path / "set", "tfrecord")
+def test_images_without_names_and_seeds_have_labels(tmp_path):
+    images = ArrayImages(np.zeros((3, 4, 4, 3), "uint8"), np.array([0, 2, 1]))
 
-    (file,) = path.glob("*.tfrecord")
-    records = [tf.train.Example.FromString(r.numpy()) for r in tf.data.TFRecordDataset(str(file))]
-    assert set(records[0].features.feature) == {"image", "label", "seed"}
+    records = open_records(write_data_set(images, tmp_path / "set", "tfrecord"))
+
+    assert (records.num_classes, records.class_names) == (3, None)
+    assert records.labels.tolist() == [0, 2, 1]
 
 
 @pytest.mark.parametrize("format", ["npz", "tfrecord"])

@@ -12,6 +12,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tinygan_keras.cli import main
+from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
+from tinygan_keras.data.teacher_samples import sample_teacher
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.saved_model.export import export_saved_model
@@ -92,6 +94,39 @@ def saved_model(request, truncation, folder):
     return generator.generate(*grid_of(CLASSES, SEEDS))
 
 
+class StudentAsTeacher:
+    """What `sample_teacher` and `write_cache` ask of a teacher."""
+
+    handle = "a student"
+
+    def __init__(self, generator, truncation):
+        self.truncation, self.draw = truncation, generator.draw
+        for name in ("latent_dim", "num_classes", "image_size", "content_hash"):
+            setattr(self, name, getattr(generator, name))
+
+    def __call__(self, latents, labels):
+        return self.draw(latents, labels)
+
+
+def teacher_samples(request, truncation, folder):
+    """Sample k has the seed of the first one plus k, and classes take turns: here one at a time."""
+    teacher = StudentAsTeacher(request.getfixturevalue("generator"), truncation)
+    pairs = itertools.product(CLASSES, SEEDS)
+    settings = {"count": 1, "batch_size": 1, "progress": False}
+    samples = [sample_teacher(teacher, seed=seed, classes=k, **settings) for k, seed in pairs]
+    return np.concatenate([sample.images for sample in samples])
+
+
+def teacher_cache(request, truncation, folder):
+    teacher = StudentAsTeacher(request.getfixturevalue("generator"), truncation)
+    settings = {"count": 1, "batch_size": 1, "shard_size": 1, "progress": False}
+    images = []
+    for number, (label, seed) in enumerate(itertools.product(CLASSES, SEEDS)):
+        write_cache(teacher, folder / str(number), seed=seed, classes=[label], **settings)
+        images.append(TeacherCache(folder / str(number)).read(0, 1))
+    return np.concatenate(images)
+
+
 def sample(request, truncation, out, *flags):
     flags = (f"--classes={','.join(map(str, CLASSES))}", f"--truncation={truncation}", *flags)
     seeds = ",".join(map(str, SEEDS))
@@ -157,6 +192,8 @@ DOORS = (
     generate_by_name,
     read_in_parts,
     saved_model,
+    teacher_samples,
+    teacher_cache,
     sample_images,
     sample_folder,
     sample_npz,

@@ -11,10 +11,10 @@ folder or its TensorFlow Hub handle. A teacher generates with its statistics for
 
 Without --format, an --out that ends in .png gives one picture, a row per class, one that ends in .npz a data
 set, and any other a folder of single images with the label in their names (--format=images). --format=folder
-gives a sub-folder per class, npz one file of the arrays images, labels, seeds and class_names, tfrecord a
-folder of shards with an index.json. In these three the classes come in turn, so that any first part of them
-has all classes. All but a picture are written as they are generated, in little memory, and never over what is
-there. `tinygan prepare --data=`, `tinygan evaluate --real=` and others read images, folder and npz.
+gives a sub-folder per class, npz one file of the arrays images, labels, seeds and class_names, tfrecord a set
+of records as tinygan prepare writes them. In these three the classes come in turn, so that any first part of
+them has all classes. All but a picture are written as they are generated, in little memory, and never over
+what is there. `tinygan distill`, `tinygan evaluate` and others read all of them but the picture.
 """
 
 from pathlib import Path

@@ -1,26 +1,23 @@
 """Labelled images as a data set on disk, in a format that training and calibration programs read.
 
 Scope: writing. Images are read portion by portion and written at once, so that memory doesn't grow with
-their number; the data set appears whole or not at all. `data.image_source.open_images` reads the folders
-and the `.npz` file, `tf.data.TFRecordDataset` the shards.
+their number; the data set appears whole or not at all. `open_images` reads every format.
 
 Rejected: `np.savez`, which wants all images in memory.
 """
 
-import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from ..classes.folder_labels import as_file_name, sample_file_name
+from ..data.records.record_writer import write_records
 from ..errors import InputError
-from ..files import new_file, new_folder, user_path, write_json
+from ..files import content_hash, new_file, new_folder, user_path
 from .generator import PORTION
 
-INDEX_FILE = "index.json"
 _SHARD_IMAGES = 1000
 
 
@@ -34,8 +31,8 @@ def write_data_set(images, path, format, class_names=None) -> Path:
       letters and digits, or by its number where there are no names or two would be the same. Files are PNG.
     - "npz": one file with `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]`; if known, `class_names` and,
       of generated images, `seeds` int64 `[N]`.
-    - "tfrecord": a folder of shards of 1000 records, and an `index.json` that says how to read them. A record
-      is a `tf.train.Example` with `image` (PNG), `label` and, if known, `class_name` and `seed`.
+    - "tfrecord": a set of records, as `tinygan prepare` writes them: shards of 1000 `tf.train.Example`s with
+      `image` (PNG), `label` and, if known, `name` (the class) and `seed`; and `settings.json`.
 
     Args:
         images: `GeneratedImages`, or another set of images with labels.
@@ -146,45 +143,27 @@ def _member(archive, name):
 
 
 def _write_tfrecord(images, path, names):
-    path.mkdir()
-    starts = range(0, images.count, _SHARD_IMAGES)
-    shards = []
-    for number, first in enumerate(starts):
-        file = f"images-{number:05d}-of-{len(starts):05d}.tfrecord"
-        shards.append({"file": file, "count": min(_SHARD_IMAGES, images.count - first)})
-        with tf.io.TFRecordWriter(str(path / file)) as writer:
-            for _, portion, labels, seeds in _portions(images, first, _SHARD_IMAGES):
-                for image, label, seed in zip(portion, labels, seeds, strict=True):
-                    writer.write(_record(image, label, seed, names))
-    features = {"image": "bytes, PNG", "label": "int64"}
-    if hasattr(images, "seeds"):
-        features["seed"] = "int64"
-    if names:
-        features["class_name"] = "bytes, UTF-8"
-    index = {
-        "count": images.count,
+    count = int(images.labels.max()) + 1 if names is None else len(names)
+    settings = {
+        "kind": "generated images",
         "image_size": images.image_size,
+        "num_classes": getattr(getattr(images, "generator", None), "num_classes", None) or count,
         "class_names": names,
-        "generated_by": images.name,
-        "features": features,
-        "shards": shards,
+        "source": images.name,
     }
-    write_json(path / INDEX_FILE, index)
+    if hasattr(images, "seeds"):
+        settings["seeds"] = content_hash(images.seeds)
 
+    def examples_of(start, stop):
+        for _, portion, labels, seeds in _portions(images, start, stop - start):
+            for image, label, seed in zip(portion, labels, seeds, strict=True):
+                name = None if names is None else names[label]
+                yield {"image": image, "label": label, "seed": seed, "name": name}
 
-def _record(image, label, seed, names) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, format="PNG")
-    example = tf.train.Example()
-    feature = example.features.feature
-    feature["image"].bytes_list.value.append(content.getvalue())
-    feature["label"].int64_list.value.append(label)
-    if seed is not None:
-        feature["seed"].int64_list.value.append(seed)
-    if names is not None:
-        feature["class_name"].bytes_list.value.append(names[label].encode())
-    # A map of features has no order of its own, and the same images have to give the same bytes.
-    return example.SerializeToString(deterministic=True)
+    labels = images.labels
+    write_records(
+        path, settings, images.count, _SHARD_IMAGES, examples_of, labels=labels, progress=False
+    )
 
 
 _WRITERS = {
