@@ -481,5 +481,8 @@ def test_damage_stops_the_reading(copied):
     flip(path, 4 * path.stat().st_size)
     with pytest.raises(OSError, match=path.name):
         records.read(8, 16)
+    shard(copied, 2).write_bytes(b"")
+    with pytest.raises(OSError, match="with 0 records. Expected 6"):
+        records.read(17, 20)
     with pytest.raises(tf.errors.DataLossError):
         list(records.batches(COUNT).take(1))

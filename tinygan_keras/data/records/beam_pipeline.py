@@ -55,17 +55,10 @@ class _MakeShard(beam.DoFn):
         self.shared = Shared()  # one teacher per process, however many threads it has
 
     def setup(self):
-        self.examples = self.shared.acquire(lambda: _Examples(self.load_examples()))
+        self.examples_of = self.shared.acquire(self.load_examples)
 
     def process(self, shard):
-        write_shards(self.folder, self.record_settings, [shard], self.examples.examples_of)
+        write_shards(self.folder, self.record_settings, [shard], self.examples_of)
         logging.info("Made shard %d of %d.", shard, self.record_settings.shards)
         images = len(self.record_settings.indices(shard))
         beam.metrics.Metrics.counter("tinygan_keras", "images").inc(images)
-
-
-class _Examples:
-    """Holds a function, since `Shared` keeps weak references, which a bound method doesn't survive."""
-
-    def __init__(self, examples_of):
-        self.examples_of = examples_of

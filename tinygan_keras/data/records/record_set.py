@@ -28,7 +28,6 @@ _WINDOW = (
     2  # the order in which records are stored is random already, so few shards have to be mixed
 )
 _THREADS = min(8, os.cpu_count() or 1)
-_DECODED_AT_ONCE = 256
 
 
 class RecordSet:
@@ -84,18 +83,14 @@ class RecordSet:
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the images with the numbers from `start` to before `stop`, uint8 `[N, S, S, 3]`."""
         stop = min(stop, self.count)
-        images = np.empty((max(0, stop - start), self.image_size, self.image_size, 3), "uint8")
-        shard_size = self.settings["shard_size"]
+        parts = [np.empty((0, self.image_size, self.image_size, 3), "uint8")]
         while start < stop:
-            shard, first = divmod(start, shard_size)
-            end = min(stop, (shard + 1) * shard_size, start + _DECODED_AT_ONCE)
-            records = self._shard_records(shard)[first : first + end - start]
-            with file_errors(os.path.join(self.folder, self.record_settings.shard_name(shard))):
-                decoded = self._decoded(tf.constant(records))["image"]
-            place = len(images) - (stop - start)
-            images[place : place + end - start] = decoded
-            start = end
-        return images
+            shard, first = divmod(start, self.settings["shard_size"])
+            records = self._shard_records(shard)[first : first + stop - start]
+            with file_errors(_shard_path(self.folder, self.record_settings, shard)):
+                parts.append(self._decode(tf.constant(records))["image"].numpy())
+            start += len(records)
+        return np.concatenate(parts)
 
     def batches(
         self, batch_size: int, seed=0, start_step=0, horizontal_flip=False
@@ -152,7 +147,7 @@ class RecordSet:
         return batches.prefetch(2).with_options(options)
 
     @functools.cached_property
-    def _decoded(self):
+    def _decode(self):
         return tf.function(
             decoder(self.record_settings), input_signature=[tf.TensorSpec([None], tf.string)]
         )
@@ -161,7 +156,13 @@ class RecordSet:
     def _shard_records(self, shard):
         path = _shard_path(self.folder, self.record_settings, shard)
         with file_errors(path):
-            return list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+            records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
+        if len(records) != (expected := len(self.record_settings.indices(shard))):
+            raise UnusableFileError(
+                f"Got {path} with {len(records):,} records. Expected {expected:,}. Delete it, and give the "
+                "command that made the set: it makes what is missing."
+            )
+        return records
 
     def __repr__(self):
         size = self.image_size

@@ -90,7 +90,7 @@ def write_records(
         InputError: bad settings; or the folder holds a set with others, whose differences are listed.
         UnusableFileError: the folder or a file can't be written. What was finished stays.
     """
-    check_numbers(shard_size, worker, workers, settings.get("encoding", "png"), count=count)
+    check_numbers(count, shard_size, worker, workers, settings.get("encoding", "png"))
     folder = os.fspath(user_path(folder))
     arrays = dict(arrays or {})
     if labels is not None:
