@@ -1,8 +1,12 @@
 """The smallest things a whole run needs: a teacher, a classifier, real images, and a config for them."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from tinygan_keras.distillation.tinygan import TinyGAN
+from tinygan_keras.networks.discriminator import Discriminator
+from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.runs.config import default_config
 
 LATENT_DIM, NUM_CLASSES, IMAGE_SIZE = 4, 10, 32
@@ -102,3 +106,29 @@ def small_config(folder):
     config.student_overrides.channels = (4, 4)
     config.discriminator_overrides = {"channels": (4, 4), "image_size": 8}
     return config
+
+
+def tiny_gan() -> TinyGAN:
+    """A compiled model of 8 pixels and 3 classes; eager, since tracing takes longer than a few steps."""
+    student = StudentGenerator(channels=(4, 4), latent_dim=3, num_classes=3, embedding_dim=2)
+    model = TinyGAN(student, Discriminator(channels=(4, 4), num_classes=3, image_size=8))
+    optimizers = [keras.optimizers.Adam(1e-2) for _ in range(2)]
+    model.compile(*optimizers, adversarial_interval=1, run_eagerly=True)
+    return model
+
+
+def gan_batches(steps) -> tf.data.Dataset:
+    """Random batches of `tiny_gan`, with real images."""
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, (2, steps, 4, 8, 8, 3)).astype("float32")
+    labels = random.integers(0, 3, (2, steps, 4)).astype("int32")
+    latents = random.normal(size=(steps, 4, 3)).astype("float32")
+    return tf.data.Dataset.from_tensor_slices(
+        {
+            "latent": latents,
+            "label": labels[0],
+            "teacher_image": images[0],
+            "image": images[1],
+            "image_label": labels[1],
+        }
+    )

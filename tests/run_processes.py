@@ -86,7 +86,7 @@ def main():
     import keras  # noqa: F401
     from tensorflow.python.eager import context
 
-    from tinygan_keras.runs import run  # noqa: F401
+    from tinygan_keras.runs import distill  # noqa: F401
 
     threads = os.listdir("/proc/self/task") if os.path.isdir("/proc/self/task") else ["one"]
     assert not context.context()._initialized, "a fork of a TensorFlow that is awake hangs"
@@ -145,9 +145,9 @@ def _distill(job):
     import tensorflow as tf
 
     from tinygan_keras.runs import distill as run
-    from tinygan_keras.runs import summary
+    from tinygan_keras.runs import measuring
+    from tinygan_keras.runs.checkpoints import state_of
     from tinygan_keras.runs.config import default_config
-    from tinygan_keras.runs.workers import state_of
 
     class Killing(run.StopOnDivergence):
         """Kills this process in the middle of the training; it is the first callback of every worker."""
@@ -172,10 +172,10 @@ def _distill(job):
 
     fit = run.fit
 
-    def fit_and_tell(parts, *arguments, **more):
-        fit(parts, *arguments, **more)
+    def fit_and_save(the_run, *arguments, **more):
+        fit(the_run, *arguments, **more)
         if job.get("weights"):
-            state = state_of(parts.model)
+            state = state_of(the_run.components.model)
             np.savez(job["weights"], *[keras.ops.convert_to_numpy(v) for v in state])
 
     if job.get("cpus"):
@@ -184,10 +184,10 @@ def _distill(job):
         tf.config.set_logical_device_configuration(cpu, parts)
     if not job.get("export"):
         run.export_saved_model = lambda *_, **__: None
-    run.fit = fit_and_tell
+    run.fit = fit_and_save
     run.StopOnDivergence = Killing
-    summary.images_per_second = functools.partial(summary.images_per_second, seconds=0.0)
-    summary._TIMED_BATCH = 4
+    measuring.images_per_second = functools.partial(measuring.images_per_second, seconds=0.0)
+    measuring._TIMED_BATCH = 4
     config = default_config()
     with config.unlocked():
         config.update(job["config"])

@@ -31,7 +31,7 @@ from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.fashion_mnist import LabelledImages
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.latents import sample_latents
-from tinygan_keras.runs.build import build_model
+from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import default_config
 from tinygan_keras.teachers.hub import HubTeacher
 

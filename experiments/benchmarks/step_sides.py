@@ -49,7 +49,7 @@ class Ours(Measured):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
-        from tinygan_keras.runs.build import build_model
+        from tinygan_keras.runs.components import build_model
         from tinygan_keras.runs.config import default_config
 
         self.batch_size = batch_size

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from experiments.pytorch_twin import networks, step, weights  # noqa: E402
 from tinygan_keras.networks.discriminator import Discriminator  # noqa: E402
 from tinygan_keras.networks.student import StudentGenerator  # noqa: E402
-from tinygan_keras.runs.build import build_model  # noqa: E402
+from tinygan_keras.runs.components import build_model  # noqa: E402
 from tinygan_keras.runs.config import default_config  # noqa: E402
 
 pytestmark = pytest.mark.torch

@@ -4,6 +4,7 @@ import inspect
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ml_collections import ConfigDict
@@ -94,9 +95,24 @@ def test_run_shorter_than_an_epoch_is_one_epoch():
     assert epochs(validate({"steps": 200, "steps_per_epoch": 300})) == 1
 
 
-def test_evaluation_on_the_latents_of_the_training_is_refused():
-    with pytest.raises(ValueError, match="Change sample_seed"):
-        validate({"seed": 7, "sample_seed": 7})
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 7, "sample_seed": 7}, "Set sample_seed=14 or more"),
+        ({"seed": 1_005_000}, "sample_seed=1000000 with 10,000 images.*Set sample_seed=1005007"),
+        ({"teacher_samples": 2_000_000}, "and 2,000,000 seeds from 0 on"),
+    ],
+)
+def test_evaluation_on_the_latents_of_the_training_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        validate(settings)
+    validate({**settings, "sample_seed": 3_000_000})
+
+
+def test_the_home_folder_is_known_in_every_path():
+    config = validate({"teacher": "~/teacher", "data": "keras:cifar10", "extractor": "~/e"})
+    assert config.teacher == str(Path.home() / "teacher")
+    assert config.data == "keras:cifar10"
 
 
 @pytest.mark.parametrize("monitor", MONITORS)
@@ -113,7 +129,7 @@ def test_without_real_images_only_two_figures_can_be_monitored(monitor):
 def test_the_config_imports_no_tensorflow():
     program = (
         "import sys; import tinygan_keras.runs.config\n"
-        "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])\n"
+        "print([name for name in ('tensorflow', 'keras', 'matplotlib') if name in sys.modules])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""Data that breaks while a training reads it: one message, with the file and the mend."""
+"""Data that breaks while a training reads it: one message, with the file and the fix."""
 
 from types import SimpleNamespace
 
@@ -6,11 +6,11 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.data.real_images.decoding import decode
-from tinygan_keras.runs.damaged_data import told_in_words
+from tinygan_keras.runs.distill import data_errors_in_words
 
 
 def read(data_set, cache=None):
-    with told_in_words(cache):
+    with data_errors_in_words(cache):
         list(data_set)
 
 

@@ -3,16 +3,16 @@
 import keras
 import numpy as np
 import pytest
-from test_tinygan import dataset, make_model
+from run_fixtures import gan_batches, tiny_gan
 
 from tinygan_keras.distillation.objectives import METRICS
-from tinygan_keras.runs.callbacks import Checkpoints, latest_checkpoint
+from tinygan_keras.runs.checkpoints import Checkpoints, latest_checkpoint
 from tinygan_keras.runs.divergence import DivergenceError, StopOnDivergence, broken_weights
 
 
 @pytest.fixture
 def model():
-    return make_model()
+    return tiny_gan()
 
 
 def fit(model, data, folder, check_every=100, **settings):
@@ -21,21 +21,21 @@ def fit(model, data, folder, check_every=100, **settings):
 
 
 def test_a_good_training_is_left_alone(model, tmp_path):
-    fit(model, dataset(steps=2), tmp_path, check_every=1)
+    fit(model, gan_batches(2), tmp_path, check_every=1)
     assert latest_checkpoint(tmp_path)[0] == 1
     assert not broken_weights(model)
 
 
 def test_the_term_and_the_step_are_named_and_the_former_checkpoint_is_kept(model, tmp_path):
-    fit(model, dataset(steps=2), tmp_path)
-    bad = dataset(steps=3).map(lambda batch: {**batch, "image": batch["image"] * np.nan})
+    fit(model, gan_batches(2), tmp_path)
+    bad = gan_batches(3).map(lambda batch: {**batch, "image": batch["image"] * np.nan})
     with pytest.raises(DivergenceError) as caught:
         fit_unchecked(model, bad, tmp_path, initial_epoch=1, epochs=2)
     assert "step 5: discriminator_gan in 3 steps" in str(caught.value), "first what failed first"
     assert "gradient_clip_norm" in str(caught.value)
     done, path = latest_checkpoint(tmp_path)
     assert done == 1
-    fresh = make_model()
+    fresh = tiny_gan()
     fresh.load_weights(path)
     assert not broken_weights(fresh)
     assert not fresh.failures.numpy().any()
@@ -66,7 +66,7 @@ def test_sums_are_named_only_when_no_term_is_to_blame(model):
 
 def test_what_an_earlier_training_failed_at_is_forgotten(model, tmp_path):
     model.failures.assign(np.ones(len(METRICS)))
-    fit(model, dataset(steps=2), tmp_path)
+    fit(model, gan_batches(2), tmp_path)
     assert latest_checkpoint(tmp_path)[0] == 1
 
 

@@ -9,15 +9,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from run_fixtures import gan_batches, tiny_gan
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tinygan_keras.distillation.tinygan import TinyGAN
-from tinygan_keras.networks.discriminator import Discriminator
-from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.runs.callbacks import Checkpoints, latest_checkpoint
+from tinygan_keras.runs.checkpoints import Checkpoints, latest_checkpoint
 from tinygan_keras.runs.evaluation_callback import EvaluationCallback
-
-LATENT_DIM, CLASSES, SIZE, BATCH = 3, 2, 8, 4
 
 
 class Line(keras.Model):
@@ -50,24 +46,10 @@ def train(model, *callbacks, epochs, done=0):
     )
 
 
-def make_gan():
-    student = StudentGenerator(
-        channels=(4, 4), latent_dim=LATENT_DIM, num_classes=CLASSES, embedding_dim=2
-    )
-    model = TinyGAN(student, Discriminator(channels=(4, 4), num_classes=CLASSES, image_size=SIZE))
-    model.compile(keras.optimizers.Adam(1e-2), keras.optimizers.Adam(1e-2), run_eagerly=True)
-    return model
-
-
 def train_gan(model, *callbacks, epochs):
-    rng = np.random.default_rng(0)
-    batch = {
-        "latent": rng.normal(size=(BATCH, LATENT_DIM)).astype("float32"),
-        "label": rng.integers(0, CLASSES, BATCH).astype("int32"),
-        "teacher_image": rng.uniform(-1, 1, (BATCH, SIZE, SIZE, 3)).astype("float32"),
-    }
-    data = tf.data.Dataset.from_tensors(batch)
-    return model.fit(data, epochs=epochs, callbacks=list(callbacks), verbose=0, shuffle=False)
+    return model.fit(
+        gan_batches(1), epochs=epochs, callbacks=list(callbacks), verbose=0, shuffle=False
+    )
 
 
 class Figures:
@@ -173,9 +155,9 @@ def test_the_kept_student_is_the_one_of_the_best_epoch(tmp_path, mode, best):
 
 def test_the_best_of_a_tinygan_is_kept_with_all_its_state(tmp_path):
     figures = Figures(5, 3, 7)
-    train_gan(make_gan(), EvaluationCallback(figures, folder=tmp_path), epochs=3)
+    train_gan(tiny_gan(), EvaluationCallback(figures, folder=tmp_path), epochs=3)
 
-    model = make_gan()
+    model = tiny_gan()
     model.load_weights(tmp_path / "best.weights.h5")
     student = keras.saving.load_model(tmp_path / "best_student.keras")
     for weights in (model.ema_student.get_weights(), student.get_weights()):
@@ -207,7 +189,7 @@ def test_another_figure_decides(tmp_path):
 
     callback = EvaluationCallback(evaluate, monitor="label_accuracy", mode="max")
     train(Line(), callback, epochs=3)
-    assert (callback.best.record.epoch, callback.best.record.value) == (2, 0.9)
+    assert (callback.best.epoch, callback.best.value) == (2, 0.9)
 
 
 def test_patience_counts_evaluations_and_stops(capsys):
@@ -251,12 +233,12 @@ def test_without_any_finite_value_training_stops_and_keeps_no_student(tmp_path, 
     resumed = EvaluationCallback(Figures(), folder=tmp_path, patience=3)
     resumed.restore(3)
     assert resumed.patience_is_used_up
-    assert list(resumed.best.record.figures) == ["frechet_distance", "label_accuracy"]
+    assert list(resumed.best.figures) == ["frechet_distance", "label_accuracy"]
 
 
 def test_evaluation_does_not_disturb_the_training(tmp_path):
     def draw(student):
-        latents = np.zeros((2, LATENT_DIM), "float32")
+        latents = np.zeros((2, 3), "float32")
         images = student((latents, np.zeros(2, "int32")), training=False)
         return {"frechet_distance": float(np.mean(images))}
 
@@ -265,7 +247,7 @@ def test_evaluation_does_not_disturb_the_training(tmp_path):
 
     def run(*callbacks):
         keras.utils.set_random_seed(7)
-        model = make_gan()
+        model = tiny_gan()
         return train_gan(model, *callbacks, epochs=2).history, model, global_states()
 
     expected, alone, expected_states = run()
@@ -336,7 +318,7 @@ def test_evaluations_of_later_epochs_do_not_count_against_the_patience(tmp_path)
     train(Line(), EvaluationCallback(Figures(1, 2, 3, 4), folder=tmp_path), epochs=4)
     callback = EvaluationCallback(Figures(), folder=tmp_path, patience=2)
     callback.restore(2)
-    assert (callback.best.record.epoch, len(callback.best.record.since)) == (1, 1)
+    assert (callback.best.epoch, len(callback.best.since)) == (1, 1)
     assert not callback.patience_is_used_up
     callback.restore(3)
     assert callback.patience_is_used_up
@@ -364,7 +346,7 @@ def test_a_best_without_its_student_is_forgotten_and_said(tmp_path, capsys):
     (tmp_path / "best_student.keras").unlink()
     callback = EvaluationCallback(Figures(), folder=tmp_path)
     callback.restore(1)
-    assert callback.best.record.epoch is None
+    assert callback.best.epoch is None
     assert "has lost its files" in capsys.readouterr().out
 
 

@@ -17,10 +17,10 @@ from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.record import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import distill as run
-from tinygan_keras.runs import summary
+from tinygan_keras.runs import measuring
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
-from tinygan_keras.runs.evaluation_settings import evaluation_settings, measured_against
+from tinygan_keras.runs.measuring import evaluation_settings, measured_images
 from tinygan_keras.runs.run_folder import RunFolder, Stopwatch
 
 
@@ -33,8 +33,8 @@ def _small_machine(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         eagerly = functools.partialmethod(TinyGAN.compile, run_eagerly=True)
         patch.setattr(TinyGAN, "compile", eagerly)
-        brief = functools.partial(summary.images_per_second, seconds=0.0)
-        patch.setattr(summary, "images_per_second", brief)
+        brief = functools.partial(measuring.images_per_second, seconds=0.0)
+        patch.setattr(measuring, "images_per_second", brief)
         empty = tmp_path_factory.mktemp("no_data")
         patch.setenv("KERAS_HOME", str(empty))
         patch.setattr(fashion_mnist, "DEBIAN_FOLDER", empty)
@@ -154,7 +154,7 @@ def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp
     result = evaluate(
         workdir,
         settings["extractor"],
-        reference=measured_against(workdir),
+        reference=measured_images(workdir),
         teacher=settings["teacher"],
         num_images=settings["num_images"],
         seed=settings["seed"],
@@ -238,7 +238,7 @@ def test_students_are_evaluated_during_training(config, tmp_path):
 def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, tmp_path, monkeypatch):
     config.update({"evaluate_every": 1, "patience": 2, "steps": 12})
     unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": []}
-    monkeypatch.setattr(summary, "evaluate", lambda *a, **k: unchanging | {"teacher": unchanging})
+    monkeypatch.setattr(measuring, "evaluate", lambda *a, **k: unchanging | {"teacher": unchanging})
 
     def stop(*_):
         raise KeyboardInterrupt
@@ -306,7 +306,7 @@ def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp
 def test_unwritable_workdir_is_refused_first(config, tmp_path):
     (tmp_path / "file").write_text("in the way")
     config.teacher = "not/looked/at"
-    with pytest.raises(PermissionError, match=r"Got workdir .*Choose another"):
+    with pytest.raises(OSError, match=r"for the workdir.*Choose another"):
         distill(config, tmp_path / "file" / "run")
     assert (tmp_path / "file").read_text() == "in the way"
 
@@ -336,7 +336,7 @@ def test_mistakes_are_told_before_training_and_leave_nothing(
     def never(*args, **kwargs):
         raise AssertionError("the run started")
 
-    monkeypatch.setattr(run, "open_source", never)
+    monkeypatch.setattr(run, "open_batches", never)
     for name, value in changes.items():
         if name == "student_overrides":
             config.student_overrides.update(value)

@@ -9,16 +9,8 @@ import tensorflow as tf
 from run_fixtures import small_config, tiny_config
 from run_processes import KILLED, tf_configs
 from test_resume import assert_equal_states, job, log, state
-from test_tinygan import make_model
 
-from tinygan_keras.runs.workers import (
-    FollowChief,
-    WorkerLost,
-    Workers,
-    connect,
-    is_chief,
-    state_of,
-)
+from tinygan_keras.runs.devices import FollowChief, WorkerLost, Workers, connect, is_chief
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +51,7 @@ def test_a_worker_killed_in_the_middle_and_replaced_changes_nothing(
 ):
     broken = jobs(config, tmp_path, "broken", kill_at=5)
     codes = processes.run(*broken, timeout=200)
-    assert codes == [1, KILLED], log(*broken)  # it doesn't wait for ever
+    assert codes == [1, KILLED], log(*broken)  # it doesn't wait forever
     said = broken[0]["log"].read_text()
     assert "WorkerLost: Got no answer from another worker" in said
     assert "Start the same command on all hosts again" in said
@@ -179,14 +171,3 @@ def test_a_lost_worker_is_told_from_other_errors():
         raise lost
     with pytest.raises(tf.errors.InternalError), two.watched():
         raise tf.errors.InternalError(None, None, "no memory")
-
-
-def test_state_is_everything_but_the_figures_of_an_epoch():
-    model = make_model()
-    paths = [variable.path for variable in state_of(model)]
-    assert len(paths) == len(set(map(id, state_of(model))))
-    expected = [model.step, model.pixel_weight, model.failures]
-    expected += model.student.variables + model.ema_student.variables
-    expected += model.discriminator.variables
-    expected += model.g_optimizer.variables + model.d_optimizer.variables
-    assert {id(v) for v in expected} == {id(v) for v in state_of(model)}

@@ -92,7 +92,7 @@ def run(flag_values):
     from ..evaluation.evaluate import evaluate
     from ..evaluation.generated_labels import SEED
     from ..evaluation.record import as_table, beside_teacher
-    from ..runs.evaluation_settings import evaluation_settings, measured_against, measured_classes
+    from ..runs.measuring import evaluation_settings, measured_classes, measured_images
 
     run = evaluation_settings(flag_values.model)
     if flag_values.extractor not in (None, run.get("extractor")):
@@ -108,7 +108,7 @@ def run(flag_values):
             "anything but a run, such as --out=evaluations/mine."
         )
     check_out_folder(out)
-    real, labels = flag_values.real or measured_against(flag_values.model), flag_values.labels
+    real, labels = flag_values.real or measured_images(flag_values.model), flag_values.labels
     if real is None and labels == "auto":
         labels = measured_classes(flag_values.model) or labels
     with warnings.catch_warnings(record=True) as caught:

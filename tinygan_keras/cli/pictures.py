@@ -52,7 +52,7 @@ def run(flag_values):
     from ..evaluation.extractors.loading import load_extractor
     from ..evaluation.generated_labels import SEED
     from ..pictures.album.album import draw_album
-    from ..runs.evaluation_settings import evaluation_settings, measured_against
+    from ..runs.measuring import evaluation_settings, measured_images
 
     run = evaluation_settings(flag_values.model)
     extractor, resize = flag_values.extractor or run.get("extractor"), flag_values.resize
@@ -65,7 +65,7 @@ def run(flag_values):
         out,
         teacher=None if flag_values.teacher == "none" else flag_values.teacher,
         extractor=load_extractor(extractor, resize=resize) if extractor else None,
-        real=flag_values.real or measured_against(flag_values.model),
+        real=flag_values.real or measured_images(flag_values.model),
         classes=flag_values.classes,
         per_class=flag_values.per_class,
         map_method=flag_values.map,

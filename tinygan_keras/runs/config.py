@@ -21,6 +21,8 @@ from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 DATA_SETS = ("fashion_mnist", "none")
 """Names of `data` beside folders, files, and `tfds:NAME` and `keras:NAME`."""
+PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "reference_student")
+"""The settings that may be paths, in which ~ is the home folder."""
 LOSS_SETTINGS = (
     "feature_weights",
     "pixel_weight",
@@ -42,7 +44,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.name = "tinygan"
     config.seed = 0  # weights, order of the data, latents of the training
-    config.sample_seed = 1_000_000  # of pictures and evaluation, as drawing.SEED
+    config.sample_seed = 1_000_000  # of pictures and evaluation
 
     config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
     config.truncation = 0.5
@@ -59,8 +61,8 @@ def default_config() -> ConfigDict:
     config.data_subset = ""  # the file to read when Fashion-MNIST is not on this machine
     config.horizontal_flip = False  # of real images, at random
     config.classes = ""  # "": all; "animals", "0-9,17" or names: of teacher and real images
-    config.teacher_samples = 0  # drawn once, before training; 0: a live teacher in every step
-    config.teacher_cache = ""  # or a folder of `tinygan cache`, drawn long before
+    config.teacher_samples = 0  # generated once, before training; 0: a live teacher in every step
+    config.teacher_cache = ""  # or a folder of `tinygan cache`, generated long before
 
     config.batch_size = 32
     config.steps = 741_600  # 30 epochs of 791 thousand teacher images
@@ -88,7 +90,7 @@ def default_config() -> ConfigDict:
     config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
     config.evaluation_images = 10_000
     config.evaluate_every = 0  # epochs between evaluations in training; 0: only at its end
-    config.training_evaluation_images = 2_000  # drawn by each of these
+    config.training_evaluation_images = 2_000  # in each of these
     config.monitor = "frechet_distance"  # decides which of them is the best
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
     config.reference_student = ""  # folder of a finished student, reported beside this one
@@ -141,7 +143,7 @@ def validate(config) -> ConfigDict:
         A new, complete `ConfigDict`, at debug size if `debug` is set.
 
     Raises:
-        ValueError: a setting is unknown, of the wrong type, or out of range.
+        InputError: a setting is unknown, of the wrong type, or out of range.
     """
     given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
     complete = default_config()
@@ -154,6 +156,8 @@ def validate(config) -> ConfigDict:
             raise InputError(
                 f"Got {name}={value!r}. Expected a value like {default_config()[name]!r}."
             ) from error
+    for name in PATHS:
+        complete[name] = os.fspath(user_path(complete[name])) if complete[name] else ""
     _check_values(complete)
     return _debug_size(complete) if complete.debug else complete
 
@@ -161,8 +165,8 @@ def validate(config) -> ConfigDict:
 def unknown_setting(name: str, known) -> str:
     """The message for a setting that doesn't exist, with the nearest name that does."""
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    mend = f"Did you mean {nearest[0]!r}?" if nearest else "default_config() lists them all."
-    return f"Got the setting {name!r}. Expected one that exists. {mend}"
+    fix = f"Did you mean {nearest[0]!r}?" if nearest else "default_config() lists them all."
+    return f"Got the setting {name!r}. Expected one that exists. {fix}"
 
 
 def differences(config: dict, other: dict) -> list:
@@ -225,12 +229,8 @@ def _check_values(config):
                 f"Got {name}={config[name]!r}. Expected one of {', '.join(choices)}. Choose one with "
                 f"--config.{name}=..."
             )
-    if config.seed <= config.sample_seed <= config.seed + 6:  # each is a stream of the training
-        raise InputError(
-            f"Got seed={config.seed} and sample_seed={config.sample_seed}. Expected a "
-            "sample_seed outside seed to seed + 6, or the student is judged on the latents it was "
-            "trained on. Change sample_seed."
-        )
+    # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
+    check_sample_seed(config, config.seed, max(7, config.teacher_samples))
     if config.teacher_samples and config.teacher_cache:
         raise InputError(
             f"Got teacher_samples={config.teacher_samples} and teacher_cache={config.teacher_cache!r}. "
@@ -273,6 +273,17 @@ def _check_values(config):
             f"Got steps={config.steps} with steps_per_epoch={config.steps_per_epoch}. Expected "
             f"whole epochs. Set steps={whole} or {whole + config.steps_per_epoch}, or change "
             "steps_per_epoch."
+        )
+
+
+def check_sample_seed(config, first: int, count: int):
+    """Refuses pictures to measure that have seeds of the training, `count` of them from `first` on."""
+    images = max(config.evaluation_images, config.training_evaluation_images)
+    if config.sample_seed < first + count and first < config.sample_seed + images:
+        raise InputError(
+            f"Got sample_seed={config.sample_seed} with {images:,} images to evaluate, and {count:,} seeds "
+            f"from {first} on in the training. Expected other seeds, or the student is judged on the latents "
+            f"it was trained on. Set sample_seed={first + count} or more."
         )
 
 

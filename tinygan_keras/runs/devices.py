@@ -1,20 +1,34 @@
-"""On which devices a run computes.
+"""On which devices, of how many hosts, a run computes; who writes, and how all start from one state.
 
-Scope: from the name in the config to a strategy. What a worker of several hosts does differently is in
-`workers.py`.
+Scope: what TensorFlow's strategies leave to their user. With several hosts every process gives the same
+command; the chief ("chief", else worker 0) owns the run folder and sends the others what they need.
 
-Rejected: `TPUStrategy` and `keras.distribution`. Nobody here could run the one, and on TensorFlow the other
-says of itself that it shouldn't be used.
+Decisions:
+- Only the chief writes, and only what it has is read: checkpoint, history, report. Before training all state
+  goes from the chief to the others over the network, so their disks may be empty and nothing depends on a
+  shared file system. A replaced machine joins when all start again.
+- What the chief alone decides (an epoch's evaluation may end the training) is sent to all, since a worker
+  that goes on alone waits forever.
+- A lost worker can't be replaced while the others run: TensorFlow breaks off their exchange within seconds
+  (it sends heartbeats), and all start again from the last checkpoint.
+- One that has nothing left to do waits for the others to be as far: they fetch from it what it has sent.
+
+Rejected: `BackupAndRestore` and a checkpoint per worker, which agree only as long as no disk is lost and
+nobody is killed between two writes. `TPUStrategy` and `keras.distribution`: nobody here could run the one,
+and on TensorFlow the other says of itself that it shouldn't be used.
 """
 
+import contextlib
 import json
 import os
+import re
 
+import keras
+import numpy as np
 import tensorflow as tf
 
-from ..errors import InputError
-
-CHOICES = ("auto", "one", "mirrored", "multi_worker")
+from ..errors import InputError, UserError
+from .checkpoints import state_of
 
 
 def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
@@ -29,16 +43,9 @@ def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
             TF_CONFIG names, or their CPUs; "auto": mirrored if there is more than one GPU, else one.
 
     Raises:
-        ValueError: the name is unknown, or TF_CONFIG is missing or wrong.
-        ConnectionError: the hosts don't find each other.
-
-    Example:
-        with make_strategy("auto").scope():
-            model = TinyGAN(student, discriminator)
+        InputError: TF_CONFIG is missing or wrong.
+        WorkerLost: the hosts don't find each other.
     """
-    if devices not in CHOICES:
-        expected = f"{', '.join(map(repr, CHOICES[:-1]))} or {CHOICES[-1]!r}"
-        raise InputError(f"Got devices={devices!r}. Expected {expected}.")
     if devices == "multi_worker":
         return _multi_worker()
     gpus = tf.config.list_logical_devices("GPU")
@@ -48,19 +55,17 @@ def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def read_tf_config(text: str | None) -> tuple:
-    """Checks the text of TF_CONFIG.
+def tf_config() -> tuple:
+    """Reads the environment variable TF_CONFIG.
 
     Returns:
         `(cluster, type, index)`: `{"worker": ["host:port", ...]}`, perhaps with one "chief"; and which
         of these this process is.
 
     Raises:
-        ValueError: it is missing, no JSON, or doesn't describe a cluster with this process in it.
-
-    Example:
-        cluster, kind, index = read_tf_config(os.environ.get("TF_CONFIG"))
+        InputError: it is missing, no JSON, or doesn't describe a cluster with this process in it.
     """
+    text = os.environ.get("TF_CONFIG")
     if not text:
         raise _wrong("no TF_CONFIG")
     try:
@@ -82,8 +87,138 @@ def read_tf_config(text: str | None) -> tuple:
     return cluster, kind, index
 
 
+class WorkerLost(UserError, ConnectionError):
+    """Another process of the run can't be reached; this one can't go on alone."""
+
+
+class Workers:
+    """The processes of a run, seen from one of them. With one process everything here does nothing.
+
+    Args:
+        strategy: The strategy of all of them, see `make_strategy`.
+
+    Attributes:
+        count: Number of processes.
+        is_chief: Whether this one writes.
+
+    Example:
+        workers = connect("multi_worker")
+        epoch = workers.from_chief(epoch)
+        workers.share(model)
+        with workers.watched():
+            model.fit(...)
+        workers.leave()
+    """
+
+    def __init__(self, strategy):
+        self.strategy = strategy
+        self.count, self.is_chief, self.name = 1, True, "the only process"
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            cluster, kind, index = tf_config()
+            self.count = sum(len(addresses) for addresses in cluster.values())
+            self.is_chief = is_chief("multi_worker")
+            self.name = f"{kind} {index}"
+
+    def from_chief(self, number: int) -> int:
+        """Returns the chief's number to every process; the others' numbers are ignored.
+
+        All have to call it, in the same order, and each waits for the others.
+        """
+        return self.total(number if self.is_chief else 0)
+
+    def total(self, number: int) -> int:
+        """Returns the sum of the numbers of all processes to each; all have to call it, as `from_chief`."""
+        if self.count == 1:
+            return int(number)
+        with self.watched():
+            return int(self._sum(np.asarray(number, "int64")))
+
+    def share(self, model):
+        """Gives every process the chief's state of a `TinyGAN`: networks, both optimisers, step, weights."""
+        if self.count == 1:
+            return
+        variables = state_of(model)
+        # Collectives know few types: integers of any width travel as int64, floats as float32.
+        values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        with self.watched():
+            for kinds, carrier in (("iub", "int64"), ("f", "float32")):
+                chosen = [place for place, v in enumerate(values) if v.dtype.kind in kinds]
+                flat = [values[place].astype(carrier).ravel() for place in chosen]
+                mine = np.concatenate([*flat, np.zeros(1, carrier)])
+                received = self._sum(mine if self.is_chief else np.zeros_like(mine))
+                parts = np.split(received, np.cumsum([len(part) for part in flat]))
+                for place, part in zip(chosen, parts, strict=False):
+                    former = values[place]
+                    variables[place].assign(part.reshape(former.shape).astype(former.dtype))
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Turns TensorFlow's errors about a lost worker inside into `WorkerLost`."""
+        try:
+            yield
+        except tf.errors.OpError as error:
+            lost = isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError))
+            # While nothing is exchanged, a missed heartbeat says it.
+            if self.count == 1 or not (lost or "heartbeat" in str(error)):
+                raise
+            raise WorkerLost(_lost(self, error)) from error
+
+    def leave(self):
+        """Waits until all have come here, so that none goes while another still fetches from it."""
+        if self.count == 1:
+            return
+        self.from_chief(0)
+        # Who is through this one knows that all are through the one above; the rest may break off.
+        with contextlib.suppress(WorkerLost):
+            self.from_chief(0)
+
+    def _sum(self, array):
+        """The sum of the NumPy arrays of all processes, of the same shape everywhere."""
+        local = self.strategy.extended.worker_devices
+
+        def value(context):
+            first = context.replica_id_in_sync_group % len(local) == 0
+            return tf.constant(array if first else np.zeros_like(array))
+
+        values = self.strategy.experimental_distribute_values_from_function(value)
+        return self.strategy.reduce("SUM", values, axis=None).numpy()
+
+
+class FollowChief(keras.callbacks.Callback):
+    """Ends the training of every process when the chief's ends; belongs last in the list, everywhere.
+
+    Args:
+        workers: The `Workers`.
+    """
+
+    def __init__(self, workers):
+        super().__init__()
+        self.workers = workers
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.workers.from_chief(self.model.stop_training):
+            self.model.stop_training = True
+
+
+def is_chief(devices: str) -> bool:
+    """Whether this process is the one that writes, as far as the environment says; wakes nothing up."""
+    if devices != "multi_worker":
+        return True
+    cluster, kind, index = tf_config()
+    return kind == "chief" or ("chief" not in cluster and index == 0)
+
+
+def connect(devices: str) -> Workers:
+    """Makes the strategy of a config; with "multi_worker" waits for the other hosts."""
+    if devices == "multi_worker":
+        cluster, kind, index = tf_config()
+        addresses = [address for part in cluster.values() for address in part]
+        print(f"This is {kind} {index}; waiting for all of {', '.join(addresses)}", flush=True)
+    return Workers(make_strategy(devices))
+
+
 def _multi_worker():
-    read_tf_config(os.environ.get("TF_CONFIG"))
+    tf_config()
     if tf.config.list_physical_devices("GPU"):
         implementation = tf.distribute.experimental.CommunicationImplementation.NCCL
     else:
@@ -92,11 +227,20 @@ def _multi_worker():
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except tf.errors.OpError as error:
-        raise ConnectionError(
+        raise WorkerLost(
             f"Got no connection with the other workers: {error.message.splitlines()[0]} Expected the "
             "address of this process in TF_CONFIG to be free, and every other one to be reached from "
             "here. Start the same command on all hosts, within a few minutes."
         ) from error
+
+
+def _lost(workers, error):
+    said = re.sub(r"\{\{.*?\}\}", "", error.message).strip().splitlines()
+    return (
+        f"Got no answer from another worker (asked by {workers.name}): it died, was stopped, or "
+        f"can't be reached. Expected all {workers.count}. Start the same command on all hosts again: the "
+        f"run goes on from the chief's last checkpoint. TensorFlow says: {' '.join(said[:2])}"
+    )
 
 
 def _is_address(text):

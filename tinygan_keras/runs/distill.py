@@ -1,36 +1,54 @@
 """One distillation from config to report: `distill(config, workdir)`.
 
-Scope: the order of the steps. What a setting means is in `config.py`, where files go in
-`run_folder.py`, what is measured in `summary.py`, what several hosts do together in `workers.py`.
+Scope: the order of the steps. What a setting means is in `config.py`, what a run is made of in
+`components.py`, where files go in `run_folder.py`, what is measured in `measuring.py`, what several hosts do
+together in `devices.py`.
 
-Everything that can be wrong is checked before the first teacher sample is drawn. The same call again
+Everything that can be wrong is checked before the first teacher sample is generated. The same call again
 resumes an interrupted run: teacher samples, order of the data and all state come out the same.
 """
 
+import contextlib
+import dataclasses
+import errno
+import re
+import shlex
 import shutil
 import warnings
 
 import keras
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
-from ..data.batches import distillation_batches
+from ..errors import InputError, UnusableFileError
 from ..evaluation.report import write_report
+from ..files import read_json
 from ..generators.side_files import write_class_names
 from ..pictures.files import save_gif, save_png
 from ..saved_model.export import export_saved_model
-from .callbacks import Checkpoints, ProgressPictures, latest_checkpoint, load_checkpoint
-from .components import prepare
+from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, whole_file
+from .components import Components, open_batches, open_components
 from .config import epochs, validate
-from .damaged_data import told_in_words
+from .devices import FollowChief, Workers, connect, is_chief
 from .divergence import DivergenceError, StopOnDivergence
-from .gallery import Gallery
+from .measuring import evaluation_callback, summarize
+from .progress_pictures import Gallery, ProgressPictures
 from .run_folder import RunFolder, Stopwatch, discard
-from .source import open_cache, open_source
-from .summary import evaluation_callback, summarize
-from .workers import FollowChief, connect, is_chief
 
 FRAMES = 40  # of the moving picture, at most
+_OURS = re.compile(r"(?:InputError|ValueError): (Got .*)")  # raised inside the input pipeline
+
+
+@dataclasses.dataclass
+class _Run:
+    """What the steps of a run share."""
+
+    config: object
+    folder: RunFolder
+    workers: Workers
+    watch: Stopwatch
+    components: Components
 
 
 def distill(config, workdir, overwrite=False) -> dict | None:
@@ -41,17 +59,19 @@ def distill(config, workdir, overwrite=False) -> dict | None:
 
     Args:
         config: Settings, see `config.default_config`.
-        workdir: The run folder. If it holds an interrupted run of the same config, that run goes on.
+        workdir: The run folder. If it holds an interrupted run of the same config, that run goes on. It is
+            locked: a second process is refused.
         overwrite: Start anew where the folder holds a run; its files are removed.
 
     Returns:
         The report, as in `report.json`; None in the process of a worker that isn't the chief.
 
     Raises:
-        ValueError: a setting is wrong, sizes or classes differ between the parts, or the folder
+        InputError: a setting is wrong, sizes or classes differ between the components, or the folder
             holds a run with another config.
-        FileNotFoundError: a file or folder of the config doesn't exist.
-        PermissionError: the folder can't be written.
+        MissingFileError: a file or folder of the config doesn't exist.
+        UnusableFileError: nothing can be written in the folder, another run uses it, its disk is full, or
+            data can't be read any more.
         DivergenceError: a loss grew beyond `divergence_limit` or isn't finite; the last good checkpoint
             is kept.
         WorkerLost: another process of a "multi_worker" run has gone.
@@ -65,64 +85,59 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     """
     config = validate(config)
     folder = RunFolder(workdir)
-    if is_chief(config.devices):  # before it waits for the others
-        folder.check_writable()
-        folder.check_config(config.to_dict(), overwrite)
-    workers = connect(config.devices)
-    if workers.from_chief(folder.is_finished and not overwrite):
-        print("This run is finished already and is left as it is; --overwrite redoes it.")
-        workers.leave()
-        return tell(folder) if workers.is_chief else None
+    writes = is_chief(config.devices)
+    with folder.locked() if writes else contextlib.nullcontext():
+        if writes and not overwrite:
+            folder.check_config(config.to_dict())  # before it waits for the others
+        workers = connect(config.devices)
+        if workers.from_chief(folder.is_finished and not overwrite):
+            print("This run is finished already and is left as it is; --overwrite redoes it.")
+            workers.leave()
+            return _list_results(folder) if writes else None
+        with _file_errors_in_words(folder.path):
+            return _distill(config, folder, workers, overwrite)
 
+
+def _distill(config, folder, workers, overwrite) -> dict | None:
+    """The run itself, in a folder that is its own."""
     watch = Stopwatch()
     with workers.watched():
         with watch.phase("preparation"):
-            parts = prepare(config, workers.strategy)
-            cache = open_cache(config, parts)
-        if workers.is_chief:
-            with watch.phase("preparation"):
-                gallery = Gallery(
-                    parts.teacher,
-                    parts.class_names,
-                    config.truncation,
-                    config.sample_seed,
-                    parts.classes,
-                )
-            folder.begin(config.to_dict(), identities(parts, cache), overwrite)
-            watch.keep_in(folder.seconds)
-            pictures = ProgressPictures(
-                folder.progress, gallery.frame, -(-epochs(config) // FRAMES)
-            )
-            train(parts, cache, config, folder, watch, workers, pictures)
-        else:
-            assist(parts, cache, config, watch, workers)
+            components = open_components(config, workers.strategy)
+        run = _Run(config, folder, workers, watch, components)
+        if not workers.is_chief:
+            fit(run)
             return None
+        with watch.phase("preparation"):
+            gallery = Gallery(
+                components.teacher,
+                components.class_names,
+                config.truncation,
+                config.sample_seed,
+                components.classes,
+            )
+        folder.begin(config.to_dict(), components.fingerprints(), overwrite)
+        watch.keep_in(folder.seconds)
+        train(run, gallery)
     with watch.phase("evaluation"):
-        report = summarize(parts, config, folder)
+        report = summarize(components, config, folder)
     with watch.phase("export"):
-        save_results(parts, folder, gallery, report)
+        save_results(run, gallery, report)
     report["seconds"] = round(watch.total, 1)
     report["seconds_by_phase"] = watch.seconds
     write_report(report, folder.path)
-    return tell(folder)
+    return _list_results(folder)
 
 
-def identities(parts, cache) -> dict:
-    """Hashes of the data that decide what a resumed training would see."""
-    return {
-        "cached teacher images": cache.manifest.identity if cache else None,
-        "real images": parts.real.fingerprint if parts.real else None,
-    }
-
-
-def train(parts, cache, config, folder, watch, workers, pictures):
+def train(run, gallery):
     """Trains from the last checkpoint, if there is one, to the last epoch."""
+    config, folder, model = run.config, run.folder, run.components.model
     done, checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint:
         print(f"Resuming after epoch {done} of {epochs(config)} from {checkpoint}")
-        load_checkpoint(parts.model, checkpoint)
+        load_checkpoint(model, checkpoint)
         folder.repair_history(done)
-    evaluation = evaluation_callback(parts, config, folder)
+    evaluation = evaluation_callback(run.components, config, folder)
     if evaluation:
         evaluation.restore(done)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
@@ -130,14 +145,14 @@ def train(parts, cache, config, folder, watch, workers, pictures):
         *([evaluation] if evaluation else []),  # first: the others log its figures
         keras.callbacks.CSVLogger(folder.history, append=done > 0),
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
-        pictures,
+        ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES)),
         Checkpoints(folder.checkpoints),
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch.save()),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.watch.save()),
     ]
     try:
-        fit(parts, cache, config, watch, workers, callbacks, done, enough)
+        fit(run, callbacks, done, enough)
     except KeyboardInterrupt:
-        save_student(parts, folder)
+        save_student(run)
         done, _ = latest_checkpoint(folder.checkpoints)
         print(f"\nInterrupted. The student so far: {folder.student}")
         print(f"The same command goes on after epoch {done} of {epochs(config)}.")
@@ -148,42 +163,31 @@ def train(parts, cache, config, folder, watch, workers, pictures):
         raise DivergenceError(f"{error} Last good checkpoint: {kept}.") from error
 
 
-def assist(parts, cache, config, watch, workers):
-    """Trains as a worker that isn't the chief: with the chief's state, and without a file."""
-    fit(parts, cache, config, watch, workers, callbacks=[], done=0, enough=False)
-
-
-def fit(parts, cache, config, watch, workers, callbacks, done, enough):
+def fit(run, callbacks=(), done=0, enough=False):
     """Calls `TinyGAN.fit` in every process; what the chief says about the past holds for all.
 
     Args:
+        run: The run; a worker that isn't the chief gets the chief's state, and touches no file.
         callbacks: What happens at the end of an epoch in this process alone.
         done: The chief's number of epochs done.
         enough: Whether the chief has nothing left to train.
     """
+    config, workers, components = run.config, run.workers, run.components
     done = workers.from_chief(done)
     if workers.from_chief(enough):
         return workers.leave()
-    workers.share(parts.model)
+    workers.share(components.model)
     steps_per_epoch = min(config.steps, config.steps_per_epoch)
-    batches = distillation_batches(
-        open_source(config, parts, cache, watch),
-        parts.real,
-        config.batch_size,
-        seed=config.seed,
-        truncation=config.truncation,
-        start_step=done * steps_per_epoch,
-        classes=parts.classes,
-        horizontal_flip=config.horizontal_flip,
-    )
+    with run.watch.phase("teacher_samples"):
+        batches = open_batches(config, components, done * steps_per_epoch)
     try:
-        with watch.phase("training"), told_in_words(cache):
-            parts.model.fit(
+        with run.watch.phase("training"), data_errors_in_words(components.cache):
+            components.model.fit(
                 batches,
                 initial_epoch=done,
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
-                # What diverged isn't measured, drawn or saved; what the chief decides comes at the end.
+                # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
                 callbacks=[StopOnDivergence(total=workers.total), *callbacks, FollowChief(workers)],
                 verbose="auto" if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
@@ -194,35 +198,67 @@ def fit(parts, cache, config, watch, workers, callbacks, done, enough):
     workers.leave()
 
 
-def save_student(parts, folder):
+def save_student(run):
     """Saves the averaged student and the names of its classes."""
-    unfinished = folder.path / "unfinished.keras"
-    parts.model.ema_student.save(unfinished)
-    unfinished.replace(folder.student)
-    write_class_names(folder.path, parts.class_names)
-    if folder.best.is_dir():
-        write_class_names(folder.best, parts.class_names)
+    with whole_file(run.folder.student) as aside:
+        run.components.model.ema_student.save(aside)
+    for folder in (run.folder.path, run.folder.best):
+        if folder.is_dir():
+            write_class_names(folder, run.components.class_names)
 
 
-def save_results(parts, folder, gallery, report):
-    """Saves the student in its two forms, its picture, and the moving picture of the training."""
-    save_student(parts, folder)
-    discard(folder.saved_model)  # of a run that was stopped right here
+def save_results(run, gallery, report):
+    """Saves the student in its two formats, its picture, and the moving picture of the training."""
+    folder, student = run.folder, run.components.model.ema_student
+    save_student(run)
+    discard(folder.saved_models)  # of a run that was stopped right here
     with warnings.catch_warnings():
         # Who serves a student exports it again; what this copy lacks is in its model card.
         warnings.filterwarnings("ignore", ".*without warm-up requests", UserWarning)
-        export_saved_model(
-            parts.model.ema_student,
-            folder.saved_model,
-            class_names=parts.class_names,
-            report=report,
-        )
-    save_png(gallery.grid(parts.model.ema_student), folder.samples)
+        names = run.components.class_names
+        export_saved_model(student, folder.saved_model, class_names=names, report=report)
+    save_png(gallery.grid(student), folder.samples)
     frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
     save_gif(frames, folder.moving_picture)
 
 
-def tell(folder) -> dict:
+@contextlib.contextmanager
+def data_errors_in_words(cache=None):
+    """Turns TensorFlow's errors about data that can't be read, perhaps of a cache, into ones for people."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        said = str(error)
+        if isinstance(error, tf.errors.InvalidArgumentError) and (ours := _OURS.search(said)):
+            raise InputError(ours[1]) from error
+        damaged = isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError))
+        if not damaged and "A shard was changed" not in said:
+            raise
+        first = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip().splitlines()[0]
+        fix = "Put a good copy in its place"
+        if cache is not None:
+            fix = f"tinygan cache --out={cache.folder} --verify names what is damaged; fix it"
+        raise UnusableFileError(
+            f"Got data that can't be read any more: {first}. Expected every file as it was. {fix}, and give "
+            "the same command again: the training goes on from its last checkpoint."
+        ) from error
+
+
+@contextlib.contextmanager
+def _file_errors_in_words(folder):
+    """Says of a full disk that nothing is lost."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+            raise
+        raise UnusableFileError(
+            f"Got an error of the file system: {error}. Expected room for the files of the run in {folder}. "
+            "Free some space and give the same command again: the training goes on from its last checkpoint."
+        ) from error
+
+
+def _list_results(folder) -> dict:
     """Prints where everything is, and what to do next; returns the report."""
     for meaning, path in (
         ("Teacher above student, class by class", folder.samples),
@@ -240,7 +276,8 @@ def tell(folder) -> dict:
             print(f"{meaning + ':':<40}{path}")
     if not shutil.which("tinygan"):
         print("First: . .venv/bin/activate")
-    print(f"Next: tinygan sample --model={folder.path} --out=samples.png")
-    print(f"      tinygan export --model={folder.path} --out=serving/1")
-    print(f"      tensorboard --logdir={folder.tensorboard}")
-    return folder.read_report()
+    model = shlex.quote(f"--model={folder.path}")
+    print(f"Next: tinygan sample {model} --out=samples.png")
+    print(f"      tinygan export {model} --out=serving/1")
+    print(f"      tensorboard {shlex.quote(f'--logdir={folder.tensorboard}')}")
+    return read_json(folder.report)

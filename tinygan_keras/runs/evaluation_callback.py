@@ -1,22 +1,61 @@
 """Evaluates the averaged student during training, keeps the best one, and stops when none gets better.
 
-Scope: when to evaluate, where the figures go, when to stop. Which student is the best is in
-`best_student.py`; what is measured is up to the function the callback is given.
+Scope: when to evaluate, where the figures go, which student is the best, when to stop. What is measured is up
+to the function the callback is given.
 
 Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epochs where we count
 evaluations, forget the best value and the patience when a run is resumed, and don't know the averaged
 student.
 """
 
+import dataclasses
 import math
 import numbers
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from .best_student import BestStudent
+from ..files import read_json, write_json
+from .checkpoints import save_state, whole_file
+
+_RECORD, _STUDENT, _STATE = "best.json", "best_student.keras", "best.weights.h5"
+
+
+@dataclasses.dataclass(frozen=True)
+class Best:
+    """The best student so far; before there is one, epoch and value are None and figures NaN.
+
+    Attributes:
+        monitor, mode: The figure that decides, and whether "min" or "max" of it is best.
+        epoch: After how many epochs the best was evaluated.
+        value: Its figure `monitor`.
+        figures: All its figures `{name: number}`.
+        since: `{"epoch", "value"}` of every evaluation after it; none of them was better.
+    """
+
+    monitor: str
+    mode: str
+    epoch: int | None = None
+    value: float | None = None
+    figures: dict = dataclasses.field(default_factory=dict)
+    since: tuple = ()
+
+    def is_beaten_by(self, value: float) -> bool:
+        """Whether the value is finite and better than the best, or the first finite one."""
+        if not math.isfinite(value) or self.value is None:
+            return math.isfinite(value)
+        return value < self.value if self.mode == "min" else value > self.value
+
+    def with_worse(self, epoch: int, figures: dict) -> "Best":
+        """The same best, after one more evaluation that wasn't better."""
+        return dataclasses.replace(
+            self,
+            figures=self.figures or dict.fromkeys(figures, math.nan),
+            since=(*self.since, {"epoch": epoch, "value": figures[self.monitor]}),
+        )
 
 
 class EvaluationCallback(keras.callbacks.Callback):
@@ -34,9 +73,9 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     Args:
         evaluate: Function from the averaged student (a Keras model) to figures `{name: number}`. It must
-            draw its randomness from seeds of its own, or it changes the training.
+            take its randomness from seeds of its own, or it changes the training.
         every: Evaluate after every this many epochs, and after the first and the last.
-        monitor: The figure that tells which student is the best, without `prefix`.
+        monitor: The figure that says which student is the best, without `prefix`.
         mode: "min" if less is better, "max" if more is.
         folder: Where the best is kept, created when needed: `best_student.keras`, the averaged student;
             `best.weights.h5`, all state of the model; `best.json`, its epoch (1 for the first), figures,
@@ -50,10 +89,10 @@ class EvaluationCallback(keras.callbacks.Callback):
             `val_...` for every one it has.
 
     Attributes:
-        best: The `BestStudent` so far; `best.record.epoch` is None as long as there is none.
+        best: The `Best` so far; `best.epoch` is None as long as there is none.
 
     Raises:
-        ValueError: a setting is out of range; later, if `evaluate` returns something else than figures or
+        InputError: a setting is out of range; later, if `evaluate` returns something else than figures or
             not the one to monitor.
 
     Example:
@@ -80,16 +119,17 @@ class EvaluationCallback(keras.callbacks.Callback):
             )
         if mode not in ("min", "max"):
             raise InputError(f"Got mode={mode!r}. Expected 'min' or 'max'.")
-        _check_count("every", every)
-        if patience is not None:
-            _check_count("patience", patience)
+        for name, value in (("every", every), ("patience", 1 if patience is None else patience)):
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"Got {name}={value!r}. Expected an integer of at least 1.")
         self.evaluate = evaluate
         self.every = every
         self.monitor = monitor
         self.patience = patience
         self.log_dir = log_dir
         self.prefix = prefix
-        self.best = BestStudent(monitor, mode, folder)
+        self.folder = None if folder is None else Path(folder)
+        self.best = Best(monitor, mode)
         self._restored_at = None  # the epoch that `restore` was last called for
         self._begins = True
         self._writer = None
@@ -97,22 +137,38 @@ class EvaluationCallback(keras.callbacks.Callback):
     @property
     def patience_is_used_up(self) -> bool:
         """Whether training should stop, or had been stopped before it was resumed."""
-        return self.patience is not None and len(self.best.record.since) >= self.patience
+        return self.patience is not None and len(self.best.since) >= self.patience
 
     def restore(self, epochs_done: int):
-        """Takes up the best value and the patience that the folder holds.
+        """Takes up the best value and the patience that the folder holds, as far as they are of the past.
 
         `fit` calls it by itself. Call it before `fit` to learn from `patience_is_used_up` that the run
-        had been stopped already: once inside, Keras trains at least one step more.
+        had been stopped already: once inside, Keras trains at least one step more. The files of a best that
+        is forgotten stay until there is a better student.
 
         Args:
             epochs_done: After how many epochs the training goes on.
 
         Raises:
-            ValueError: `best.json` can't be read.
+            InputError: `best.json` can't be read.
         """
         self._restored_at = epochs_done
-        reason = self.best.restore(epochs_done)
+        anew = Best(self.best.monitor, self.best.mode)
+        best = self.best if self.folder is None else self._read() or anew
+        reason = None
+        if (best.monitor, best.mode) != (anew.monitor, anew.mode):
+            reason = f"has the {best.mode} of {best.monitor}, not the {anew.mode} of {anew.monitor}"
+        elif best.epoch is not None and best.epoch > epochs_done:
+            reason = f"is of epoch {best.epoch}, but training goes on after epoch {epochs_done}"
+        elif best.epoch is not None and not self._has_files():
+            reason = f"has lost its files in {self.folder}"
+        if reason or not epochs_done:
+            # A run that starts anew may have other figures; one that goes on writes into the same table.
+            names = best.figures if epochs_done else ()
+            self.best = dataclasses.replace(anew, figures=dict.fromkeys(names, math.nan))
+        else:
+            since = tuple(past for past in best.since if past["epoch"] <= epochs_done)
+            self.best = dataclasses.replace(best, since=since)
         if reason:
             _say(f"The best student so far {reason}. It is forgotten; the next one replaces it.")
 
@@ -125,7 +181,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self._begins = True
 
     def on_epoch_begin(self, epoch, logs=None):
-        # Only here Keras tells the epoch it starts from.
+        # Only here Keras passes the epoch it starts from.
         if self._begins and self._restored_at != epoch:
             self.restore(epoch)
         self._begins = False
@@ -134,13 +190,15 @@ class EvaluationCallback(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         done = epoch + 1
         last = done == (self.params or {}).get("epochs") or self.model.stop_training
-        names = list(self.best.record.figures)
+        names = list(self.best.figures)
         if names and done % self.every and not last:
             figures = dict.fromkeys(names, math.nan)
         else:
             figures = self._checked(self.evaluate(self.model.ema_student), names, logs)
-            self._judge(done, figures, last)
+            self._keep_best(done, figures)
             self._write_summaries(epoch, figures)
+            if self.patience_is_used_up and not last:
+                self._stop()
         logs.update({self.prefix + name: value for name, value in figures.items()})
 
     def on_train_end(self, logs=None):
@@ -149,22 +207,36 @@ class EvaluationCallback(keras.callbacks.Callback):
             self._writer.close()
             self._writer = None
 
-    def _judge(self, done, figures, last):
+    def _keep_best(self, done, figures):
+        """Keeps the averaged student if it is the best, or counts the evaluation as one since."""
         value = figures[self.monitor]
         if not math.isfinite(value):
             _say(f"{self.monitor} is {value} after epoch {done}, which counts as no improvement.")
-        self.best.judge(done, figures, self.model)
-        if self.patience_is_used_up and not last:
-            record = self.best.record
-            best = "none was a finite number"
-            if record.epoch is not None:
-                best = f"the best is still {record.value:g}, after epoch {record.epoch}"
-            count = len(record.since)
-            _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
-            self.model.stop_training = True
+        if not self.best.is_beaten_by(value):
+            self.best = self.best.with_worse(done, figures)
+        else:
+            self.best = Best(self.best.monitor, self.best.mode, done, value, figures)
+            if self.folder is not None:
+                # Both are complete before the first is renamed, so that they hardly ever differ in age.
+                with (
+                    whole_file(self.folder / _STUDENT) as student,
+                    whole_file(self.folder / _STATE) as state,
+                ):
+                    self.model.ema_student.save(student)
+                    save_state(self.model, state)
+        if self.folder is not None:
+            write_json(self.folder / _RECORD, dataclasses.asdict(self.best))
+
+    def _stop(self):
+        best = "none was a finite number"
+        if self.best.epoch is not None:
+            best = f"the best is still {self.best.value:g}, after epoch {self.best.epoch}"
+        count = len(self.best.since)
+        _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
+        self.model.stop_training = True
 
     def _checked(self, figures, names, logs) -> dict:
-        """The figures as floats; raises ValueError if they are none or others than the last time."""
+        """The figures as floats; refuses what are none, or others than the last time."""
         if not isinstance(figures, dict) or not all(map(_is_figure, figures.items())):
             raise InputError(
                 f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers; leave out the "
@@ -198,10 +270,22 @@ class EvaluationCallback(keras.callbacks.Callback):
                 tf.summary.scalar(f"evaluation/{name}", value, step=epoch)
         self._writer.flush()
 
+    def _has_files(self) -> bool:
+        names = (_STUDENT, _STATE)
+        return self.folder is None or all((self.folder / name).is_file() for name in names)
 
-def _check_count(name, value):
-    if not isinstance(value, int) or value < 1:
-        raise InputError(f"Got {name}={value!r}. Expected an integer of at least 1.")
+    def _read(self) -> Best | None:
+        path = self.folder / _RECORD
+        if not path.is_file():
+            return None
+        try:
+            return Best(**read_json(path))
+        except (ValueError, TypeError) as error:
+            keys = ", ".join(field.name for field in dataclasses.fields(Best))
+            raise InputError(
+                f"Got {path}, which is no record of a best student ({error}). Expected JSON with the keys "
+                f"{keys}. Delete it to start without, or give another folder."
+            ) from error
 
 
 def _is_figure(item) -> bool:

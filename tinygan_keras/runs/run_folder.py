@@ -1,55 +1,84 @@
-"""Where a run keeps its files, what may be written there, and how long its phases took."""
+"""Where a run keeps its files, who may write there, and how long its phases took."""
 
 import contextlib
-import json
+import os
+import platform
 import shutil
-import tempfile
 import time
 from pathlib import Path
 
 from ..errors import InputError, UnusableFileError
-from ..files import write_text
-from ..generators.side_files import read_config
+from ..files import check_writable, plain, read_json, user_path, write_json, write_text
 from .config import differences
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a run folder isn't locked
+    fcntl = None
+
+_LOCK = ".lock"
 
 
 class RunFolder:
-    """The names of a run's files, and the rules that protect them.
+    """The files of one run, and the rules that protect them.
 
     Args:
-        workdir: The folder of one run.
+        workdir: The folder of the run.
     """
 
+    OWNED = {
+        "config": "config.json",
+        "data": "data.json",
+        "seconds": "seconds.json",
+        "class_names": "class_names.txt",
+        "history": "history.csv",
+        "tensorboard": "tensorboard",
+        "checkpoints": "checkpoints",
+        "progress": "progress",
+        "student": "student.keras",
+        "saved_models": "saved_model",
+        "samples": "samples.png",
+        "moving_picture": "training.gif",
+        "best": "best",
+        "evaluation": "evaluation",
+        "pictures": "pictures",
+        "report": "report.json",
+        "readable_report": "report.md",
+    }
+    """What a run writes, by attribute. `overwrite` removes these and nothing else that lies in the folder."""
+
     def __init__(self, workdir):
-        self.path = Path(workdir)
-        self.config = self.path / "config.json"
-        self.data = self.path / "data.json"
-        self.seconds = self.path / "seconds.json"
-        self.class_names = self.path / "class_names.txt"
-        self.history = self.path / "history.csv"
-        self.tensorboard = self.path / "tensorboard"
-        self.checkpoints = self.path / "checkpoints"
-        self.progress = self.path / "progress"
-        self.student = self.path / "student.keras"
-        self.saved_model = self.path / "saved_model" / "1"
-        self.samples = self.path / "samples.png"
-        self.moving_picture = self.path / "training.gif"
-        self.best = self.path / "best"
-        self.evaluation = self.path / "evaluation"
-        self.pictures = self.path / "pictures"
-        self.report = self.path / "report.json"
-        self.readable_report = self.path / "report.md"
+        self.path = Path(user_path(workdir))
+        for attribute, name in self.OWNED.items():
+            setattr(self, attribute, self.path / name)
+        self.saved_model = self.saved_models / "1"
 
     @property
     def is_finished(self) -> bool:
         """Whether the run has come to its end: the report is its last file."""
         return self.report.is_file()
 
-    def check_config(self, config: dict, overwrite=False):
-        """Raises ValueError if the folder holds a run with another config than this plain one."""
-        if overwrite or not self.config.is_file():
+    @contextlib.contextmanager
+    def locked(self):
+        """Keeps every other process out of the folder, which is made, for as long as this one is inside.
+
+        The system lets go of the lock when the process ends, however it ends.
+        """
+        check_writable(self.path, "the workdir")
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(self.path / _LOCK)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                (self.path / _LOCK).unlink()
+            os.close(lock)
+
+    def check_config(self, config: dict):
+        """Refuses a plain config that differs from that of the run in the folder, if there is one."""
+        if not self.config.is_file():
             return
-        differing = differences(_as_json(config), read_config(self.path))
+        differing = differences(plain(config), read_json(self.config))
         if differing:
             raise InputError(
                 f"{self.path} holds a run with another config. Got\n  "
@@ -58,16 +87,12 @@ class RunFolder:
                 "overwrite it (--overwrite)."
             )
 
-    def check_data(self, identities: dict):
-        """Raises ValueError if the run that is to be resumed has seen other data than this.
-
-        Args:
-            identities: A hash of each kind of data by its name, None for what the run has none of.
-        """
+    def check_data(self, fingerprints: dict):
+        """Refuses data by whose fingerprints, a hash or None by name, a resumed run would see other ones."""
         if not self.data.is_file():
             return
-        former = json.loads(self.data.read_text())
-        changed = [name for name, identity in identities.items() if former.get(name) != identity]
+        former = read_json(self.data)
+        changed = [name for name, value in fingerprints.items() if former.get(name) != value]
         if changed:
             raise InputError(
                 f"Got other {' and '.join(changed)} than {self.path} has been trained with so far. Expected "
@@ -75,27 +100,20 @@ class RunFolder:
                 "start anew (--overwrite)."
             )
 
-    def read_report(self) -> dict:
-        """Returns the report of a finished run."""
-        return json.loads(self.report.read_text())
-
-    def begin(self, config: dict, identities: dict, overwrite=False):
-        """Records config and data, after removing the files of the run before if `overwrite` is set.
-
-        Raises:
-            ValueError: the folder holds a run of other data.
-        """
+    def begin(self, config: dict, fingerprints: dict, overwrite=False):
+        """Records config and data, after removing the files of the run before if `overwrite` is set."""
         if overwrite:
-            self._remove_run()
-        self.check_data(identities)
-        write_text(self.config, json.dumps(config, indent=2) + "\n")
-        write_text(self.data, json.dumps(identities, indent=2) + "\n")
+            for name in self.OWNED.values():
+                discard(self.path / name)
+        self.check_data(fingerprints)
+        write_json(self.config, config)
+        write_json(self.data, fingerprints)
 
     def repair_history(self, epochs_done: int):
         """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
 
         A kill between an epoch's row and its checkpoint leaves a row of an epoch that is trained again, and
-        a loss of power half a row. An epoch that stands there twice keeps its last row.
+        a loss of power half a row. Of an epoch with two rows the last one is kept.
         """
         if not epochs_done or not self.history.is_file():
             return  # with nothing done the table is written anew
@@ -109,24 +127,6 @@ class RunFolder:
         text = header + "".join(kept[epoch] for epoch in sorted(kept) if epoch < epochs_done)
         if text != "".join(lines):
             write_text(self.history, text)
-
-    def check_writable(self):
-        """Makes the folder; raises PermissionError if that or writing in it fails."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.path):
-                pass
-        except OSError as error:
-            raise UnusableFileError(
-                f"Got workdir {str(self.path)!r}, where nothing can be written ({error.strerror}). "
-                "Expected a folder of yours, or one that can be made. Choose another workdir."
-            ) from error
-
-    def _remove_run(self):
-        """Removes what a run writes and nothing else that may lie in the folder."""
-        for path in vars(self).values():
-            if path != self.path:
-                discard(path)
 
 
 def discard(path: Path):
@@ -152,15 +152,14 @@ class Stopwatch:
     def keep_in(self, path):
         """Adds the seconds that the file `path` holds, and keeps it up to date from now on.
 
-        A file that can't be read is no reason not to go on: the seconds then count from now.
+        A file that can't be read doesn't stop the run: the seconds then count from now.
         """
         self.path = Path(path)
-        try:
-            former = json.loads(self.path.read_text())
-            former = {phase: float(seconds) for phase, seconds in former.items()}
-        except FileNotFoundError:
+        if not self.path.is_file():
             return
-        except (ValueError, TypeError, AttributeError) as error:
+        try:
+            former = {phase: float(seconds) for phase, seconds in read_json(self.path).items()}
+        except (ValueError, TypeError) as error:
             print(f"{self.path} can't be read ({error}); the seconds of this run count from now.")
             return
         for phase, seconds in former.items():
@@ -182,9 +181,31 @@ class Stopwatch:
             name, before, start = self._running
             self.seconds[name] = before + time.perf_counter() - start
         if self.path:
-            write_text(self.path, json.dumps(self.seconds, indent=2) + "\n")
+            write_json(self.path, self.seconds)
 
 
-def _as_json(config):
-    """The config as it comes back from a JSON file, where tuples are lists."""
-    return json.loads(json.dumps(config))
+def _lock(path) -> int:
+    """Locks a file for this process and returns its descriptor."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            owner = os.read(descriptor, 200).decode(errors="replace") or "another process"
+            os.close(descriptor)
+            raise UnusableFileError(
+                f"Got the workdir {path.parent}, in which {owner} is at work. Expected a folder that no "
+                "other run uses. Wait for that run, stop it, or choose another workdir."
+            ) from error
+        except OSError:  # a file system without locks
+            pass
+        try:
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                break
+        except FileNotFoundError:  # the process that has just ended has removed it
+            pass
+        os.close(descriptor)
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+    return descriptor

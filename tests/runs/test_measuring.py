@@ -8,10 +8,10 @@ from run_fixtures import IMAGE_SIZE, NUM_CLASSES, TINY_STUDENT
 
 from tinygan_keras.data.real_images.opening import open_training_images
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.runs.evaluation_settings import (
+from tinygan_keras.runs.measuring import (
     evaluation_settings,
-    measured_against,
     measured_classes,
+    measured_images,
 )
 
 CIFAR_LIKE = [f"kind {label}" for label in range(NUM_CLASSES)]
@@ -27,7 +27,7 @@ def settings_of(tmp_path):
         (run / "student.keras").write_text("")
         text = config if isinstance(config, str) else json.dumps(config)
         (run / "config.json").write_text(text)
-        return {**evaluation_settings(run), "real": measured_against(run)}
+        return {**evaluation_settings(run), "real": measured_images(run)}
 
     return read
 
@@ -93,7 +93,7 @@ def test_real_images_of_any_size_come_cropped_and_resized_and_of_the_classes_of_
     backwards = CIFAR_LIKE[::-1]  # the names decide, not the order
     np.savez(tmp_path / "real.npz", images=images, labels=labels, class_names=backwards)
     run = run_of(data=str(tmp_path / "real.npz"), classes="kind 2, kind 7")
-    again = measured_against(run)
+    again = measured_images(run)
     arguments = (IMAGE_SIZE, NUM_CLASSES, (2, 7), CIFAR_LIKE)
     expected = open_training_images(tmp_path / "real.npz", *arguments).draw(6, seed=3)
     assert again.fingerprint == expected.fingerprint
@@ -103,11 +103,11 @@ def test_real_images_of_any_size_come_cropped_and_resized_and_of_the_classes_of_
 
 def test_a_run_without_real_images_still_has_its_classes(run_of):
     run = run_of(data="none", classes="0-3")
-    assert measured_against(run) is None
+    assert measured_images(run) is None
     assert measured_classes(run) == (0, 1, 2, 3)
 
 
 def test_what_is_no_run_has_neither(tmp_path):
     assert evaluation_settings(tmp_path) == {}
-    assert measured_against(tmp_path) is measured_classes(tmp_path) is None
-    assert measured_against("https://host/teacher") is None
+    assert measured_images(tmp_path) is measured_classes(tmp_path) is None
+    assert measured_images("https://host/teacher") is None

@@ -4,19 +4,16 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from run_fixtures import tiny_gan
 
-from tinygan_keras.runs.callbacks import (
-    Checkpoints,
-    ProgressPictures,
-    latest_checkpoint,
-    load_checkpoint,
-)
+from tinygan_keras.runs.checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, state_of
+from tinygan_keras.runs.progress_pictures import ProgressPictures
 
 
 @pytest.fixture
 def model():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.ema_student, model.step = "averaged student", 0
+    model.ema_student, model.step = keras.Sequential(name="averaged_student"), 0
     return model
 
 
@@ -59,7 +56,7 @@ def test_interrupted_write_keeps_the_former_checkpoint(tmp_path, model, monkeypa
 
 
 def test_what_an_interrupted_write_left_is_no_checkpoint_and_is_removed(tmp_path, model):
-    (tmp_path / "unfinished.weights.h5").write_bytes(b"half")
+    (tmp_path / "unfinished_epoch_00002.weights.h5").write_bytes(b"half")
     assert latest_checkpoint(tmp_path) == (0, None)
     Checkpoints(tmp_path).on_train_begin()
     assert not list(tmp_path.iterdir())
@@ -76,13 +73,13 @@ def test_no_checkpoint_is_epoch_zero(tmp_path):
     assert latest_checkpoint(tmp_path / "missing") == (0, None)
 
 
-def draw(student, step):
-    assert student == "averaged student"
+def frame(student, step):
+    assert student.name == "averaged_student"
     return np.full((2, 2, 3), step, "uint8")
 
 
 def test_pictures_are_drawn_at_the_start_and_every_few_epochs(tmp_path, model):
-    end_epochs(ProgressPictures(tmp_path, draw, every=2), model, 1, 2, 3, 4)
+    end_epochs(ProgressPictures(tmp_path, frame, every=2), model, 1, 2, 3, 4)
 
     names = sorted(path.name for path in tmp_path.iterdir())
 
@@ -91,9 +88,20 @@ def test_pictures_are_drawn_at_the_start_and_every_few_epochs(tmp_path, model):
 
 
 def test_resumed_training_keeps_the_first_picture(tmp_path, model):
-    end_epochs(ProgressPictures(tmp_path, draw), model, 1)
+    end_epochs(ProgressPictures(tmp_path, frame), model, 1)
     model.step = 99
-    end_epochs(ProgressPictures(tmp_path, draw), model, 2)
+    end_epochs(ProgressPictures(tmp_path, frame), model, 2)
 
     assert len(list(tmp_path.iterdir())) == 3
     assert np.asarray(Image.open(tmp_path / "epoch_00000.png")).max() == 0
+
+
+def test_state_is_everything_but_the_figures_of_an_epoch():
+    model = tiny_gan()
+    paths = [variable.path for variable in state_of(model)]
+    assert len(paths) == len(set(map(id, state_of(model))))
+    expected = [model.step, model.pixel_weight, model.failures]
+    expected += model.student.variables + model.ema_student.variables
+    expected += model.discriminator.variables
+    expected += model.g_optimizer.variables + model.d_optimizer.variables
+    assert {id(v) for v in expected} == {id(v) for v in state_of(model)}

@@ -1,0 +1,120 @@
+"""All state of a training in one file, saved at the end of every epoch.
+
+Rejected: `keras.callbacks.BackupAndRestore`. It keeps the weights and the epoch in two files, so that a kill
+between the two resumes at the wrong step, and it knows the epoch only inside `fit`, too late to start the
+data at that step. Here the epoch is the file's name, and a rename makes it whole.
+"""
+
+import contextlib
+import math
+import os
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from ..errors import InputError
+from ..files import told
+
+_UNFINISHED = "unfinished_"
+_SUFFIX = ".weights.h5"
+_OVERHEAD = 1 << 20  # bytes that HDF5 adds
+
+
+def latest_checkpoint(folder):
+    """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
+    numbers = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in _checkpoints(folder)}
+    found = {int(number): path for number, path in numbers.items() if number.isdecimal()}
+    return max(found.items(), default=(0, None))
+
+
+def load_checkpoint(model, path):
+    """Restores all state of a `TinyGAN` from a checkpoint."""
+    try:
+        model.load_weights(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"Got the checkpoint {path}, which can't be read ({error}). Expected one that this version wrote "
+            "for this config. Put back a copy, or start anew in another workdir (or with --overwrite)."
+        ) from error
+
+
+def state_of(model) -> list:
+    """All variables that a resumed training needs, each once, in the same order in every process."""
+    names = ("student", "discriminator", "ema_student", "g_optimizer", "d_optimizer")
+    owners = [model, *(getattr(model, name) for name in names if hasattr(model, name))]
+    everything = [variable for owner in owners for variable in owner.variables]
+    figures = {id(v) for metric in model.metrics for v in metric.variables}  # of one epoch only
+    return list({id(v): v for v in everything if id(v) not in figures}.values())
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Yields a name to write to, with the suffix of `path`; renamed at the end, and else removed.
+
+    The bytes and the name are brought to the disk, so that even a loss of power leaves the former file whole.
+    """
+    aside = path.with_name(_UNFINISHED + path.name)
+    with told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield aside
+            _flush(aside)
+            aside.replace(path)
+            _flush(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def save_state(model, path):
+    """Writes all state of a model to a `.weights.h5` file.
+
+    A disk that gets full while HDF5 writes ends the process without a word, so the space is claimed first.
+    """
+    size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in state_of(model))
+    with open(path, "wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size + size // 10 + _OVERHEAD)
+    model.save_weights(path)
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves all state of the model after every epoch, and then deletes the checkpoint before.
+
+    Weights, averaged weights, both optimisers, step and pixel weight are in one `.weights.h5`.
+
+    Args:
+        folder: Where the checkpoints are; created when needed.
+    """
+
+    def __init__(self, folder):
+        super().__init__()
+        self.folder = Path(folder)
+
+    def on_train_begin(self, logs=None):
+        for path in self.folder.glob("unfinished*"):
+            path.unlink()
+
+    def on_epoch_end(self, epoch, logs=None):
+        path = self.folder / f"epoch_{epoch + 1:05d}{_SUFFIX}"
+        with whole_file(path) as aside:
+            save_state(self.model, aside)
+        for former in _checkpoints(self.folder):
+            if former != path:
+                former.unlink()
+
+
+def _checkpoints(folder):
+    return Path(folder).glob(f"epoch_*{_SUFFIX}")
+
+
+def _flush(path):
+    """Waits until a file, or a folder's list of names, would survive a loss of power."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,79 @@
+"""The pictures of a run: always the same classes and seeds, the teacher's images beside the student's."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..generators.generator import grid_of
+from ..images import to_uint8
+from ..latents import latents_of_seeds
+from ..pictures.files import save_png
+from ..pictures.grids import class_grid, progress_strip
+
+_CLASSES = 10
+_PER_CLASS = 8
+
+
+class Gallery:
+    """Makes pictures of a student on fixed seeds; with many classes, of ten spread over them.
+
+    Args:
+        teacher: Callable `(latents, labels) -> images` with `latent_dim` and `num_classes`.
+        class_names: Name per label.
+        truncation: Truncation of the latents.
+        seed: Of the first image of each class.
+        classes: Labels to choose from; None for all.
+    """
+
+    def __init__(self, teacher, class_names, truncation: float, seed: int, classes=None):
+        classes = np.arange(teacher.num_classes) if classes is None else np.asarray(classes)
+        places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
+        self.class_names = class_names
+        self.labels, seeds = grid_of(classes[places], range(seed, seed + _PER_CLASS))
+        self.latents = latents_of_seeds(seeds, teacher.latent_dim, truncation)
+        self.teacher_images = to_uint8(teacher(self.latents, self.labels))
+
+    def grid(self, student) -> np.ndarray:
+        """Class by class, the teacher's row above the student's: a picture uint8 `[H, W, 3]`."""
+        return class_grid(self.teacher_images, self._images(student), self.labels, self.class_names)
+
+    def frame(self, student, step: int) -> np.ndarray:
+        """One image of each class, the teacher's above the student's after `step` steps."""
+        rows = (self.teacher_images[::_PER_CLASS], self._images(student)[::_PER_CLASS])
+        return progress_strip(rows, ("teacher", f"step {step}"))
+
+    def _images(self, student):
+        return to_uint8(student((self.latents, self.labels), training=False))
+
+
+class ProgressPictures(keras.callbacks.Callback):
+    """Makes a picture of the same seeds every few epochs, for a moving picture of the training.
+
+    The pictures are files, so an interrupted and resumed run keeps its first ones.
+
+    Args:
+        folder: Where the pictures `epoch_00000.png` and so on go; created when needed.
+        frame: Function from the averaged student and the step to a picture uint8 `[H, W, 3]`.
+        every: Make one after every this many epochs.
+    """
+
+    def __init__(self, folder, frame, every=1):
+        super().__init__()
+        self.folder = Path(folder)
+        self.frame = frame
+        self.every = every
+
+    def on_train_begin(self, logs=None):
+        if not any(self.folder.glob("epoch_*.png")):
+            self._save(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        last = epoch + 1 == (self.params or {}).get("epochs")
+        if (epoch + 1) % self.every == 0 or last:
+            self._save(epoch + 1)
+
+    def _save(self, epoch):
+        step = int(keras.ops.convert_to_numpy(self.model.step))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_png(self.frame(self.model.ema_student, step), self.folder / f"epoch_{epoch:05d}.png")
