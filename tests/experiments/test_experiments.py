@@ -15,7 +15,7 @@ from tinygan_keras.classes.selection import class_numbers
 from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.real_images.opening import open_training_images
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
-from tinygan_keras.evaluation import cost
+from tinygan_keras.generators import cost
 from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
 from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import differences, epochs, validate

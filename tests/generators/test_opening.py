@@ -12,7 +12,8 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.generators.generator import Generator
-from tinygan_keras.generators.opening import open_generator
+from tinygan_keras.generators.opening import load_student, open_generator
+from tinygan_keras.generators.side_files import write_class_names
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.export import export_saved_model
 from tinygan_keras.teachers.hub import HubTeacher
@@ -80,6 +81,7 @@ def test_every_form_draws_the_same_images_and_knows_its_run(student, run, place,
 
 def test_truncation_given_comes_before_that_of_the_run(run):
     assert open_generator(run, truncation=0.7).truncation == 0.7
+    assert open_generator(run, truncation=0.0).truncation == 0.0
     with pytest.raises(
         ValueError, match=r"Got truncation=1.5; .*mine expects a number in \[0, 1\]"
     ):
@@ -216,6 +218,7 @@ def test_model_in_memory_is_a_generator(student):
     )
     assert (generator.format, generator.image_size) == ("keras model", 8)
     assert isinstance(generator, Generator) and open_generator(generator) is generator
+    assert open_generator(generator, truncation=0.0).truncation == 0.0
 
 
 @pytest.mark.parametrize(
@@ -276,6 +279,25 @@ def test_broken_config_is_refused(run, tmp_path, text, message):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(ValueError, match=message):
         open_generator(tmp_path)
+
+
+def test_class_names_are_utf_8_with_or_without_a_byte_order_mark(run, tmp_path):
+    shutil.copy(run / "student.keras", tmp_path)
+    names = ("Mantel", "Stiefel für Käfer", "靴")
+    write_class_names(tmp_path, names)
+    assert open_generator(tmp_path).class_names == names
+    file = tmp_path / "class_names.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode())  # as Notepad saves it
+    assert open_generator(tmp_path).class_names == names
+    file.write_bytes("Mantel für\n".encode("latin-1") * 3)
+    with pytest.raises(ValueError, match=r"class_names\.txt, whose byte 8 isn't UTF-8"):
+        open_generator(tmp_path)
+
+
+def test_a_path_may_begin_with_the_home_folder(run, monkeypatch):
+    monkeypatch.setenv("HOME", str(run.parent))
+    assert open_generator("~/mine").class_names == NAMES
+    assert load_student("~/mine").num_classes == 3
 
 
 def test_class_names_have_to_be_one_per_class(run, tmp_path):
