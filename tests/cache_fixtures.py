@@ -43,10 +43,9 @@ def make(folder, teacher=None, **settings):
 def samples(folder):
     """All samples of a cache in the order of their numbers, as a dict of arrays."""
     cache = TeacherCache(folder)
-    names = [
-        cache.record_settings.shard_name(shard) for shard in range(cache.record_settings.shards)
-    ]
-    dataset = tf.data.TFRecordDataset([f"{cache.folder}/{name}" for name in names])
+    shards = range(cache.record_settings.shards)
+    paths = [cache.record_settings.shard_path(cache.folder, shard) for shard in shards]
+    dataset = tf.data.TFRecordDataset(paths)
     found = decoder(cache.record_settings)(tf.constant(list(dataset.as_numpy_iterator())))
     found = {name: value.numpy() for name, value in found.items()}
     return {**found, "teacher_image": to_float(found.pop("image"))}

@@ -23,6 +23,7 @@ is finished: twice as many files, read over a network at every opening.
 import dataclasses
 import functools
 import json
+import os
 import re
 
 from ...errors import InputError, MissingFileError
@@ -72,6 +73,10 @@ class RecordSettings:
         """File name of a shard."""
         kind = self["kind"].replace(" ", "-")
         return f"{kind}-{self.identity[:8]}-{shard:05d}-of-{self.shards:05d}.tfrecord"
+
+    def shard_path(self, folder, shard: int) -> str:
+        """Where a shard is."""
+        return os.path.join(folder, self.shard_name(shard))
 
     def to_text(self) -> str:
         """JSON with a checksum over everything in it."""

@@ -55,6 +55,7 @@ class RecordSet:
         self.num_classes = self.settings["num_classes"]
         self.class_names = self.settings["class_names"]
         self.fingerprint = self.record_settings.identity
+        self._shard_records = functools.lru_cache(maxsize=2)(self._read_shard)
         shards = range(self.record_settings.shards)
         if missing := missing_shards(self.folder, self.record_settings, shards):
             names = [self.record_settings.shard_name(shard) for shard in missing]
@@ -73,12 +74,13 @@ class RecordSet:
         """One of the small arrays that are kept with the records, or None if the set has none such."""
         if name not in self.settings["arrays"]:
             return None
-        if problem := _problem_of_array(self.folder, self.record_settings, name):
+        data = read_bytes(os.path.join(self.folder, f"{name}.npy"))
+        if problem := _problem_of_array(data, self.record_settings, name):
             raise InputError(
                 f"Got {self.folder}, whose {problem}. Expected it as it was written. Give the command that "
                 "made the set: it writes it again."
             )
-        return np.load(io.BytesIO(read_bytes(_array_path(self.folder, name))), allow_pickle=False)
+        return np.load(io.BytesIO(data), allow_pickle=False)
 
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the images with the numbers from `start` to before `stop`, uint8 `[N, S, S, 3]`."""
@@ -87,7 +89,7 @@ class RecordSet:
         while start < stop:
             shard, first = divmod(start, self.settings["shard_size"])
             records = self._shard_records(shard)[first : first + stop - start]
-            with file_errors(_shard_path(self.folder, self.record_settings, shard)):
+            with file_errors(self.record_settings.shard_path(self.folder, shard)):
                 parts.append(self._decode(tf.constant(records))["image"].numpy())
             start += len(records)
         return np.concatenate(parts)
@@ -125,7 +127,7 @@ class RecordSet:
                 "least a batch of them. Make a larger set, or set a smaller batch_size."
             )
         shards = range(self.record_settings.shards)
-        files = tf.constant([_shard_path(self.folder, self.record_settings, k) for k in shards])
+        files = tf.constant([self.record_settings.shard_path(self.folder, k) for k in shards])
         counts = [len(self.record_settings.indices(k)) for k in shards]
 
         def read_shard(shard):
@@ -152,9 +154,8 @@ class RecordSet:
             decoder(self.record_settings), input_signature=[tf.TensorSpec([None], tf.string)]
         )
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019, two shards per set, of compressed records
-    def _shard_records(self, shard):
-        path = _shard_path(self.folder, self.record_settings, shard)
+    def _read_shard(self, shard):
+        path = self.record_settings.shard_path(self.folder, shard)
         with file_errors(path):
             records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
         if len(records) != (expected := len(self.record_settings.indices(shard))):
@@ -203,22 +204,25 @@ def verify_records(folder, progress=True) -> list:
     """
     folder = os.fspath(user_path(folder))
     record_settings = read_settings(folder)
-    problems = [
-        _checked(_problem_of_array, f"{name}.npy", folder, record_settings, name)
-        for name in record_settings["arrays"]
-    ]
     bar = progress_bar(record_settings["count"], progress)
-    names = [record_settings.shard_name(shard) for shard in range(record_settings.shards)]
 
-    def check(shard):
-        return _checked(_problem_of_shard, names[shard], folder, record_settings, shard)
+    def check_array(name):
+        data = read_bytes(os.path.join(folder, f"{name}.npy"))
+        return _problem_of_array(data, record_settings, name)
 
+    def check_shard(shard):
+        return _problem_of_shard(folder, record_settings, shard)
+
+    problems = [_checked(check_array, name, f"{name}.npy") for name in record_settings["arrays"]]
+    shards = range(record_settings.shards)
+    names = [record_settings.shard_name(shard) for shard in shards]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        for shard, problem in enumerate(executor.map(check, range(record_settings.shards))):
+        found = executor.map(_checked, [check_shard] * len(shards), shards, names)
+        for shard, problem in enumerate(found):
             problems.append(problem)
             bar.add(len(record_settings.indices(shard)))
-    foreign = [n for n in names_in(folder) if n.endswith(".tfrecord") and n not in set(names)]
-    problems += [f"{name} is of another set" for name in foreign]
+    there = {name for name in names_in(folder) if name.endswith(".tfrecord")}
+    problems += [f"{name} is of another set" for name in sorted(there.difference(names))]
     return [problem for problem in problems if problem]
 
 
@@ -279,24 +283,15 @@ def progress_bar(total: int, visible: bool):
     )
 
 
-def _shard_path(folder, record_settings, shard) -> str:
-    return os.path.join(folder, record_settings.shard_name(shard))
-
-
-def _array_path(folder, name) -> str:
-    return os.path.join(folder, f"{name}.npy")
-
-
-def _checked(problem_of, name, *where) -> str | None:
-    """What `problem_of` finds; that a file can't be read is a problem too."""
+def _checked(check, item, name) -> str | None:
+    """The problem of an item; that its file can't be read is one too."""
     try:
-        return problem_of(*where)
+        return check(item)
     except (OSError, tf.errors.OpError) as error:
         return f"{name} can't be read: {error.__cause__ or error}"
 
 
-def _problem_of_array(folder, record_settings, name) -> str | None:
-    data = read_bytes(_array_path(folder, name))
+def _problem_of_array(data, record_settings, name) -> str | None:
     if data is None:
         return f"{name}.npy is missing"
     if content_hash(data) != record_settings["arrays"][name]:
@@ -306,7 +301,7 @@ def _problem_of_array(folder, record_settings, name) -> str | None:
 
 def _problem_of_shard(folder, record_settings, shard) -> str | None:
     name, indices = record_settings.shard_name(shard), record_settings.indices(shard)
-    dataset = tf.data.TFRecordDataset(os.path.join(folder, name))
+    dataset = tf.data.TFRecordDataset(record_settings.shard_path(folder, shard))
     features = {
         "index": tf.io.FixedLenFeature([], tf.int64, -1),
         "set": tf.io.FixedLenFeature([], tf.string, ""),

@@ -66,8 +66,7 @@ def write_records(
         settings: Dict of all that decides what the images are, of what JSON can hold: `kind` ("teacher
             samples" or "real images"), `image_size`, `num_classes` (None without labels), and optionally
             `class_names`, `encoding` ("png" by default, or "raw": larger, and quicker to read), `latent_dim`
-            where examples have latents, and whatever else tells two sets apart, such as a hash of their
-            source.
+            where examples have latents, and what else distinguishes two sets, such as a hash of their source.
         count: Number of records in all, 1 or more.
         shard_size: Records per file; the last one holds the rest. Reading holds up to six shards in memory.
         examples_of: Function `(start, stop)` that gives the examples with these numbers, an iterable of dicts
@@ -145,7 +144,7 @@ def _encoded(record_settings, shard, examples_of, encoders, bar) -> list:
 
 
 def _write_shard(folder, record_settings, shard, encoded):
-    path = os.path.join(folder, record_settings.shard_name(shard))
+    path = record_settings.shard_path(folder, shard)
     records = [future.result() for future in encoded]
     try:
         with (
