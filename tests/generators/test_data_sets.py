@@ -98,7 +98,7 @@ def test_folders_are_numbers_where_names_would_not_tell_the_label(generator, nam
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("1", "2", "0"), "a class called '1' whose label is 0"),
+        (("1", "2", "0"), "a class with the name '1' whose label is 0"),
         (("0", "1"), "Got 2 class names, and labels up to 2"),
     ],
 )

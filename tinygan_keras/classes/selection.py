@@ -147,7 +147,7 @@ def _find(name: str, synonyms) -> int:
         return labels[0]
     if labels:
         raise InputError(
-            f"Got the class {name!r}, which {len(labels)} classes are called: "
+            f"Got the class {name!r}, which is a name of {len(labels)} classes: "
             f"{'; '.join(_described(label, synonyms) for label in labels)}. Expected one class. Give its "
             "number instead."
         )
@@ -191,9 +191,9 @@ def _range(match, item, num_classes):
 def _animals(num_classes, class_names):
     if not is_imagenet(num_classes, class_names):
         names = listed([str(name) for name in class_names or ()], _SHOWN)
-        called = f": {names}" if names else ""
+        listing = f": {names}" if names else ""
         raise InputError(
-            f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{called}. Expected "
+            f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{listing}. Expected "
             "the 1000 classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
         )
     return ANIMALS

@@ -71,12 +71,9 @@ def multiply_adds(function, *specs) -> int:
 
 
 def _inlined_operations(concrete) -> list:
-    """The operations that depend on the arguments, called functions put in place of their calls.
-
-    The inlined graph is traced anew, so that shapes follow from the arguments right into functions
-    that were once traced for any batch size, as those of a SavedModel are. Variables stay handles:
-    frozen into constants, a BigGAN would put 300 MB into the graph.
-    """
+    """The operations that depend on the arguments, called functions put in place of their calls."""
+    # Traced anew, so that shapes follow from the arguments right into functions that were once traced for any
+    # batch size. Variables stay handles: frozen into constants, a BigGAN would put 300 MB into the graph.
     inlined = _inline(concrete)
     names = [tensor.op.name for tensor in concrete.inputs]
     captured = concrete.captured_inputs
@@ -197,7 +194,7 @@ def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> f
     """Measures throughput: batch size over the median time of a call.
 
     Args:
-        generate: Callable without arguments that draws `batch_size` images.
+        generate: Callable without arguments that generates `batch_size` images.
         batch_size: Images per call.
         seconds: How long to measure, after two calls that warm up; at least three calls are timed.
 
@@ -208,11 +205,11 @@ def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> f
         ValueError: `generate` returns another number of images.
     """
     for _ in range(2):
-        drawn = len(np.asarray(generate()))
-        if drawn != batch_size:
+        count = len(np.asarray(generate()))
+        if count != batch_size:
             raise InputError(
-                f"Got {drawn} images from one call. Expected batch_size={batch_size}; give the batch "
-                "size that the callable draws."
+                f"Got {count} images from one call. Expected batch_size={batch_size}; give the batch "
+                "size of the callable."
             )
     durations = []
     while len(durations) < 3 or sum(durations) < seconds:

@@ -27,8 +27,8 @@ def write_data_set(images, path, format, class_names=None) -> Path:
     The formats:
 
     - "images": a folder of PNG files with the label in their names, such as 00000_007_Sneaker.png.
-    - "folder": a sub-folder per class, called by its name with underscores in place of other characters than
-      letters and digits, or by its number where there are no names or two would be the same. Files are PNG.
+    - "folder": a sub-folder per class, its name with underscores in place of other characters than
+      letters and digits, or its number where there are no names or two would be the same. Files are PNG.
     - "npz": one file with `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]`; if known, `class_names` and,
       of generated images, `seeds` int64 `[N]`.
     - "tfrecord": a set of records, as `tinygan prepare` writes them: shards of 1000 `tf.train.Example`s with
@@ -75,8 +75,8 @@ def _check_names(names, labels, format):
     wrong = [name for label, name in enumerate(names) if name.isdecimal() and name != str(label)]
     if wrong and format == "folder":  # it would be read as the label of that number
         raise InputError(
-            f"Got a class called {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no numbers "
-            "but labels, as sub-folders with numbers are read by them. Take the format npz or tfrecord."
+            f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
+            "numbers but labels, as sub-folders with numbers are read by them. Take the format npz or tfrecord."
         )
 
 

@@ -177,13 +177,13 @@ def generate_images(
     images = []
     for start in range(0, len(labels), portion):
         rows = slice(start, start + portion)
-        drawn = np.asarray(draw(tf.constant(latents[rows]), tf.constant(labels[rows])))
-        _check_drawn(drawn, name, first + start)
-        images.append(to_uint8(drawn))
+        generated = np.asarray(draw(tf.constant(latents[rows]), tf.constant(labels[rows])))
+        _check_range(generated, name, first + start)
+        images.append(to_uint8(generated))
     return np.concatenate(images)
 
 
-def _check_drawn(images, name, start):
+def _check_range(images, name, start):
     sound = np.isfinite(images).all(axis=(1, 2, 3))
     if not sound.all():
         raise InputError(

@@ -1,7 +1,7 @@
 """What the files beside a generator say about it: `config.json` and `class_names.txt`.
 
-A run writes both. A teacher's folder may have them too: then `config.json` holds the `truncation` to draw
-at.
+A run writes both. A teacher's folder may have them too: then `config.json` holds the `truncation` of
+its images.
 """
 
 from pathlib import Path

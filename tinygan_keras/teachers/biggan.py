@@ -112,7 +112,7 @@ class BigGANGenerator(keras.Model):
 
     Args:
         channels: Feature maps at 4x4 and after each doubling block, so `len(channels) - 1` blocks;
-            `(256, 192, 96, 32)` draws 32x32 images.
+            `(256, 192, 96, 32)` makes 32x32 images.
         latent_dim: Length of z; a multiple of `len(channels)`, one piece for the 4x4 map, one a block.
         num_classes: Number of classes.
         embedding_dim: Length of the shared class embedding.

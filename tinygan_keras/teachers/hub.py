@@ -200,7 +200,7 @@ class HubTeacher:
         if not latents.dtype.is_floating or not latents.shape.is_compatible_with(expected):
             raise InputError(
                 f"Got latents {latents.dtype.name} {latents.shape}; {self.handle} expects float "
-                f"[batch, {self.latent_dim}]. Draw them with sample_latents(count, "
+                f"[batch, {self.latent_dim}]. Make them with sample_latents(count, "
                 f"{self.latent_dim}, truncation={self.truncation:g})."
             )
         return tf.cast(latents, tf.float32)
