@@ -76,7 +76,7 @@ def _check_names(names, labels, format):
     if wrong and format == "folder":  # it would be read as the label of that number
         raise InputError(
             f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
-            "numbers but labels, as sub-folders with numbers are read by them. Take the format npz or tfrecord."
+            "numbers but labels, as sub-folders with numbers are read by them. Take npz or tfrecord."
         )
 
 
