@@ -52,8 +52,8 @@ _HOME_OF = {
     "open_images": ".data.image_source",
     "measure_reference": ".evaluation.reference",
     "load_reference": ".evaluation.reference",
-    "draw_album": ".pictures.album.album",
-    "class_grid": ".pictures.grids",
+    "draw_album": ".pictures.report",
+    "class_grid": ".pictures.image_rows",
 }
 _ROOMS = (
     "classes",

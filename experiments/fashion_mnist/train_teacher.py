@@ -28,7 +28,7 @@ from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet
 from tinygan_keras.evaluation.metrics.labels import label_accuracy
 from tinygan_keras.images import to_uint8
 from tinygan_keras.latents import sample_latents, truncated_normal
-from tinygan_keras.pictures.files import save_png
+from tinygan_keras.pictures.image_rows import save_png
 from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.own_teacher import (

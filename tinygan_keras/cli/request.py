@@ -12,8 +12,8 @@ that ends in .png gives one picture, a row per class; any other a folder with on
 import re
 from pathlib import Path
 
-from ..files import user_path
-from .checks import check_out_file, check_out_folder
+from ..errors import UnusableFileError
+from ..files import check_writable
 
 FLAGS = (
     *("server", "model", "version", "version_label", "classes", "seeds", "truncation"),
@@ -23,9 +23,13 @@ REQUIRED = ("server", "classes")
 
 
 def run(flags):
-    out = Path(user_path(flags.out))
+    out = Path(flags.out)
     is_picture = out.suffix == ".png"
-    (check_out_file if is_picture else check_out_folder)(out)
+    if is_picture and out.is_dir():
+        raise UnusableFileError(
+            f"Got --out={out}, which is a folder. Expected a file. Name one in it."
+        )
+    check_writable(out.parent, f"--out={out}")
     from ..client import ServingClient
 
     classes = _classes(flags.classes)
@@ -42,12 +46,11 @@ def run(flags):
     )
     with client:
         if is_picture:
-            from ..pictures.files import save_png
-            from ..pictures.grids import progress_strip
+            from ..pictures.image_rows import image_rows
 
             images = client.images(rows, seeds, flags.truncation)
             images = images.reshape(len(classes), -1, *images.shape[1:])
-            save_png(progress_strip(images, [str(class_) for class_ in classes]), out)
+            image_rows(images, [str(class_) for class_ in classes], out)
         else:
             client.save(out, rows, seeds, flags.truncation)
     print(f"{len(rows)} images: {flags.out}")

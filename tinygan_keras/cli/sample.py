@@ -54,11 +54,10 @@ def run(flags):
 
 
 def _write_png(images, row_names, path):
-    from ..pictures.files import save_png
-    from ..pictures.grids import progress_strip
+    from ..pictures.image_rows import image_rows
 
     pixels = images.read(0, images.count)
-    save_png(progress_strip(pixels.reshape(len(row_names), -1, *pixels.shape[1:]), row_names), path)
+    image_rows(pixels.reshape(len(row_names), -1, *pixels.shape[1:]), row_names, path)
 
 
 def _format_and_out(format, out):

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import InputError, MissingFileError
 from ..files import plain, write_text
 from ..pictures.charts import class_distance_chart
-from ..pictures.files import save_png
+from ..pictures.image_rows import save_png
 from .figure_table import FIGURES
 from .metrics.frechet import summarize_classes
 from .protocol import check_comparable

@@ -1,20 +1,22 @@
-"""Charts that show where a generator is good and where it isn't.
+"""Charts that show where a generator is good and where it isn't: numbers in, uint8 pictures `[H, W, 3]` out.
 
-Scope: numbers in, uint8 pictures `[H, W, 3]` out, ready for `files.save_png`.
-
-Rejected: `pyplot`. It keeps figures and a backend for the whole process, which a library must not touch.
+Two maps of features, because neither is enough. Principal components are linear: the same axes fit any
+further set, and far apart on the map is far apart in truth, but classes overlap. t-SNE separates groups, but
+sizes of groups and distances between them mean nothing.
 """
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
-from .canvas import three_digits
-from .projection import PERPLEXITY, checked_features, principal_components, tsne
+from ..errors import InputError, MissingPackageError
+from .image_rows import pixels, three_digits
 
 MANY_CLASSES = 50  # more are shown as a distribution and the worst of them
 MAX_COLOURS = 20
+PERPLEXITY = 30
+MIN_TSNE_POINTS = 3 * PERPLEXITY + 1  # scikit-learn's search wants three neighbours a unit of it
 _DPI = 100
 _BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
 _LONGEST_NAME = 28  # characters
@@ -60,39 +62,35 @@ def class_distance_chart(
         axes = figure.subplots()
     figure.suptitle(title, x=0.01, ha="left", fontsize=14)
     _bars(axes, shown, class_names, values)
-    return _pixels(figure)
+    return pixels(figure)
 
 
-def feature_map(
-    features: Mapping, labels: Mapping, class_names, method="pca", seed=0, title=None
-) -> np.ndarray:
-    """Draws features as points on a plane: a panel per source on equal axes, a colour per class.
+def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0) -> np.ndarray:
+    """Shows features as points on a plane: a panel per source on equal axes, a colour per class.
 
-    Where there is a source "real", its points also lie pale behind the points of the others, so
-    that one sees what a generator leaves out and what it adds. The principal components are those of the
-    real features, or of all if there are none; t-SNE lays all out together.
+    Where there is a source "real", its points also lie pale behind the points of the others, so that one sees
+    what a generator leaves out and what it adds. The principal components are those of the real features, or
+    of all if there are none; t-SNE lays all out together.
 
     Args:
         features: Float `[N, F]` per source, for example for "real", "teacher" and "student".
-        labels: Int `[N]` per source; None for a source without labels, drawn in grey.
+        labels: Int `[N]` per source; None for a source without labels, shown in grey. At most 20 classes.
         class_names: Name per label: a sequence, or a mapping of the labels that occur.
         method: "pca" or "tsne".
-        seed: Of the order in which points are drawn, and of t-SNE.
-        title: What stands on top; None for one that names the axes.
+        seed: Of the order of the points, and of t-SNE.
 
     Returns:
         uint8 `[H, W, 3]`.
 
     Raises:
-        ValueError: unknown method, shapes that don't fit, more than 20 classes, too few points for t-SNE.
-        ImportError: t-SNE without scikit-learn.
+        InputError: features that are not finite or all equal, or too few of them.
+        MissingPackageError: t-SNE without scikit-learn.
     """
-    features = {source: checked_features(rows) for source, rows in features.items()}
-    classes = _checked_classes(features, labels, class_names)
-    points, axis_names, title_text, advice = _projected(features, method, seed)
+    points, axis_names, title, advice = _projected(features, method, seed)
+    classes = sorted({label for own in labels.values() if own is not None for label in set(own)})
+    colours = _colours(classes)
     figure = _figure(5.2 * len(points) + 1.8, 6.0)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
-    colours = _colours(classes)
     for panel, (source, rows) in zip(panels, points.items(), strict=True):
         if source != "real" and "real" in points:
             panel.scatter(*points["real"].T, s=9, c=_PALE, linewidths=0)
@@ -106,45 +104,102 @@ def feature_map(
         if method == "tsne":  # its units mean nothing
             panel.set(xticks=[], yticks=[])
     panels[0].set_ylabel(axis_names[1])
-    figure.suptitle(title or f"Features of images on {title_text}", x=0.01, ha="left", fontsize=15)
+    figure.suptitle(f"Features of images on {title}", x=0.01, ha="left", fontsize=15)
     _legend(figure, classes, colours, class_names, pale="real" in points and len(points) > 1)
     figure.supxlabel(advice, x=0.01, ha="left", fontsize=10, color=_GREY)
-    return _pixels(figure)
+    return pixels(figure)
+
+
+class Components(NamedTuple):
+    """A plane in feature space: mean `[F]`, two orthonormal directions `[2, F]`, their shares `[2]`."""
+
+    mean: np.ndarray
+    directions: np.ndarray
+    explained: np.ndarray
+
+    def project(self, features) -> np.ndarray:
+        """Coordinates float64 `[N, 2]` of features `[N, F]`."""
+        return (np.asarray(features, "float64") - self.mean) @ self.directions.T
+
+
+def principal_components(features) -> Components:
+    """Finds the plane that keeps most of the variance.
+
+    The sign of a principal direction is arbitrary; here its largest entry is positive, so that the
+    same features give the same map everywhere.
+
+    Args:
+        features: Float `[N, F]`, N at least 3 and F at least 2.
+
+    Raises:
+        InputError: there are fewer, a value isn't finite, or all features are equal.
+    """
+    features = np.asarray(features, "float64")
+    spread = features - features.mean(0) if len(features) >= 3 and features.shape[1] >= 2 else None
+    if spread is None or not np.isfinite(spread).all() or not spread.any():
+        raise InputError(
+            f"Got features {features.shape} that are too few, all equal or not finite. Expected at least "
+            "3 different ones of at least 2 numbers; check the extractor and the images."
+        )
+    _, scales, directions = np.linalg.svd(spread, full_matrices=False)
+    directions = directions[:2]
+    largest = np.abs(directions).argmax(1)
+    directions = directions * np.sign(directions[range(2), largest])[:, None]
+    return Components(features.mean(0), directions, scales[:2] ** 2 / np.sum(scales**2))
+
+
+def tsne(features, seed=0) -> np.ndarray:
+    """Lays features out on a plane so that neighbours stay neighbours.
+
+    Args:
+        features: Float `[N, F]`, N at least 91. There is no way to add points later: give all at once.
+        seed: The same seed gives the same map.
+
+    Returns:
+        Coordinates float32 `[N, 2]`.
+
+    Raises:
+        MissingPackageError: scikit-learn isn't installed.
+
+    Reference: van der Maaten & Hinton, "Visualizing data using t-SNE", JMLR 9 (2008).
+    """
+    try:
+        from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
+    except ImportError as error:
+        raise MissingPackageError(
+            "t-SNE needs scikit-learn. Install it with pip install 'tinygan-keras[evaluation]', or use "
+            "PCA, which needs nothing."
+        ) from error
+    layout = TSNE(2, perplexity=PERPLEXITY, init="pca", random_state=seed, n_jobs=1)
+    # Its threads wait for each other at every step: on a busy machine that takes ten times as long.
+    with threadpool_limits(1):
+        return layout.fit_transform(features)
 
 
 def _projected(features, method, seed):
     """Points per source, names of the two axes, what they are, and how to read them."""
     together = np.concatenate(list(features.values()))
-    if method == "pca":
-        fitted_on = "the real features" if "real" in features else "all features"
-        plane = principal_components(features.get("real", together))
-        points = {source: plane.project(rows) for source, rows in features.items()}
-        first, second = plane.explained
-        names = f"first component ({first:.0%})", f"second component ({second:.0%})"
-        text = f"the first two principal components of {fitted_on} ({first + second:.0%} of their variance)"
-        return (
-            points,
-            names,
-            text,
-            (
-                "Each point is an image. The axes are the same in every panel: equal clouds at equal places "
-                "are good, pale places without colour are real images that nothing generated resembles."
-            ),
-        )
     if method == "tsne":
         ends = np.cumsum([len(rows) for rows in features.values()])[:-1]
-        parts = np.split(tsne(together, seed), ends)
-        text = f"a t-SNE map of all of them (perplexity {PERPLEXITY}, seed {seed})"
-        return (
-            dict(zip(features, parts, strict=True)),
-            ("", ""),
-            text,
-            (
-                "Each point is an image, near points are alike. Equal groups in every panel are good. Sizes "
-                "of groups and distances between them mean nothing."
-            ),
+        points = dict(zip(features, np.split(tsne(together, seed), ends), strict=True))
+        title = f"a t-SNE map of all of them (perplexity {PERPLEXITY}, seed {seed})"
+        advice = (
+            "Each point is an image, near points are alike. Equal groups in every panel are good. Sizes "
+            "of groups and distances between them mean nothing."
         )
-    raise InputError(f"Got method {method!r}. Expected 'pca' or 'tsne'.")
+        return points, ("", ""), title, advice
+    plane = principal_components(features.get("real", together))
+    points = {source: plane.project(rows) for source, rows in features.items()}
+    first, second = plane.explained
+    names = f"first component ({first:.0%})", f"second component ({second:.0%})"
+    fitted_on = "the real features" if "real" in features else "all features"
+    title = f"the first two principal components of {fitted_on} ({first + second:.0%} of their variance)"
+    advice = (
+        "Each point is an image. The axes are the same in every panel: equal clouds at equal places "
+        "are good, pale places without colour are real images that nothing generated resembles."
+    )
+    return points, names, title, advice
 
 
 def _check_distances(distances, class_names):
@@ -166,35 +221,6 @@ def _check_names(labels, class_names):
             f"Got labels without a name: {nameless[:5]}. Expected a name for every label; got "
             f"{len(class_names)} names."
         )
-
-
-def _checked_classes(features, labels, class_names):
-    """The labels that occur, in order."""
-    if not features or set(features) != set(labels):
-        raise InputError(
-            f"Got features of {sorted(features)} and labels of {sorted(labels)}. Expected the same "
-            "sources, at least one."
-        )
-    found = set()
-    for source, rows in features.items():
-        own = labels[source]
-        if own is not None:
-            if np.shape(own) != (len(rows),):
-                raise InputError(
-                    f"Got {len(rows)} features and labels of shape {np.shape(own)} for {source!r}. "
-                    "Expected a label per row."
-                )
-            found |= set(np.unique(own).tolist())
-    if len({rows.shape[1] for rows in features.values()}) != 1:
-        shapes = {source: rows.shape for source, rows in features.items()}
-        raise InputError(f"Got features of shape {shapes}. Expected one width; use one extractor.")
-    if len(found) > MAX_COLOURS:
-        raise InputError(
-            f"Got {len(found)} classes. Expected at most {MAX_COLOURS}, as no more colours can be told "
-            "apart. Choose some of them."
-        )
-    _check_names(found, class_names)
-    return sorted(found)
 
 
 def _bars(axes, shown, class_names, all_values):
@@ -274,11 +300,3 @@ def _figure(width, height):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
-
-
-def _pixels(figure) -> np.ndarray:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -25,7 +25,7 @@ from ..errors import InputError, UnusableFileError
 from ..evaluation.report import write_report
 from ..files import read_json
 from ..generators.side_files import write_class_names
-from ..pictures.files import save_gif, save_png
+from ..pictures.image_rows import save_gif, save_png
 from ..saved_model.export import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, whole_file
 from .components import Components, open_batches, open_components

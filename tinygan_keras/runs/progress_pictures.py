@@ -8,8 +8,7 @@ import numpy as np
 from ..generators.generator import grid_of
 from ..images import to_uint8
 from ..latents import latents_of_seeds
-from ..pictures.files import save_png
-from ..pictures.grids import class_grid, progress_strip
+from ..pictures.image_rows import class_grid, image_rows, save_png
 
 _CLASSES = 10
 _PER_CLASS = 8
@@ -41,7 +40,7 @@ class Gallery:
     def frame(self, student, step: int) -> np.ndarray:
         """One image of each class, the teacher's above the student's after `step` steps."""
         rows = (self.teacher_images[::_PER_CLASS], self._images(student)[::_PER_CLASS])
-        return progress_strip(rows, ("teacher", f"step {step}"))
+        return image_rows(rows, marks=("teacher", f"step {step}"))
 
     def _images(self, student):
         return to_uint8(student((self.latents, self.labels), training=False))

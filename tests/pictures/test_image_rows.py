@@ -1,9 +1,13 @@
+"""Rows of images: what lies where, what is written beside it, and how it is saved."""
+
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tinygan_keras.pictures.files import save_gif, save_png
-from tinygan_keras.pictures.grids import class_grid, progress_strip
+from tinygan_keras.pictures.image_rows import class_grid, image_rows, save_gif, save_png
 
 NAMES = ("T-shirt/top", "Trouser", "Bag")
 # Texts and gaps are grey, so a coloured pixel belongs to an image.
@@ -92,7 +96,7 @@ def test_float_images_are_drawn_like_uint8():
         (images(RED), images(RED), [3], "a name for every label"),
         (images(RED), images(RED), [-1], "a name for every label"),
         (images(RED)[0], images(RED)[0], [0], r"Expected \(N, S, S, 3\)"),
-        (images(RED)[:0], images(RED)[:0], [], "no images"),
+        (images(RED)[:0], images(RED)[:0], [], "at least one"),
     ],
 )
 def test_grid_rejects_what_does_not_fit(teacher, student, labels, message):
@@ -100,45 +104,119 @@ def test_grid_rejects_what_does_not_fit(teacher, student, labels, message):
         class_grid(teacher, student, labels, NAMES)
 
 
-def test_strip_stacks_rows_with_their_captions():
-    canvas = progress_strip([images(RED, GREEN), images(BLUE, YELLOW)], ["step 0", "step 400"])
+def dark(canvas):
+    """Whether anything is written there."""
+    return is_grey(canvas).all() and canvas.min() < 150
+
+
+def test_rows_lie_below_each_other_with_their_names():
+    canvas = image_rows([images(RED, GREEN), images(BLUE)], ["Bag", "Coat, jacket"])
     red, green, blue = (box(canvas, colour) for colour in (RED, GREEN, BLUE))
     assert green == (red[0], red[1] + 66, 64, 64)
-    assert blue == (red[0] + 66, red[1], 64, 64)
-    captions = [canvas[top : top + 64, : red[1]] for top in (red[0], blue[0])]
-    assert all(caption.min() < 150 for caption in captions)
-    assert (captions[0] != captions[1]).any()
+    assert blue == (red[0] + 70, red[1], 64, 64)
+    names = [canvas[top : top + 64, : red[1]] for top in (red[0], blue[0])]
+    assert all(dark(name) for name in names) and (names[0] != names[1]).any()
+
+
+def test_columns_captions_frames_and_the_names_at_the_right():
+    options = {"columns": ["0%", "100%"], "captions": [["", "1.25"]], "framed": [[False, True]]}
+    canvas = image_rows(
+        [images(RED, GREEN)], ["Bag"], right_names=["Coat"], rule_after=1, **options
+    )
+    top, left, _, _ = box(canvas, RED)
+    green = box(canvas, GREEN)
+    frame = box_around(canvas, (208, 0, 0), green)
+    assert frame == (top, green[1] - 4, 64, 64) and green[2:] == (56, 56)
+    assert green[1] - 4 - left > 66, "the line has room"
+    assert dark(canvas[:top, left : left + 64])
+    assert dark(canvas[top : top + 64, green[1] + 60 :])
+    below = canvas[top + 64 :]
+    assert (below[:, : left + 64] == 255).all() or dark(below[:, left + 70 - 8 : left + 74])
+    assert not is_grey(below[:, green[1] :]).all(), "the caption of a framed image is red"
+
+
+def box_around(canvas, colour, inner):
+    """The box of what has a colour in the tile around another box."""
+    top, left, height, width = (value for value in inner)
+    tile = canvas[top - 4 : top + height + 4, left - 4 : left + width + 4]
+    rows, columns = np.nonzero((tile == colour).all(-1))
+    low, right = rows.min(), columns.min()
+    size = rows.max() - low + 1, columns.max() - right + 1
+    return top - 4 + low, left - 4 + right, *size
+
+
+def test_blocks_have_headings_and_the_title_is_broken_where_the_picture_ends():
+    rows = [images(RED), images(GREEN), images(BLUE)]
+    plain = image_rows(rows, blocks=2)
+    titled = image_rows(
+        rows, blocks=2, headings=["left", "right"], title="Title", lines=["word " * 80]
+    )
+    assert titled.shape[1] > plain.shape[1] and titled.shape[0] > plain.shape[0] + 4 * 18
+    red, green, blue = (box(titled, colour) for colour in (RED, GREEN, BLUE))
+    assert red[1] == green[1] < blue[1] and red[0] == blue[0] < green[0]
+    assert dark(titled[: red[0]])
 
 
 def test_frames_have_one_size_whatever_the_step():
-    rows = [images(RED)]
-    shapes = {progress_strip(rows, [f"step {step:,}"]).shape for step in (0, 1_000, 999_999)}
+    shapes = {
+        image_rows([images(RED), images(GREEN)], marks=("teacher", f"step {step}")).shape
+        for step in (0, 1_000, 999_999)
+    }
     assert len(shapes) == 1
 
 
-@pytest.mark.parametrize("captions", [[], ["one"], ["one", "two", "three"]])
-def test_strip_rejects_captions_that_do_not_fit(captions):
-    with pytest.raises(ValueError, match="a caption for each"):
-        progress_strip([images(RED), images(GREEN)], captions)
+def test_names_may_hold_what_is_mathematics_to_matplotlib():
+    assert image_rows([images(RED)], ["$x_$ \\frac{"]).shape[2] == 3
 
 
-def test_strip_rejects_rows_of_different_shape():
-    with pytest.raises(ValueError, match="rows of one shape"):
-        progress_strip([images(RED), images(GREEN, BLUE)], ["one", "two"])
+def test_thumbnails_are_at_most_128_pixels():
+    assert box(image_rows([images(RED, size=300)], thumbnails=True), RED)[2:] == (128, 128)
+    assert box(image_rows([images(RED, size=300)]), RED)[2:] == (300, 300)
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        ([], []),
+        ([images(RED), images(GREEN)], ["one"]),
+        ([images(RED), images(GREEN, size=16)], ["one", "two"]),
+        ([images(RED)[:0]], ["one"]),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused(rows, names):
+    with pytest.raises(ValueError, match="at least one"):
+        image_rows(rows, names)
+
+
+def test_matplotlib_is_left_alone():
+    program = (
+        "import sys, matplotlib, numpy\n"
+        "before = matplotlib.rcParams.copy()\n"
+        "from tinygan_keras.pictures.image_rows import image_rows\n"
+        "image_rows([numpy.zeros((1, 8, 8, 3), 'uint8')], ['Bag'])\n"
+        "unwanted = ('matplotlib.pyplot', 'tensorflow')\n"
+        "print([m for m in unwanted if m in sys.modules], before == matplotlib.rcParams.copy())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["[]", "True"]
 
 
 def test_png_is_read_back_unchanged(tmp_path):
-    canvas = class_grid(images(RED), images(GREEN), [0], NAMES)
+    canvas = image_rows([images(RED)], ["Bag"], tmp_path / "pictures" / "rows.png")
     path = save_png(canvas, tmp_path / "pictures" / "samples.png")
     assert path == tmp_path / "pictures" / "samples.png"
     with Image.open(path) as picture:
         assert np.array_equal(np.asarray(picture), canvas)
-    assert [file.name for file in path.parent.iterdir()] == ["samples.png"]
+    names = sorted(file.name for file in path.parent.iterdir())
+    assert names == ["rows.png", "samples.png"]
+    assert (path.parent / "rows.png").read_bytes() == path.read_bytes()
 
 
 def test_gif_plays_all_frames_for_ever_and_rests_on_the_last(tmp_path):
     colours = (RED, GREEN, BLUE)
-    frames = [progress_strip([images(colour)], ["step"]) for colour in colours]
+    frames = [image_rows([images(colour)], ["step"]) for colour in colours]
     path = save_gif(frames, tmp_path / "training.gif", milliseconds=200)
     with Image.open(path) as animation:
         assert animation.format == "GIF"

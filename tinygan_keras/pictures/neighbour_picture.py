@@ -1,7 +1,5 @@
 """Generated images beside the real images nearest to them: is anything memorised?
 
-Scope: the uint8 canvas. The search for neighbours is `evaluation/metrics/neighbours.py`.
-
 A distance in feature space means nothing by itself. Its scale here is how far real images are from their
 own nearest real neighbours: a generator of new images keeps about that distance, one that copies its
 training images falls below it.
@@ -10,30 +8,11 @@ training images falls below it.
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ..errors import InputError
-from .canvas import (
-    BLACK,
-    GAP,
-    GREY,
-    NAME_FONT,
-    PAD,
-    SEAM,
-    checked_images,
-    joined,
-    padded,
-    resized,
-    shortened,
-    text_box,
-    three_digits,
-    tile_size,
-    titled,
-)
+from .image_rows import image_rows, resized, three_digits
 
-CLOSE_PERCENT = 1  # of the real images lie closer to another one than what we call close
-_RED = "#d00000"
-_FRAME, _CAPTION_HEIGHT = 4, 16  # in pixels
+CLOSE_PERCENT = 1  # of the real images lie closer to another one than what is called close
 
 
 class NeighbourBlock(NamedTuple):
@@ -42,8 +21,8 @@ class NeighbourBlock(NamedTuple):
     Args:
         heading: Which generated images these are.
         names: One per row, for example the class.
-        images: Generated, uint8 or float in [-1, 1], `[Q, S, S, 3]`.
-        neighbours: The real images nearest to each, nearest first, `[Q, k, R, R, 3]`.
+        images: Generated, uint8 `[Q, S, S, 3]`.
+        neighbours: The real images nearest to each, nearest first, uint8 `[Q, k, R, R, 3]`.
         distances: Float `[Q, k]`.
     """
 
@@ -78,14 +57,14 @@ def memorisation_scale(real_distances, generated_distances) -> MemorisationScale
     """Compares how near generated and real images are to their nearest real neighbours.
 
     Close is a distance below that of 99 % of the real images. Suspicious are close images whose number
-    exceeds 1 % by more than three standard deviations of a Poisson law.
+    exceeds 1 % by more than three standard deviations of a Poisson distribution.
 
     Args:
         real_distances: Float `[M]`, from each real image to the nearest other one.
         generated_distances: Float `[N]`, from each generated image to the nearest real one.
 
     Raises:
-        ValueError: there is no distance of one kind, or one isn't finite.
+        InputError: there is no distance of one kind, or one isn't finite.
     """
     real, generated = np.ravel(real_distances), np.ravel(generated_distances)
     for kind, distances in (("real", real), ("generated", generated)):
@@ -109,28 +88,43 @@ def memorisation_scale(real_distances, generated_distances) -> MemorisationScale
 
 
 def neighbour_picture(blocks, scale: MemorisationScale, searched="") -> np.ndarray:
-    """Draws each generated image with its nearest real ones to the right, distances below.
+    """Shows each generated image with its nearest real ones to the right, distances below.
 
     A generated image that is close by `scale` gets a red frame, and so do the neighbours that are as
     close.
 
     Args:
-        blocks: List of `NeighbourBlock`, drawn side by side.
+        blocks: List of `NeighbourBlock`s with as many rows each, side by side.
         scale: From `memorisation_scale`, over all generated images and not only those shown.
         searched: Says which real images were searched, for example "10,000 real images of ...".
 
     Returns:
         uint8 `[H, W, 3]`.
-
-    Raises:
-        ValueError: there is no block, or shapes within a block don't fit.
     """
-    if not blocks:
-        raise InputError("Got no block to draw. Expected at least one NeighbourBlock.")
-    drawn = [_draw(block, scale.threshold) for block in blocks]
-    height = max(len(picture) for picture in drawn)
-    drawn = [padded(picture, bottom=height - len(picture)) for picture in drawn]
-    return titled(joined(drawn, 1), *_header(scale, searched))
+    rows, names, captions, framed = [], [], [], []
+    for block in blocks:
+        shape = block.neighbours.shape
+        flat = resized(block.neighbours.reshape(-1, *shape[2:]), block.images.shape[1])
+        neighbours = flat.reshape(*shape[:2], *flat.shape[1:])
+        rows += list(np.concatenate([block.images[:, None], neighbours], axis=1))
+        names += list(block.names)
+        captions += [["", *map(three_digits, distances)] for distances in block.distances]
+        close = block.distances < scale.threshold
+        framed += np.concatenate([close[:, :1], close], axis=1).tolist()
+    title, lines = _header(scale, searched)
+    return image_rows(
+        rows,
+        names,
+        columns=["generated", "nearest real"],
+        captions=captions,
+        framed=framed,
+        rule_after=1,
+        blocks=len(blocks),
+        headings=[block.heading for block in blocks],
+        title=title,
+        lines=lines,
+        thumbnails=True,
+    )
 
 
 def _header(scale, searched):
@@ -154,61 +148,3 @@ def _header(scale, searched):
         f"be expected of new real images. {verdict}",
     ]
     return title, lines
-
-
-def _draw(block, threshold):
-    images, neighbours, distances = _checked(block)
-    names = [shortened(name, NAME_FONT) for name in block.names]
-    width = max(round(NAME_FONT.getlength(name)) for name in names)
-    tile = tile_size(images)
-    rows = []
-    for name, image, row, row_distances in zip(names, images, neighbours, distances, strict=True):
-        close = row_distances < threshold
-        cells = [
-            _cell(neighbour, tile, three_digits(distance), framed)
-            for neighbour, distance, framed in zip(row, row_distances, close, strict=True)
-        ]
-        generated = _cell(image, tile, "", close[0])
-        line = np.full((len(generated), 1, 3), 160, "uint8")
-        margin = padded(text_box(name, width, tile, NAME_FONT, BLACK, "lm"), bottom=_CAPTION_HEIGHT)
-        parts = (
-            padded(margin, right=PAD),
-            padded(generated, right=GAP // 2),
-            padded(line, right=GAP // 2),
-            joined(cells, 1, gap=SEAM),
-        )
-        rows.append(np.concatenate(parts, axis=1))
-    body = joined(rows, 0, gap=SEAM)
-    heading = text_box(block.heading, body.shape[1], 2 * _CAPTION_HEIGHT, NAME_FONT, BLACK, "lm")
-    left = width + PAD
-    marks = [
-        padded(text_box("generated", tile, _CAPTION_HEIGHT), left=left, right=GAP + 1),
-        text_box(
-            "nearest real", body.shape[1] - left - tile - GAP - 1, _CAPTION_HEIGHT, anchor="lm"
-        ),
-    ]
-    return np.concatenate([heading, np.concatenate(marks, axis=1), body])
-
-
-def _checked(block):
-    images = checked_images(block.images)
-    neighbours, distances = np.asarray(block.neighbours), np.asarray(block.distances)
-    count, k = len(images), neighbours.shape[1] if neighbours.ndim == 5 else 0
-    if not k or distances.shape != (count, k) or not len(neighbours) == len(block.names) == count:
-        raise InputError(
-            f"Got {count} generated images, neighbours {neighbours.shape}, distances {distances.shape} "
-            f"and {len(block.names)} names. Expected neighbours (Q, k, R, R, 3), distances (Q, k) and a "
-            "name for each of the Q generated images."
-        )
-    flat = checked_images(neighbours.reshape(-1, *neighbours.shape[2:]))
-    flat = resized(flat, images.shape[1])
-    return images, flat.reshape(count, k, *images.shape[1:]), distances
-
-
-def _cell(image, tile, caption, framed):
-    """An enlarged image above its caption, both red if framed."""
-    picture = Image.fromarray(image).resize((tile, tile), Image.Resampling.NEAREST)
-    if framed:
-        ImageDraw.Draw(picture).rectangle((0, 0, tile - 1, tile - 1), outline=_RED, width=_FRAME)
-    text = text_box(caption, tile, _CAPTION_HEIGHT, colour=_RED if framed else GREY)
-    return np.concatenate([np.asarray(picture), text])

@@ -1,0 +1,441 @@
+"""All the pictures of one generator: what it generates, whether it has learned a space, whether it copies.
+
+Scope: which images are generated and looked at, and what each picture shows and says. A picture that can't be
+made is reported with its reason, never left out in silence.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from ..classes.selection import class_numbers
+from ..data.image_source import open_images
+from ..errors import InputError, UnusableFileError
+from ..evaluation.extractors.loading import load_extractor
+from ..evaluation.metrics.neighbours import nearest_neighbours
+from ..evaluation.subjects import check_pair
+from ..files import user_path
+from ..generators.generator import GeneratedImages, generate_images, grid_of
+from ..generators.opening import open_generator
+from ..generators.side_files import located
+from ..latents import resolve_truncation
+from .charts import MAX_COLOURS, MIN_TSNE_POINTS, feature_map
+from .image_rows import image_rows, save_png
+from .interpolation import class_path, spherical_path
+from .neighbour_picture import NeighbourBlock, memorisation_scale, neighbour_picture
+
+MAPS = ("pca", "tsne")
+SEED = 1_000_000  # that of evaluations: the seeds of training and of caches start at 0
+MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is quadratic
+_CLASSES = 10  # shown of many, unless some are chosen
+_GRID_IMAGES = 8  # of each class
+_STEPS, _ROWS, _NEIGHBOURS = 11, 10, 5
+_MAP_POINTS = 60  # per class and source; more hide each other
+_CHUNK = 250
+
+
+class Entry(NamedTuple):
+    """One picture of a report: its file, or None with the reason why it wasn't made."""
+
+    name: str
+    path: Path | None
+    text: str
+
+
+def draw_album(
+    generator,
+    folder,
+    teacher="auto",
+    extractor=None,
+    real=None,
+    classes=(),
+    per_class: int = 100,
+    map_method: str = "pca",
+    truncation: float | None = None,
+    seed: int = SEED,
+    report: Callable | None = None,
+    progress=False,
+) -> list[Entry]:
+    """Makes every picture of a generator that the inputs allow, in a folder.
+
+    | file | needs |
+    |---|---|
+    | `class_grid.png` | - ; shows the teacher above the student if there is one |
+    | `interpolation_z.png` | - |
+    | `interpolation_class.png` | two classes, and a generator that can mix classes |
+    | `neighbours.png` | extractor and real images |
+    | `feature_map.png` | extractor, and real images or a teacher |
+
+    Args:
+        generator: A path for `load_generator`, or a `Generator`.
+        folder: Where to; made if missing.
+        teacher: What the student was distilled from, likewise; None for none; "auto" for the one in
+            the run's configuration if it is on this machine.
+        extractor: A `FeatureExtractor`, or a name for `load_extractor`; None for none.
+        real: A set of images, or a name for `open_images`; None for none.
+        classes: Numbers, names or ranges, as for `Generator.generate`; none: all, or ten spread over them.
+        per_class: Images of each class for neighbours and map, with the seeds `seed`, `seed + 1`, ...
+        map_method: "pca" or "tsne".
+        truncation: In [0, 1]; None for the generator's own, or 0.5.
+        seed: Seed of the first image of each class.
+        report: Called with every `Entry` as soon as it is there.
+        progress: Show progress bars.
+
+    Returns:
+        An `Entry` per picture, made or not.
+
+    Raises:
+        InputError: no such class or map; the number of classes is unknown; teacher, extractor or real
+            images don't fit the generator.
+        MissingFileError, UnusableFileError: what is named isn't there, or `folder` is a file.
+
+    Example:
+        for entry in draw_album("runs/mine", "pictures", real="fashion_mnist"):
+            print(entry.path, entry.text)
+    """
+    if map_method not in MAPS:
+        raise InputError(f"Got the map {map_method!r}. Expected one of {', '.join(MAPS)}.")
+    if per_class < 2:
+        raise InputError(
+            f"Got per_class={per_class}. Expected at least 2, the ends of an interpolation."
+        )
+    folder = Path(user_path(folder))
+    if folder.is_file():
+        raise UnusableFileError(f"Got {folder}, a file. Expected a folder for the pictures.")
+    generator = _opened(generator, lambda path: open_generator(path, truncation))
+    chosen = class_numbers(classes, generator.num_classes, generator.class_names, distinct=True)
+    if not len(classes):
+        chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _CLASSES)).astype(int)]
+    extractor, real = _opened(extractor, load_extractor), _opened(real, open_images)
+    if extractor is not None:  # refused before anything is generated
+        for source in (generator, *([real] if real is not None else [])):
+            extractor.protocol(source.image_size)
+    images = ReportImages(
+        generator,
+        _found_teacher(generator) if teacher == "auto" else teacher,
+        extractor,
+        real,
+        chosen,
+        per_class if extractor else min(per_class, _GRID_IMAGES),
+        resolve_truncation(truncation, generator),
+        seed,
+        progress,
+    )
+    entries = []
+    for name, make in PAGES.items():
+        picture, text = make(images, map_method)
+        path = None if picture is None else save_png(picture, folder / name)
+        entries.append(Entry(name, path, text))
+        if report:
+            report(entries[-1])
+    return entries
+
+
+def _opened(thing, load):
+    return load(thing) if isinstance(thing, (str, os.PathLike)) else thing
+
+
+def _found_teacher(generator) -> str | None:
+    """The folder of the teacher that a run was distilled from, if it is on this machine."""
+    if not generator.teacher:
+        return None
+    return located(generator.teacher, generator.source, Path.is_dir)
+
+
+class ReportImages:
+    """Images of a generator, its teacher and reality, with their features; made when first asked for.
+
+    Every class of `classes` int `[C]` has the same `per_class` seeds, class after class; the teacher's
+    images are of the same latents. The other arguments are those of `draw_album`, opened.
+    """
+
+    def __init__(
+        self, generator, teacher, extractor, real, classes, per_class, truncation, seed, progress
+    ):
+        self.generator, self.extractor, self.real = generator, extractor, real
+        self.classes, self.per_class, self.seed = classes, per_class, seed
+        self._progress = int(progress)
+        grid = grid_of(classes, np.arange(seed, seed + per_class))
+        self.student = GeneratedImages(generator, *grid, truncation)
+        self.teacher = None
+        if teacher is not None:
+            teacher = _opened(teacher, lambda path: open_generator(path, truncation))
+            check_pair(generator, teacher)
+            self.teacher = GeneratedImages(teacher, *grid, truncation)
+        theirs = getattr(real, "class_names", None)
+        # Names of another set of classes would be wrong ones.
+        same = theirs is not None and len(theirs) == generator.num_classes
+        self.names = generator.class_names or (theirs if same else None)
+
+    def name(self, label) -> str:
+        """A class for people; its number where no name is known."""
+        known = self.names and label < len(self.names)
+        return self.names[label].split(",")[0] if known else f"class {label}"
+
+    def first(self, count) -> np.ndarray:
+        """Numbers `[C, count]` of the first images of every class."""
+        starts = np.arange(len(self.classes))[:, None] * self.per_class
+        return starts + np.arange(min(count, self.per_class))
+
+    def varied(self, count) -> np.ndarray:
+        """Numbers `[C, count]` of images of every class, with other seeds for each class if there are."""
+        places = np.arange(len(self.classes) * count).reshape(-1, count) % self.per_class
+        return self.first(1) + places
+
+    def latent(self, number) -> np.ndarray:
+        """The latent float32 `[Z]` of one image."""
+        return self.student.latents(number, number + 1)[0]
+
+    @functools.cached_property
+    def student_images(self) -> np.ndarray:
+        return self.student.read(0, self.student.count)
+
+    @functools.cached_property
+    def teacher_images(self) -> np.ndarray:
+        return self.teacher.read(0, self.teacher.count)
+
+    @functools.cached_property
+    def student_features(self) -> np.ndarray:
+        return self.extractor(self.student_images)[0]
+
+    @functools.cached_property
+    def teacher_features(self) -> np.ndarray:
+        return self.extractor(self.teacher_images)[0]
+
+    @functools.cached_property
+    def real_numbers(self) -> np.ndarray:
+        """Which real images are looked at: all, or many spread over the set, which may be sorted."""
+        count = self.real.count
+        return np.linspace(0, count - 1, min(count, MOST_REAL)).astype(int)
+
+    def real_images(self, numbers) -> np.ndarray:
+        """Real images by their numbers, uint8 `[n, S, S, 3]`."""
+        return np.concatenate([self.real.read(int(n), int(n) + 1) for n in numbers])
+
+    @functools.cached_property
+    def real_features(self) -> np.ndarray:
+        """Features float32 `[n, F]` of the real images that are looked at."""
+        numbers = self.real_numbers
+        bar = keras.utils.Progbar(len(numbers), unit_name="real image", verbose=self._progress)
+        parts = []
+        for start in range(0, len(numbers), _CHUNK):
+            parts.append(self.extractor(self.real_images(numbers[start : start + _CHUNK]))[0])
+            bar.update(min(start + _CHUNK, len(numbers)))
+        return np.concatenate(parts)
+
+    @functools.cached_property
+    def real_labels(self) -> np.ndarray | None:
+        """Labels int `[n]` in the generator's numbers, -1 for a class that it doesn't have.
+
+        None where there are no labels, or classes that can't be matched with the generator's.
+        """
+        theirs = self.real.class_names
+        if self.real.labels is None or (theirs and not self.names):
+            return None
+        labels = np.asarray(self.real.labels)[self.real_numbers]
+        if not theirs or not self.names:
+            return labels
+        numbers = {name: number for number, name in enumerate(self.names)}
+        return np.array([numbers.get(name, -1) for name in theirs])[labels]
+
+
+# A page is a function of `ReportImages` and the kind of map. It returns a picture uint8 `[H, W, 3]` and what
+# it shows, or None and why it can't be made.
+
+
+def _class_grid(images, _):
+    rows = images.first(_GRID_IMAGES)
+    student = images.student_images[rows]
+    names = [images.name(label) for label in images.classes]
+    if images.teacher is None:
+        picture = image_rows(
+            student,
+            names,
+            title="What the generator makes, class by class",
+            lines=["Every image of a row has a random z of its own; a column has the same z."],
+            thumbnails=True,
+        )
+        return (
+            picture,
+            "A row per class. There is no teacher to compare with: none was given or found.",
+        )
+    picture = image_rows(
+        [side for pair in zip(images.teacher_images[rows], student, strict=True) for side in pair],
+        names,
+        marks=("teacher", "student"),
+        blocks=2,
+        title="What the student has learned from its teacher",
+        lines=[
+            "The images above each other are teacher's and student's for the same random z and class. Good: "
+            "they show the same thing."
+        ],
+        thumbnails=True,
+    )
+    return (
+        picture,
+        "For each class the teacher's images, right below them the student's from the same z.",
+    )
+
+
+def _latent_interpolation(images, _):
+    rows, names = [], []
+    pairs = max(1, _ROWS // len(images.classes))
+    for label, numbers in zip(images.classes, images.varied(2 * pairs), strict=True):
+        for first, second in zip(numbers[::2], numbers[1::2], strict=False):
+            path = spherical_path(images.latent(first), images.latent(second), _STEPS)
+            labels = np.full(_STEPS, label, "int32")
+            rows.append(generate_images(images.generator.draw, path, labels))
+            names.append(images.name(label))
+    picture = image_rows(
+        rows,
+        names,
+        columns=["z 1", *_shares()[1:-1], "z 2"],
+        title="From one random z to another, within a class",
+        lines=[
+            "The two ends of a row are independent latents z. The images between them lie at equal steps on "
+            "the great circle between the two.",
+            "Good: every image in between is a plausible one of its class, and the change is gradual.",
+        ],
+        thumbnails=True,
+    )
+    return picture, "Each row goes from one random z to another of the same class."
+
+
+def _class_interpolation(images, _):
+    generator, classes = images.generator, images.classes
+    if generator.mix is None:
+        return None, f"a {generator.format} takes one class per image and can't mix classes."
+    if len(classes) < 2:
+        return None, "only one class was chosen."
+    pairs, rows = list(zip(classes, np.roll(classes, -1), strict=True)), []
+    for place, (first, second) in enumerate(pairs):
+        latent = images.latent(images.varied(1)[place, 0])
+        weights = class_path(first, second, generator.num_classes, _STEPS)
+        rows.append(generate_images(generator.mix, np.tile(latent, (_STEPS, 1)), weights))
+    picture = image_rows(
+        rows,
+        [images.name(first) for first, _ in pairs],
+        right_names=[images.name(second) for _, second in pairs],
+        columns=_shares(),
+        title="From one class to another, with the same z",
+        lines=[
+            "The random z is fixed in a row. The class changes in equal steps, by mixing the two class "
+            "embeddings; the numbers above are the share of the class at the right.",
+            "Good: what z decides, such as pose and brightness, stays while the kind of thing changes.",
+        ],
+        thumbnails=True,
+    )
+    return picture, "Each row goes from one class to another, z fixed."
+
+
+def _shares() -> list:
+    return [f"{share:.0%}" for share in np.linspace(0, 1, _STEPS)]
+
+
+def _neighbours(images, _):
+    if images.extractor is None or images.real is None:
+        return None, "it needs a feature extractor and real images."
+    if len(images.real_numbers) < 2:
+        return None, "it needs at least two real images: their distance is the scale."
+    real = images.real_features
+    found, distances = nearest_neighbours(
+        images.student_features, real, min(_NEIGHBOURS, len(real))
+    )
+    _, scale_distances = nearest_neighbours(real, real, 1, exclude_self=True)
+    scale = memorisation_scale(scale_distances, distances[:, 0])
+    by_class = distances[:, 0].reshape(len(images.classes), -1)
+    closest = images.first(images.per_class)
+    closest = np.take_along_axis(closest, by_class.argsort(axis=1, kind="stable"), axis=1)
+
+    def block(heading, rows):
+        rows = rows.ravel()[:_ROWS]
+        numbers = images.real_numbers[found[rows]]
+        neighbours = images.real_images(numbers.ravel())
+        return NeighbourBlock(
+            heading,
+            [images.name(label) for label in images.student.labels[rows]],
+            images.student_images[rows],
+            neighbours.reshape(*numbers.shape, *neighbours.shape[1:]),
+            distances[rows],
+        )
+
+    count = max(1, _ROWS // len(images.classes))
+    blocks = [
+        block("Random images", images.varied(count)),
+        block(f"The closest of {images.per_class} of each class", closest[:, :count]),
+    ]
+    searched = f"{len(real):,} of {images.real.count:,} real images, {images.real.name}"
+    text = "Generated images beside the nearest real ones: do any look copied?"
+    text = " ".join([text, *getattr(images.real, "warnings", ())])
+    return neighbour_picture(blocks, scale, searched), text
+
+
+def _feature_map(images, method):
+    if images.extractor is None:
+        return None, "it needs a feature extractor."
+    if images.real is None and images.teacher is None:
+        return None, "it needs real images or a teacher to compare with."
+    if len(images.classes) > MAX_COLOURS:
+        return (
+            None,
+            f"it shows at most {MAX_COLOURS} classes, as many as colours can be told apart.",
+        )
+    features, labels, texts = {}, {}, []
+    if images.real is not None:
+        real, own, text = _real_points(images)
+        texts += [text] * bool(text)
+        if len(real) >= 3:
+            features["real"], labels["real"] = real, own
+    rows = images.first(_MAP_POINTS).ravel()
+    if images.teacher is not None:
+        features["teacher"], labels["teacher"] = (
+            images.teacher_features[rows],
+            images.student.labels[rows],
+        )
+    source = "student" if images.teacher else "generated"
+    features[source], labels[source] = images.student_features[rows], images.student.labels[rows]
+    count = sum(map(len, features.values()))
+    if len(features) < 2:
+        return None, "it needs at least three real images of these classes, or a teacher."
+    if method == "tsne" and count < MIN_TSNE_POINTS:
+        return None, (
+            f"t-SNE needs at least {MIN_TSNE_POINTS} images, these are {count}. Take more per class, or "
+            "the map pca."
+        )
+    names = {label: images.name(label) for label in images.classes.tolist()}
+    try:
+        picture = feature_map(features, labels, names, method, images.seed)
+    except ImportError as error:
+        return None, str(error)
+    return picture, " ".join(
+        ["Each point is an image: do generated images lie where real ones do?", *texts]
+    )
+
+
+def _real_points(images):
+    """Features of as many real images of each class as are shown, their labels, and what to say."""
+    labels = images.real_labels
+    if labels is None:
+        count = min(len(images.real_numbers), _MAP_POINTS * len(images.classes))
+        rows = np.linspace(0, len(images.real_numbers) - 1, count).astype(int)
+        text = "The real images have no labels, or other classes than the generator: they are grey."
+        return images.real_features[rows], None, text
+    rows = [np.flatnonzero(labels == label)[:_MAP_POINTS] for label in images.classes]
+    missing = [images.name(c) for c, own in zip(images.classes, rows, strict=True) if not len(own)]
+    text = f"There are no real images of {', '.join(missing)}." if missing else ""
+    rows = np.concatenate(rows)
+    return images.real_features[rows], labels[rows], text
+
+
+PAGES = {
+    "class_grid.png": _class_grid,
+    "interpolation_z.png": _latent_interpolation,
+    "interpolation_class.png": _class_interpolation,
+    "neighbours.png": _neighbours,
+    "feature_map.png": _feature_map,
+}
