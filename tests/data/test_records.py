@@ -359,13 +359,16 @@ def test_records_of_different_settings_are_never_mixed(source, tmp_path):
     with pytest.raises(ValueError) as refusal:
         source.write(tmp_path, {"source": 1, "encoding": "raw"}, count=21)
     message = str(refusal.value)
-    assert message.count("in the folder") == 4  # labels, too
+    assert message.count("in the folder") == 3
     for line in (
         "source: 1, in the folder 0",
         'encoding: "raw", in the folder "png"',
         "count: 21, in",
     ):
         assert f"\n  {line}" in message
+    source.labels = source.labels[::-1]
+    with pytest.raises(ValueError, match="\n  labels: "):
+        source.write(tmp_path)
     assert files(tmp_path) == before and not source.made
 
 

@@ -80,7 +80,7 @@ def test_the_teacher_may_be_in_another_place(tmp_path):
         ({"content": "others"}, {}, ["content_hash: "]),
         ({"truncation": 0.4}, {}, ["truncation: 0.4, in the folder 0.5"]),
         ({}, {"seed": 1}, ["seed: 1, in the folder 0"]),
-        ({}, {"classes": [0]}, ["classes: [0], in the folder [0, 1,", "labels: "]),
+        ({}, {"classes": [0]}, ["classes: [0], in the folder [0, 1,"]),
         ({}, {"batch_size": 8}, ["batch_size: 8, in the folder 4"]),
         ({"embedding": False}, {}, ["class_embedding: null"]),
     ],

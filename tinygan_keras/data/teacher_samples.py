@@ -73,6 +73,7 @@ def sample_teacher(
     """
     if count < 1:
         raise InputError(f"Got count={count} teacher samples. Expected 1 or more.")
+    check_seeds(seed, count)
     classes = class_numbers(classes, teacher.num_classes, distinct=True)
     bar = progress_bar(count, progress)
     batches = []
@@ -85,11 +86,10 @@ def sample_teacher(
 def generate_samples(teacher, classes, seed, start, stop, batch_size):
     """Yields latents, labels and uint8 images of the samples from `start` to before `stop`, in batches."""
     truncation = getattr(teacher, "truncation", 1.0)
-    seeds = check_seeds(seed, stop)
     for first in range(start, stop, batch_size):
         # Always a whole batch: one graph, and the same last bits wherever the samples end.
         numbers = np.minimum(np.arange(first, first + batch_size), stop - 1)
-        latents = latents_of_seeds(seeds[numbers], teacher.latent_dim, truncation)
+        latents = latents_of_seeds(seed + numbers, teacher.latent_dim, truncation)
         labels = classes[numbers % len(classes)]
         images = to_uint8(teacher(tf.constant(latents), tf.constant(labels)))
         taken = min(batch_size, stop - first)

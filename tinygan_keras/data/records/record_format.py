@@ -120,7 +120,10 @@ def parse_settings(text: str, path) -> RecordSettings:
 
 def differences(wanted: RecordSettings, found: RecordSettings) -> list:
     """The settings that keep two sets apart, a line each; empty if they are one set."""
-    mine, theirs = _flat(wanted.settings), _flat(found.settings)
+    mine, theirs = dict(wanted.settings), dict(found.settings)
+    arrays, their_arrays = mine.pop("arrays"), theirs.pop("arrays")
+    if mine == theirs:  # else other settings say why the arrays differ
+        mine, theirs = arrays, their_arrays
     return [
         f"{name}: {_short(mine.get(name))}, in the folder {_short(theirs.get(name))}"
         for name in dict.fromkeys([*mine, *theirs])
@@ -235,10 +238,6 @@ def decoder(record_settings: RecordSettings):
         return batch
 
     return decode
-
-
-def _flat(settings) -> dict:
-    return {**settings, **settings["arrays"], "arrays": None}
 
 
 def _short(value) -> str:
