@@ -17,7 +17,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tinygan_keras.data.real_images.opening import open_training_images
+from tinygan_keras.data.image_sets import open_training_images
 from tinygan_keras.latents import truncated_normal
 from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.own_teacher import (

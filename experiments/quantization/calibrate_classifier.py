@@ -25,7 +25,7 @@ from ai_edge_litert.interpreter import Interpreter
 from results import markdown, write
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist
-from tinygan_keras.data.image_source import open_images
+from tinygan_keras.data.image_sets import open_images
 from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 from tinygan_keras.generators.opening import open_generator

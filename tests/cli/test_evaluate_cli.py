@@ -271,7 +271,7 @@ def test_a_corrupt_file_is_named_and_counted(folder, tmp_path, capsys):
     assert main(["evaluate", f"--model={tmp_path}", *flags]) == 2
     error = capsys.readouterr().err
     assert "2.png" in error and "4.png" in error
-    assert "2 corrupt of 6" in error
+    assert "2 of 6 files" in error
 
 
 def test_mixed_sizes_are_refused(folder, tmp_path, capsys):

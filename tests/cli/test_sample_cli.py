@@ -7,7 +7,7 @@ from PIL import Image
 
 from tinygan_keras.cli import main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
-from tinygan_keras.data.image_source import open_images
+from tinygan_keras.data.image_sets import open_images
 
 
 def test_sample_writes_named_classes_into_a_folder(run_folder, tmp_path):

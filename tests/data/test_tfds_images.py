@@ -1,6 +1,7 @@
 """Real images of TensorFlow Datasets, prepared by its own builders from archives in their own formats."""
 
 import io
+import shutil
 import tarfile
 from unittest import mock
 
@@ -10,11 +11,12 @@ import tensorflow as tf
 from image_tree_fixtures import IDS, WNIDS, pixels
 from PIL import Image
 
-from tinygan_keras.data.real_images import tfds_images
-from tinygan_keras.data.real_images.decoding import decode
-from tinygan_keras.data.real_images.keras_sets import CIFAR10_NAMES
-from tinygan_keras.data.real_images.opening import open_training_images
-from tinygan_keras.data.real_images.preprocessing import crop_and_resize, to_float
+from tinygan_keras.data import tfds_images
+from tinygan_keras.data.image_decoding import decode
+from tinygan_keras.data.image_sets import open_images, open_training_images
+from tinygan_keras.data.keras_sets import CIFAR10_NAMES
+from tinygan_keras.data.prepare_images import prepare_images
+from tinygan_keras.data.preprocessing import crop_and_resize
 
 pytestmark = pytest.mark.tfds
 PER_CLASS = 6
@@ -78,86 +80,63 @@ def _found_there(data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
 
 
-def take(real, count, **settings):
-    return list(real.batches(**settings).take(count).as_numpy_iterator())
-
-
 def stored_images(size=16):
-    """Label by the float image that training should see."""
+    """Label by the bytes of the image that training should see."""
     found = {}
     for place, wnid in enumerate(WNIDS):
         for number in range(PER_CLASS):
-            image = crop_and_resize(decode(jpeg(10 * place + number), "x"), size)
-            found[to_float(image).numpy().tobytes()] = IDS[wnid]
+            image = crop_and_resize(decode(jpeg(10 * place + number)).pixels, size)
+            found[image.tobytes()] = IDS[wnid]
     return found
 
 
-def test_imagenet_has_the_teachers_ids_and_every_image_once_a_pass():
-    real = open_training_images("tfds:imagenet2012", 16, 1000)
-    assert real.count == 24 and real.name == "tfds:imagenet2012/5.1.0, train"
-    stored, seen = stored_images(), []
-    for batch in take(real, 6, batch_size=4, seed=1):
-        for image, label in zip(batch["image"], batch["image_label"], strict=True):
-            assert stored[image.tobytes()] == label
-            seen.append(image.tobytes())
-    assert len(set(seen)) == 24
-    assert "3 in " in real.found["files"] and "not counted by class" in real.report()
+def by_content(images):
+    return dict(zip(map(bytes, images.read(0, images.count)), images.labels.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("classes", [None, range(398)])
-def test_batches_repeat_and_a_later_start_continues_them(classes):
-    def batches(count, start_step=0):
-        real = open_training_images("tfds:imagenet2012", 16, 1000, classes)
-        return take(real, count, batch_size=5, seed=3, start_step=start_step, horizontal_flip=True)
-
-    whole = batches(12)
-    for start in (1, 4, 11):
-        for expected, got in zip(whole[start:], batches(12 - start, start), strict=True):
-            for key in expected:
-                np.testing.assert_array_equal(got[key], expected[key])
-
-
-def test_a_subset_is_counted_once_and_shown_once_a_pass(tmp_path, capsys):
-    real = open_training_images("tfds:imagenet2012", 16, 1000, range(398))
-    assert real.count == 18
-    np.testing.assert_array_equal(np.flatnonzero(real.class_counts), [0, 1, 397])
-    assert real.found["left out"] == "6 images of other classes"
-    assert len(list((tmp_path / "tinygan_keras" / "labels").glob("*.npz"))) == 1
-    seen = [b for batch in take(real, 6, batch_size=3) for b in map(bytes, batch["image"])]
-    stored = stored_images()
-    assert len(set(seen)) == 18 and all(stored[image] < 398 for image in seen)
-    capsys.readouterr()
-    again = open_training_images("tfds:imagenet2012", 16, 1000, range(398))
-    assert again.count == 18 and not capsys.readouterr().out  # from the file
+@pytest.mark.parametrize("prepared", [False, True])
+def test_imagenet_has_the_teachers_ids(tmp_path, prepared):
+    data, expected = "tfds:imagenet2012", stored_images()
+    if prepared:
+        report = prepare_images(data, tmp_path / "out", 16, shard_size=7, progress=False)
+        assert "24 images in 4 of 1,000 classes" in report and "3 in " in report
+        data = tmp_path / "out"
+    real = open_training_images(data, 16, 1000)
+    assert by_content(real) == expected and real.count == 24
+    animals = open_training_images(data, 16, 1000, range(398))
+    assert by_content(animals) == {k: label for k, label in expected.items() if label < 398}
+    np.testing.assert_array_equal(np.flatnonzero(animals.class_counts), [0, 1, 397])
+    assert animals.found["left out"] == "6 images of other classes"
 
 
-def test_the_validation_images_have_the_teachers_ids_too():
+def test_a_prepared_subset_has_these_classes_only(tmp_path):
+    prepare_images("tfds:imagenet2012", tmp_path / "out", 16, "animals", progress=False)
+    expected = {image: label for image, label in stored_images().items() if label < 398}
+    assert by_content(open_training_images(tmp_path / "out", 16, 1000, range(398))) == expected
+    assert by_content(open_images(tmp_path / "out")) == expected
+
+
+def test_other_splits_and_evaluation():
     real = open_training_images("tfds:imagenet2012:validation", 16, 1000)
-    (batch,) = take(real, 1, batch_size=3)
-    assert sorted(batch["image_label"]) == [65, 230, 970]  # sea snake, sheepdog, alp
+    assert sorted(real.labels) == [65, 230, 970]  # sea snake, sheepdog, alp
+    test = open_images("tfds:cifar10:test")
+    assert (test.count, test.image_size, test.class_names) == (8, 32, CIFAR10_NAMES)
+    with pytest.raises(ValueError, match="of .* sizes"):
+        open_images("tfds:imagenet2012")  # a distance measures the resizing too
 
 
-def test_cifar10_has_its_own_numbers_and_other_splits():
+def test_cifar10_has_its_own_numbers():
     real = open_training_images("tfds:cifar10", 32, 10)
     assert real.count == 40 and real.found["sizes"] == "32x32 pixels"
-    for batch in take(real, 3, batch_size=10):
-        levels = np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5).astype(int)
-        np.testing.assert_array_equal(levels // 20, batch["image_label"])
-    assert open_training_images("tfds:cifar10:test", 32, 10).count == 8
+    np.testing.assert_array_equal(real.read(0, 40)[:, 0, 0, 0] // 20, real.labels)
     few = open_training_images("tfds:cifar10", 32, 10, classes=(3,))
     assert "3 cat" in few.report()
     with pytest.raises(ValueError, match="10 of 10 classes in tfds:cifar10.*'airplane'"):
         open_training_images("tfds:cifar10", 32, 1000)
     with pytest.raises(ValueError, match="Expected one of the splits test, train"):
         open_training_images("tfds:cifar10:validation", 32, 10)
-
-
-def test_class_names_of_the_teacher_reorder_the_labels():
-    names = CIFAR10_NAMES[::-1]
-    real = open_training_images("tfds:cifar10", 32, 10, class_names=names)
-    (batch,) = take(real, 1, batch_size=10)
-    levels = np.rint((batch["image"][:, 0, 0, 0] + 1) * 127.5).astype(int)
-    np.testing.assert_array_equal(9 - levels // 20, batch["image_label"])
+    backwards = open_training_images("tfds:cifar10", 32, 10, class_names=CIFAR10_NAMES[::-1])
+    np.testing.assert_array_equal(9 - backwards.read(0, 40)[:, 0, 0, 0] // 20, backwards.labels)
 
 
 def test_what_is_not_prepared_says_how_to():
@@ -178,17 +157,30 @@ def test_a_version_on_the_disk_is_opened_by_its_folder(data_dir):
 
 
 def test_missing_and_corrupt_shards_are_found(data_dir, tmp_path):
-    import shutil
-
-    folder = shutil.copytree(
-        data_dir / "imagenet2012" / "5.1.0", tmp_path / "imagenet2012" / "5.1.0"
-    )
+    folder = tmp_path / "a:b" / "imagenet2012" / "5.1.0"
+    shutil.copytree(data_dir / "imagenet2012" / "5.1.0", folder)
     shard = sorted(folder.glob("*train*"))[1]
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
-    with pytest.raises(tf.errors.DataLossError):
-        take(open_training_images(f"tfds:{folder}", 16, 1000), 6, batch_size=4)
+    with pytest.raises(OSError, match=f"{shard.name}, which is damaged"):
+        open_training_images(f"tfds:{folder}", 16, 1000)
     shard.unlink()
     with pytest.raises(ValueError, match="without 1 of 3 files.*train.tfrecord-00001-of-00003"):
+        open_training_images(f"tfds:{folder}", 16, 1000)
+
+
+def test_images_that_cannot_be_decoded_are_named(data_dir, tmp_path):
+    folder = tmp_path / "imagenet2012" / "5.1.0"
+    shutil.copytree(data_dir / "imagenet2012" / "5.1.0", folder)
+    shard = sorted(folder.glob("*train*"))[0]
+    records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for number, record in enumerate(records):
+            example = tf.train.Example.FromString(record)
+            if number == 1:
+                example.features.feature["image"].bytes_list.value[0] = b"<html>"
+                name = example.features.feature["file_name"].bytes_list.value[0].decode()
+            writer.write(example.SerializeToString())
+    with pytest.raises(ValueError, match=f"1 of 24 files that can't be decoded: {name}"):
         open_training_images(f"tfds:{folder}", 16, 1000)

@@ -10,7 +10,7 @@ from PIL import Image
 from run_fixtures import NUM_CLASSES, TINY_STUDENT, write_classifier, write_teacher
 
 import tinygan_keras.evaluation.evaluate as module
-from tinygan_keras.data.image_source import ArrayImages
+from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.loading import load_extractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance

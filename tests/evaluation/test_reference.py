@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan_keras.data.image_source import ArrayImages
+from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.reference import (
     is_reference_file,

@@ -13,7 +13,7 @@ from image_tree_fixtures import write_tree
 
 from tinygan_keras.classes.selection import class_numbers
 from tinygan_keras.data.batches import distillation_batches
-from tinygan_keras.data.real_images.opening import open_training_images
+from tinygan_keras.data.image_sets import open_training_images
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.generators import cost
 from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.data.image_source import ArrayImages, open_images
-from tinygan_keras.data.real_images.opening import open_training_images
+from tinygan_keras.data.image_sets import ArrayImages, open_images, open_training_images
 from tinygan_keras.data.records.record_set import open_records
 from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
@@ -55,7 +54,7 @@ def test_open_images_reads_what_was_written(generator, format, tmp_path):
 
     path = write_data_set(images, tmp_path / "new" / f"set.{format}", format, NAMES)
 
-    read = open_images(path, NAMES)
+    read = open_images(path, class_names=NAMES)
     assert (read.count, read.image_size, read.class_names) == (9, SIZE, NAMES)
     assert read.warnings == []
     assert by_label(read.read(0, 9), read.labels) == by_label(images.read(0, 9), images.labels)

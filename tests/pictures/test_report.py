@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tinygan_keras.data.image_source import ArrayImages
+from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.generators.generator import Generator
 from tinygan_keras.images import to_float
 from tinygan_keras.latents import latents_of_seeds

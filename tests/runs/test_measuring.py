@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from run_fixtures import IMAGE_SIZE, NUM_CLASSES, TINY_STUDENT
 
-from tinygan_keras.data.real_images.opening import open_training_images
+from tinygan_keras.data.image_sets import open_training_images
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.runs.measuring import (
     evaluation_settings,

@@ -1,90 +1,159 @@
-"""From the classes of a data set to the class numbers of a teacher: by name or wnid, never by order.
+"""From the classes of a data set to class numbers: by name, wnid or number, never by order.
 
 A folder tree is listed in the order of its names, which is that of ImageNet's ids only if all 1000 wnids are
 there. What can't be mapped is refused: an image with a wrong label teaches the wrong thing without a word.
 """
 
 import re
+import unicodedata
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
 from .folder_labels import listed
-from .imagenet import imagenet_classes, imagenet_ids
-from .selection import class_synonyms, nearest
+from .imagenet import imagenet_classes, imagenet_ids, imagenet_names
+from .selection import class_synonyms, given_names, is_imagenet, nearest
 
 _SHOWN = 10
+_LARGEST_LABEL = 2**31 - 1  # labels are int32
+
+
+class ClassMap(NamedTuple):
+    """What the classes of a data set are: int32 numbers by class of the set, all names by number or None."""
+
+    labels: np.ndarray
+    class_names: tuple | None
+    num_classes: int
+
+
+def match_classes(
+    names, num_classes=None, class_names=None, source="the data set", own_order=False, used=None
+) -> ClassMap:
+    """Gives each class of a data set its number.
+
+    Args:
+        names: Names of the classes of the data set, such as those of sub-folders. If all are numbers, such as
+            "7" or "007", they are the class numbers, unless there are class names that are numbers too.
+        num_classes, class_names: The classes to look for, as of a teacher; None: the names count themselves,
+            in their order.
+        source: Name of the data set.
+        own_order: The data set counts its classes in an order that is part of it, as CIFAR-10 does.
+        used: Bool per class, whether it has images; the others need not be known. None for all.
+
+    Returns:
+        `ClassMap`; labels of classes that are neither used nor known are -1.
+
+    Raises:
+        InputError: classes that are not known, several for one, or numbers among names.
+    """
+    names = tuple(str(name) for name in names)
+    if num_classes is None and class_names is None:
+        return _own_classes(names, source, own_order)
+    if num_classes is None:
+        num_classes = len(class_names)
+    shown = known_names(num_classes, class_names)
+    if names in (shown, None if class_names is None else tuple(class_names)):
+        return ClassMap(np.arange(num_classes, dtype="int32"), names, num_classes)
+    complete = len(names) == num_classes
+    if complete and own_order and shown is None and not _all_numbers(names):
+        labels = np.arange(num_classes, dtype="int32")
+    else:
+        chosen = np.arange(len(names)) if complete or used is None else np.flatnonzero(used)
+        labels = np.full(len(names), -1, "int32")
+        labels[chosen] = map_classes(
+            [names[place] for place in chosen], num_classes, class_names, source, own_order
+        )
+    if shown is None and complete:
+        shown = tuple(names[place] for place in np.argsort(labels))
+    return ClassMap(labels, shown, num_classes)
+
+
+def known_names(num_classes, class_names) -> tuple | None:
+    """Class names as given, or ImageNet's; None where there are none, or they only repeat the numbers."""
+    if num_classes is None:
+        return None if class_names is None else tuple(class_names)
+    names = given_names(num_classes, class_names)
+    return imagenet_names() if names is None and is_imagenet(num_classes) else names
 
 
 def map_classes(names, num_classes: int, class_names=None, source="the data set", own_order=False):
-    """Finds the teacher's class number for each class of a data set.
+    """Finds the class number of each name; see `match_classes`.
 
-    Numbers are class numbers as they are. Names are compared with `class_names`, or with the lemmas and
-    wnids of ImageNet, in upper or lower case, with any other characters than letters and digits equal to
-    each other; a wnid also finds the class that is called like one of its lemmas.
-
-    Args:
-        names: Names of the classes of the data set, such as those of sub-folders.
-        num_classes: Number of classes of the teacher.
-        class_names: The teacher's names by class number; None: ImageNet's if there are 1000, and else none.
-        source: What people call the data set.
-        own_order: The data set counts its classes in an order that is part of it, as CIFAR-10 does. A teacher
-            without class names, or with the same, and with as many classes is taken to count them so, too.
+    Names are compared with `class_names`, or with the lemmas and wnids of ImageNet, in upper or lower case,
+    with any other characters than letters and digits equal to each other; a wnid also finds the class that
+    is called like one of its lemmas.
 
     Returns:
         int32 `[len(names)]`.
-
-    Raises:
-        ValueError: classes that the teacher does not have, or several for one class of the teacher.
     """
-    names = [str(name) for name in names]
     synonyms = class_synonyms(num_classes, class_names)
-    nameless = not any(synonyms)
-    numbers = all(name.isdecimal() for name in names)
-    if numbers and not any(name.isdecimal() for known in synonyms for name in known):
+    if _all_numbers(names) and not any(name.isdecimal() for known in synonyms for name in known):
         labels = {name: [int(name)] if int(name) < num_classes else [] for name in names}
-    elif own_order and nameless and len(names) == num_classes:
-        return np.arange(num_classes, dtype="int32")
     else:
-        tables = [_table(synonyms, spelling) for spelling in (str.lower, _plain)]
+        tables = [_table(synonyms, spelling) for spelling in (_lower, plain_name)]
         labels = {name: _find(name, tables) for name in names}
     wrong = [name for name in names if len(labels[name]) != 1]
     if wrong:
-        raise InputError(_unmapped(wrong, names, labels, synonyms, source, own_order))
+        raise InputError(_unknown(wrong, names, labels, synonyms, source, own_order))
     found = [labels[name][0] for name in names]
-    same = next((label for label in found if found.count(label) > 1), None)
-    if same is not None:
-        twice = [name for name, label in zip(names, found, strict=True) if label == same]
-        called = f" ({', '.join(synonyms[same])})" if synonyms[same] else ""
-        raise InputError(
-            f"Got the classes {twice} in {source}, which are all class {same}{called} of the teacher. "
-            "Expected one each. Merge them."
-        )
+    _check_once(names, found, source, synonyms)
     return np.array(found, "int32")
 
 
-def names_by_label(names, labels, num_classes: int, class_names=None):
-    """The names to show: the teacher's, or those of the data set if it has all classes, or None.
+def plain_name(name: str) -> str:
+    """A name in lower case, in one form of Unicode, with a space for all that is no letter and no digit."""
+    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().lower()
 
-    Args:
-        names: Names of the classes of the data set.
-        labels: What `map_classes` made of them.
-        num_classes: Number of classes of the teacher.
-        class_names: The teacher's names by class number, or None.
-    """
-    if class_names is not None or len(names) != num_classes:
-        return class_names
-    return [str(names[place]) for place in np.argsort(labels)]
+
+def _lower(name):
+    return unicodedata.normalize("NFC", name).lower()
+
+
+def _all_numbers(names):
+    return all(name.isdecimal() for name in names)
+
+
+def _own_classes(names, source, own_order):
+    numbers = [name for name in names if name.isdecimal()]
+    if not numbers or own_order:
+        return ClassMap(np.arange(len(names), dtype="int32"), names, len(names))
+    if len(numbers) < len(names):
+        others = [name for name in names if not name.isdecimal()]
+        raise InputError(
+            f"Got the classes {listed(numbers, _SHOWN)} and {listed(others, _SHOWN)} in {source}. Expected "
+            "only numbers, which are the labels, or only names. Rename them, or move the others away."
+        )
+    found = [int(name) for name in names]
+    if max(found) > _LARGEST_LABEL:
+        raise InputError(
+            f"Got the class {max(found)} in {source}. Expected numbers from 0 to {_LARGEST_LABEL}, as all "
+            "classes are numbers. Give shorter numbers, or names."
+        )
+    _check_once(names, found, source)
+    return ClassMap(np.array(found, "int32"), None, max(found) + 1)
+
+
+def _check_once(names, labels, source, synonyms=None):
+    same = next((label for label in labels if labels.count(label) > 1), None)
+    if same is None:
+        return
+    twice = [name for name, label in zip(names, labels, strict=True) if label == same]
+    called = f" ({', '.join(synonyms[same])})" if synonyms and synonyms[same] else ""
+    raise InputError(
+        f"Got the classes {twice} in {source}, which are all class {same}{called}. Expected one each. "
+        "Merge them."
+    )
 
 
 def _find(name, tables):
     """Class numbers under a name, exactly spelt or nearly so; a wnid's lemmas if it isn't known itself."""
     lower, plain = tables
-    found = lower.get(name.lower()) or plain.get(_plain(name), [])
+    found = lower.get(_lower(name)) or plain.get(plain_name(name), [])
     label = imagenet_ids().get(name.lower())
     if not found and label is not None:
         lemmas = imagenet_classes()[label].lemmas
-        found = sorted({label for lemma in lemmas for label in plain.get(_plain(lemma), [])})
+        found = sorted({label for lemma in lemmas for label in plain.get(plain_name(lemma), [])})
     return found
 
 
@@ -96,31 +165,24 @@ def _table(synonyms, spelling):
     return table
 
 
-def _plain(name):
-    return re.sub(r"[\W_]+", " ", name).strip().lower()
-
-
-def _unmapped(wrong, names, labels, synonyms, source, own_order):
-    nameless = not any(synonyms)
+def _unknown(wrong, names, labels, synonyms, source, own_order):
+    nameless, last = not any(synonyms), len(synonyms) - 1
     several = next((name for name in wrong if labels[name]), None)
     if several:
         return (
-            f"Got the class {several!r} in {source}, which is the name of the classes {labels[several]} of "
-            "the teacher. Expected one. Call it by its number or its wnid."
+            f"Got the class {several!r} in {source}, which is the name of the classes {labels[several]}. "
+            "Expected one. Call it by its number or its wnid."
         )
-    shown = listed([repr(name) for name in wrong], _SHOWN)
     if nameless and own_order:
-        mend = f"Take a teacher of {len(names)} classes, or another data set."
-    elif all(name.isdecimal() for name in names):
-        mend = f"As all are numbers, they are class numbers, from 0 to {len(synonyms) - 1}."
+        fix = f"Choose a teacher of {len(names)} classes, or another data set."
+    elif _all_numbers(names):
+        fix = f"As all are numbers, they are class numbers, from 0 to {last}."
     elif nameless:
-        mend = (
-            "The teacher's classes have no names: call those of the data set by the teacher's class numbers, "
-            f"0 to {len(synonyms) - 1}."
-        )
+        fix = f"These classes have no names: call those of the data set by their numbers, 0 to {last}."
     else:
-        mend = f"{nearest(wrong[0], synonyms)} Rename these classes, or move them away."
+        fix = f"{nearest(wrong[0], synonyms)} Rename these classes, or move them away."
     return (
-        f"Got {len(wrong)} of {len(names)} classes in {source} that the teacher, which has "
-        f"{len(synonyms)}, doesn't have: {shown}. Expected classes of the teacher. {mend}"
+        f"Got {len(wrong)} of {len(names)} classes in {source} that are none of the {len(synonyms)} known "
+        f"ones: {listed([repr(name) for name in wrong], _SHOWN)}. Expected classes of the teacher, or of the "
+        f"class names that were given. {fix}"
     )

@@ -137,6 +137,7 @@ TABLE = {
         "A folder, an .npz file, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"
     ),
     "image_size": whole("Side of the images, in pixels."),
+    "skip_unreadable": switch("Leave out images that can't be decoded, rather than refuse them."),
     # cache
     "count": whole("Samples in all workers' shards together.", example="20000"),
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),

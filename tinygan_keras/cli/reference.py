@@ -42,7 +42,7 @@ def run(flag_values):
             "--real=fashion_mnist --out=fashion_mnist.npz."
         )
     check_out_file(flag_values.out)
-    from ..data.image_source import open_images
+    from ..data.image_sets import open_images
     from ..evaluation.extractors.loading import load_extractor
     from ..evaluation.reference import is_reference_file, measure_reference
 

@@ -13,7 +13,7 @@ from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..latents import resolve_truncation, truncated_normal
 from .fashion_mnist import LabelledImages
-from .real_images.arrays import RealArrays
+from .image_sets import ArrayImages
 
 
 def distillation_batches(
@@ -68,7 +68,7 @@ def distillation_batches(
                 "Got an empty data set: no real images. Expected at least one; for data-free training "
                 "pass real=None."
             )
-        real = RealArrays(real.images, real.labels, None, num_classes=1 + real.labels.max())
+        real = ArrayImages(real.images, real.labels)
     if real is not None:
         flip = {"horizontal_flip": True} if horizontal_flip else {}
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))

@@ -8,12 +8,14 @@ Source: Xiao, Rasul, Vollgraf, arXiv:1708.07747; MIT licence.
 
 import gzip
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, UnusableFileError
+from ..files import new_file, user_path
 
 CLASS_NAMES = (
     "T-shirt/top",
@@ -48,28 +50,33 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
         download: Let Keras download the four files when no copy is found.
 
     Raises:
-        FileNotFoundError: no copy was found and `download` is False.
+        MissingFileError: no copy was found, and `download` is False or has failed.
+        UnusableFileError: a file is damaged.
     """
     folder = _folder_with(split)
     if folder is not None:
-        return LabelledImages(*_read(folder, split), "full set on disk")
+        images, labels = (_read_idx(folder / name) for name in _file_names(split))
+        return LabelledImages(_as_rgb32(images), labels.astype("int32"), "full set on disk")
     if not download:
         raise MissingFileError(_nowhere(split))
     import keras
 
-    train, test = keras.datasets.fashion_mnist.load_data()
+    try:
+        train, test = keras.datasets.fashion_mnist.load_data()
+    except Exception as error:  # Keras raises a bare Exception when a download fails
+        raise MissingFileError(f"{_nowhere(split)} The download failed: {error}") from error
     images, labels = train if split == "train" else test
-    return LabelledImages(
-        _as_rgb32(images), labels.astype("int32"), "full set, downloaded by Keras"
-    )
+    labels = labels.astype("int32")
+    return LabelledImages(_as_rgb32(images), labels, "full set, downloaded by Keras")
 
 
 def load_fashion_mnist_subset(path) -> LabelledImages:
     """Loads the committed subset: 10,000 training images, 1,000 of each class, of 32x32x3.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        MissingFileError: there is no such file.
     """
+    path = user_path(path)
     if not Path(path).is_file():
         raise MissingFileError(
             f"Got {str(path)!r}, which is no file. Expected the subset, in a checkout "
@@ -84,7 +91,7 @@ def write_fashion_mnist_subset(path, per_class=1000):
     """Writes the first `per_class` training images of every class, in the order of the full set.
 
     Raises:
-        FileNotFoundError: the full set is not on disk.
+        MissingFileError: the full set is not on disk.
     """
     folder = _folder_with("train")
     if folder is None:
@@ -93,7 +100,8 @@ def write_fashion_mnist_subset(path, per_class=1000):
     chosen = [np.flatnonzero(labels == label)[:per_class] for label in range(len(CLASS_NAMES))]
     chosen = np.sort(np.concatenate(chosen))
     names = np.array(CLASS_NAMES)
-    np.savez_compressed(path, images=images[chosen], labels=labels[chosen], class_names=names)
+    with new_file(path) as aside, open(aside, "wb") as file:
+        np.savez_compressed(file, images=images[chosen], labels=labels[chosen], class_names=names)
 
 
 def _folder_with(split) -> Path | None:
@@ -111,11 +119,6 @@ def _nowhere(split):
     )
 
 
-def _read(folder, split):
-    images, labels = (_read_idx(folder / name) for name in _file_names(split))
-    return _as_rgb32(images), labels.astype("int32")
-
-
 def _keras_folder() -> Path:
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     return Path(home) / "datasets" / "fashion-mnist"
@@ -129,10 +132,16 @@ def _file_names(split):
 
 
 def _read_idx(path) -> np.ndarray:
-    data = gzip.decompress(Path(path).read_bytes())
-    dimensions = data[3]
-    shape = np.frombuffer(data, ">i4", dimensions, offset=4)
-    return np.frombuffer(data, "uint8", offset=4 + 4 * dimensions).reshape(shape)
+    try:
+        data = gzip.decompress(path.read_bytes())
+        dimensions = data[3]
+        shape = np.frombuffer(data, ">i4", dimensions, offset=4)
+        return np.frombuffer(data, "uint8", offset=4 + 4 * dimensions).reshape(shape)
+    except (OSError, EOFError, zlib.error, ValueError, IndexError) as error:
+        raise UnusableFileError(
+            f"Got {path}, which can't be read: {error}. Expected a gzip'ed IDX file of Fashion-MNIST. "
+            "Delete it, so that it is downloaded again, or put a good copy in its place."
+        ) from error
 
 
 def _as_rgb32(images) -> np.ndarray:

@@ -39,7 +39,7 @@ def evaluate(
             handle; a folder or `.npz` of images; a Keras model; a `Generator`; or an image source.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
         reference: Real images: `ReferenceStatistics`, an `.npz` with `mu` and `sigma`, or anything
-            that `data.image_source.open_images` opens, whose statistics are then measured once and
+            that `data.image_sets.open_images` opens, whose statistics are then measured once and
             kept. None: no distance to real images.
         teacher: What the student is compared with on equal latents: like `generator`. None: nothing.
         num_images: Images to draw, 10,000 by default; of a folder all are taken.

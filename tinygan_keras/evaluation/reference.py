@@ -146,7 +146,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     """Looks at every real image once.
 
     Args:
-        images: An image source, see `data.image_source`.
+        images: An image source, see `data.image_sets`.
         extractor: A `FeatureExtractor`.
         max_features: Feature vectors to keep, chosen at random if there are more images.
         progress: Show a progress bar.

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from ..data.image_folder import SUFFIXES
-from ..data.image_source import open_images
+from ..data.image_decoding import SUFFIXES
+from ..data.image_sets import open_images
 from ..errors import InputError
 from ..generators.opening import open_generator as open_any
 from ..latents import DEFAULT_TRUNCATION
@@ -34,7 +34,7 @@ def open_subject_images(subject, class_names=None):
         subject: A path, or an image source.
         class_names: Name per label of the real images, by which sub-folders get their labels.
     """
-    return subject if hasattr(subject, "read") else open_images(subject, class_names)
+    return subject if hasattr(subject, "read") else open_images(subject, class_names=class_names)
 
 
 def open_generator(generator, truncation=None):
@@ -117,7 +117,7 @@ def open_reference(
         if is_reference_file(reference):
             reference = load_reference(reference)
         else:
-            reference = open_images(reference, class_names)
+            reference = open_images(reference, class_names=class_names)
     if not isinstance(reference, ReferenceStatistics):
         reference = cached_reference(reference, extractor, progress=progress)
     return reference.renumbered(class_names)
@@ -132,7 +132,7 @@ def open_test_images(test, class_names=None):
     if test is None:
         return None
     if isinstance(test, (str, os.PathLike)):
-        test = open_images(test, class_names)
+        test = open_images(test, class_names=class_names)
     if test.labels is None:
         raise InputError(
             f"Got the test images {test.name} without labels. Expected labelled real images: a folder "

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from ..classes.selection import class_numbers
-from ..data.image_source import open_images
+from ..data.image_sets import open_images
 from ..errors import InputError, UnusableFileError
 from ..evaluation.extractors.loading import load_extractor
 from ..evaluation.metrics.neighbours import nearest_neighbours

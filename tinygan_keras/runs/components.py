@@ -11,9 +11,7 @@ from ..classes.imagenet import imagenet_names
 from ..classes.selection import class_numbers, is_imagenet
 from ..data import fashion_mnist
 from ..data.batches import distillation_batches
-from ..data.image_source import open_images
-from ..data.real_images.opening import open_training_images
-from ..data.real_images.real_images import RealImages
+from ..data.image_sets import ImageSet, open_images, open_training_images
 from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..distillation.tinygan import PACKAGE, TinyGAN
@@ -38,7 +36,7 @@ class Components:
 
     teacher: HubTeacher
     cache: TeacherCache | None  # of the teacher's samples
-    real_images: RealImages | None  # to train with
+    real_images: ImageSet | None  # to train with
     measured_images: Any  # real images to measure distances to; None without
     extractor: FeatureExtractor | None
     reference_student: Generator | None
@@ -264,7 +262,7 @@ def _measured_images(config, real_images, class_names):
         return None
     if config.data == "fashion_mnist" and real_images.classes is None:
         # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
-        return open_images(config.data_subset or config.data, class_names)
+        return open_images(config.data_subset or config.data, class_names=class_names)
     return real_images.draw(config.evaluation_images, config.sample_seed)
 
 

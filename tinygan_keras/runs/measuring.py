@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from ..classes.selection import class_numbers
-from ..data.real_images.opening import open_training_images
+from ..data.image_sets import open_training_images
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
 from ..evaluation.extractors.loading import NAMES as EXTRACTORS

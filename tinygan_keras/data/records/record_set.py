@@ -13,7 +13,7 @@ from ...classes.folder_labels import listed
 from ...errors import InputError, UnusableFileError
 from ...files import content_hash, user_path
 from ...images import to_float
-from ..real_images.preprocessing import flip_at_random
+from ..preprocessing import flip_at_random
 from ..shuffling import shuffled_records
 from .record_format import (
     SETTINGS_FILE,

@@ -1,15 +1,14 @@
-"""Keras' own data sets, as real images: CIFAR-10 and -100, MNIST, Fashion-MNIST."""
+"""Keras' own data sets as a source of images: CIFAR-10 and -100, MNIST, Fashion-MNIST."""
 
 import os
 from pathlib import Path
 
 import numpy as np
 
-from ...classes.mapping import map_classes, names_by_label
-from ...errors import InputError, MissingFileError
-from ..fashion_mnist import CLASS_NAMES as FASHION_MNIST_NAMES
-from ..fashion_mnist import load_fashion_mnist
-from .arrays import RealArrays
+from ..errors import InputError, MissingFileError
+from .fashion_mnist import CLASS_NAMES as FASHION_MNIST_NAMES
+from .fashion_mnist import load_fashion_mnist
+from .image_sources import ArraySource
 
 CIFAR10_NAMES = (
     *("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
@@ -35,45 +34,37 @@ _SETS = {
 KERAS_SETS = tuple(_SETS)
 
 
-def open_keras_set(name, image_size, num_classes, classes=None, class_names=None) -> RealArrays:
-    """Loads the training images of one of Keras' data sets, from its folder or by a download.
-
-    Args:
-        name: One of `KERAS_SETS`. Gray images of 28x28 pixels are padded to 32x32 and get three channels.
-        image_size, num_classes, classes, class_names: as in `open_training_images`.
+def open_keras_set(name) -> ArraySource:
+    """Loads one of `KERAS_SETS`, such as "cifar10" or "cifar10:test", from Keras' folder or by a download.
 
     Raises:
-        ValueError: another name, or classes that the teacher doesn't have.
-        FileNotFoundError: it is not on this machine and could not be downloaded.
+        InputError: another name.
+        MissingFileError: it is not on this machine and could not be downloaded.
     """
-    if name not in _SETS:
+    name, _, split = name.partition(":")
+    split = split or "train"
+    if name not in _SETS or split not in ("train", "test"):
         raise InputError(
-            f"Got the Keras data set {name!r}. Expected one of {', '.join(KERAS_SETS)}. For others, write an "
-            ".npz file with images and labels."
+            f"Got the Keras data set {name!r}, {split}. Expected one of {', '.join(KERAS_SETS)}, and train "
+            "or test. For others, write an .npz file with images and labels."
         )
-    names = _SETS[name][0]
-    title = f"keras:{name}, training images"
-    ids = map_classes(names, num_classes, class_names, f"keras:{name}", own_order=True)
     if name == "fashion_mnist":
-        images, labels, *_ = load_fashion_mnist("train")
+        images, labels, *_ = load_fashion_mnist(split)
     else:
-        images, labels = _load(name)
-    shown = names_by_label(names, ids, num_classes, class_names)
-    labels = ids[np.asarray(labels).ravel()]
-    return RealArrays(images, labels, image_size, num_classes, title, shown, classes)
+        images, labels = _load(name, split)
+    title = f"keras:{name}, {split}"
+    return ArraySource(images, np.asarray(labels).ravel(), title, _SETS[name][0], own_order=True)
 
 
-def _load(name):
+def _load(name, split):
     import keras
 
     try:
-        (images, labels), _ = getattr(keras.datasets, name).load_data()
+        train, test = getattr(keras.datasets, name).load_data()
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise MissingFileError(_nowhere(name, error)) from error
-    if images.ndim == 3:
-        padded = np.pad(images, ((0, 0), (2, 2), (2, 2)))
-        images = np.repeat(padded[..., None], 3, axis=-1)
-    elif images.shape[1] == 3:  # the setting image_data_format of keras.json
+    images, labels = train if split == "train" else test
+    if images.ndim == 4 and images.shape[1] == 3:  # the setting image_data_format of keras.json
         images = images.transpose(0, 2, 3, 1)
     return images, labels
 

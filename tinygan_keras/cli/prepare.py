@@ -1,0 +1,62 @@
+r"""tinygan prepare: converts real images once, to train on and to measure with.
+
+    tinygan prepare --data=imagenet/ --image_size=128 --classes=animals --out=imagenet_128/
+    tinygan prepare --data=tfds:imagenet2012 --image_size=128 --out=imagenet_128/ --worker=3 --workers=8
+    tinygan prepare --data=photos/ --image_size=64 --out=photos_64/ --skip_unreadable
+    tinygan prepare --out=imagenet_128/ --verify
+
+--data is a folder with a sub-folder per class (wnids, numbers or names), tfds:NAME[:SPLIT],
+keras:NAME[:SPLIT], an .npz file, or a set that was prepared with other classes or size. Images are cropped to
+the centre square and resized. All are decoded first: those that can't be are named, and nothing is written,
+unless --skip_unreadable leaves them out. Stopped at any moment, the same command goes on where it was.
+
+Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate --real=imagenet_128/.
+"""
+
+from ..errors import InputError
+from .cache import check_out, pipeline_options
+from .flags import check_required
+
+FLAGS = (
+    *("data", "image_size", "classes", "out", "skip_unreadable", "shard_size"),
+    *("worker", "workers", "runner", "beam_options", "verify"),
+)
+REQUIRED = ("out",)
+
+
+def run(flags):
+    if flags.verify:
+        _verify(flags.out)
+        return
+    check_required("prepare", ("data", "image_size"), flags)
+    runner = pipeline_options(flags)
+    check_out(flags)
+    from ..data.prepare_images import prepare_images
+
+    print(
+        prepare_images(
+            flags.data,
+            flags.out,
+            flags.image_size,
+            flags.classes,
+            flags.skip_unreadable,
+            flags.shard_size,
+            flags.worker,
+            flags.workers,
+            runner,
+        )
+    )
+
+
+def _verify(out):
+    from ..data.records.record_set import verify_records
+
+    if problems := verify_records(out):
+        raise InputError(
+            "\n  ".join(
+                [f"Got {len(problems):,} problems in the prepared images {out}:", *problems]
+            )
+            + "\nExpected every file as it was written. Delete these files and give the command that made "
+            "them again: it makes what is missing."
+        )
+    print(f"{out}: every shard is as it was written.")

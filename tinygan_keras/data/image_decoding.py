@@ -1,0 +1,248 @@
+"""THE decoder: from the bytes of an image to uint8 pixels [H, W, 3], the same at every door.
+
+Pillow decodes whatever is opened, prepared, trained with or evaluated: files, and the bytes in the records of
+TensorFlow Datasets. The policy:
+
+- format: JPEG, PNG, BMP, GIF or WebP, by the content; the suffix of the name doesn't count.
+- depth: 16 bits per channel keep the higher 8, in gray as in colour; 1 bit becomes 0 and 255.
+- colour: gray, palette and CMYK (with or without Adobe's marker) become RGB as Pillow converts them; colour
+  profiles and gamma are ignored.
+- alpha: dropped, as the loaders of the field do; the colour stored under it counts.
+- orientation: applied, as the EXIF tag says.
+- animation: the first frame.
+- damage: a file that breaks off, or whose checksum is wrong, is refused by name. Nothing is guessed.
+
+What was converted is counted by `Findings`, and reported to who opens the images.
+
+Rejected: TensorFlow's decoders, which read other pixels from palette BMPs and from CMYK, ignore EXIF, can't
+say which file is damaged, and are no quicker: Pillow too decodes outside Python's lock.
+"""
+
+import collections
+import contextlib
+import io
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from ..classes.folder_labels import listed
+from ..errors import InputError
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+"""Ends of the names of the files in a folder that are taken for images, in lower case."""
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+_LOSSY = ("JPEG", "MPO", "WEBP")
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_MODES = {
+    "1": "black and white",
+    "L": "grayscale",
+    "LA": "grayscale with an alpha channel, which is dropped",
+    "P": "palette images",
+    "RGBA": "RGB with an alpha channel, which is dropped",
+}
+_THREADS = 16  # decoding is bound by processors, but a network disk answers many at a time
+_AT_A_TIME = 32
+_NAMED, _SHOWN = 100, 5
+
+
+class Decoded(NamedTuple):
+    """Pixels uint8 `[H, W, 3]`, and of the file: width and height, format, what was done with {} of them."""
+
+    pixels: np.ndarray
+    size: tuple
+    format: str = ""
+    conversions: tuple = ()
+
+
+class Unreadable(NamedTuple):
+    """Why an image can't be decoded."""
+
+    reason: str
+
+
+def decode(source) -> Decoded:
+    """Decodes a path, the bytes of a file, or pixels that are there already.
+
+    Raises:
+        Exception: whatever the decoder stumbles over.
+    """
+    if isinstance(source, np.ndarray):
+        return Decoded(source, source.shape[1::-1])
+    if isinstance(source, bytes):
+        source = io.BytesIO(source)
+    elif not os.path.getsize(source):
+        raise ValueError("empty")
+    conversions = []
+    with Image.open(source, formats=FORMATS) as opened:
+        if opened.format != "MPO" and getattr(opened, "is_animated", False):
+            conversions.append("Took the first frame of {}, which are animations")
+        opened.load()
+        image, mode, turn = opened, opened.mode, _UPRIGHT.get(_orientation(opened))
+        if mode.startswith(("I", "F")):
+            conversions.append("Converted {} from 16 bits per channel to 8")
+            image = Image.fromarray(_high_byte(np.asarray(image)))
+        elif mode != "RGB":
+            conversions.append(f"Converted {{}} to RGB, which are {_MODES.get(mode, mode)}")
+        if turn is not None:
+            conversions.append("Turned {} upright, as their EXIF orientation says")
+            image = image.transpose(turn)
+        pixels = np.asarray(image.convert("RGB"))
+        return Decoded(pixels, image.size, opened.format, tuple(conversions))
+
+
+def _orientation(image):
+    with contextlib.suppress(Exception):  # EXIF that can't be read turns nothing
+        return image.getexif().get(_ORIENTATION)
+
+
+def _high_byte(levels):
+    """Pillow would cut 16 bits off at 255; colour of 16 bits it reads as here."""
+    if levels.dtype.kind == "f" or levels.min() < 0 or levels.max() > 65535:
+        raise ValueError(f"levels from {levels.min()} to {levels.max()} are not of 16 bits")
+    return (levels.astype("uint16") >> 8).astype("uint8")
+
+
+def decode_all(sources, finish=None):
+    """Decodes in threads: yields a `Decoded` or `Unreadable` for each source, in order.
+
+    Args:
+        sources: Iterable of paths, bytes or arrays; read no further ahead than the threads need.
+        finish: Function of pixels that gives those to keep, such as a crop; called in the threads.
+    """
+
+    def work(chunk):
+        return [_try_to_decode(source, finish) for source in chunk]
+
+    sources, pending = iter(sources), collections.deque()
+    with ThreadPoolExecutor(_THREADS) as threads:
+        while chunk := list(islice(sources, _AT_A_TIME)):
+            pending.append(threads.submit(work, chunk))
+            if len(pending) > 2 * _THREADS:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+
+
+def _try_to_decode(source, finish):
+    try:
+        decoded = decode(source)
+    except Exception as error:  # decoders raise whatever they stumble over
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        reason = re.sub(r" (<_io|'|\").*", "", reason)  # the name of the file is said elsewhere
+        return Unreadable(file_text(reason)[:100])
+    return decoded._replace(pixels=finish(decoded.pixels)) if finish else decoded
+
+
+class Findings:
+    """What decoding the images of a source has shown.
+
+    Attributes:
+        name: str, of the source.
+        count: int, images that were decoded.
+        sizes: Counter of width and height.
+        unreadable: List of (index, reason).
+    """
+
+    def __init__(self, source):
+        self.name, self._name_of = source.name, source.image_name
+        self.count, self.sizes, self.unreadable = 0, collections.Counter(), []
+        self._kinds, self._first = collections.Counter(), {}
+
+    def add(self, index, result):
+        """Counts a `Decoded` or `Unreadable`."""
+        if isinstance(result, Unreadable):
+            self.unreadable.append((index, result.reason))
+            return
+        self.count += 1
+        self.sizes[result.size] += 1
+        lossy = ("lossy",) if result.format in _LOSSY else ()
+        for kind in (*result.conversions, *lossy):
+            self._kinds[kind] += 1
+            self._first.setdefault(kind, index)
+        self._first.setdefault(result.size, index)
+
+    def such_as(self, kind) -> str:
+        """The first image of a size, or of a kind of conversion."""
+        return f"(such as {self._name_of(self._first[kind])})"
+
+    def sizes_text(self) -> str:
+        """The smallest and the largest size."""
+        ends = (pick(self.sizes, key=lambda size: size[0] * size[1]) for pick in (min, max))
+        return " to ".join(dict.fromkeys("{}x{}".format(*size) for size in ends)) + " pixels"
+
+    def unreadable_text(self) -> str:
+        """How many images can't be decoded, and which, up to 100."""
+        names = [f"{self._name_of(index)} ({reason})" for index, reason in self.unreadable[:_NAMED]]
+        total = self.count + len(self.unreadable)
+        shown = listed(names, _NAMED, len(self.unreadable))
+        return f"{len(self.unreadable):,} of {total:,} files that can't be decoded: {shown}"
+
+    def check_readable(self):
+        """Raises InputError if images can't be decoded."""
+        if self.unreadable:
+            raise InputError(
+                f"Got {self.name} with {self.unreadable_text()}. Expected images: JPEG, PNG, BMP, GIF or "
+                "WebP. Replace or delete them, or leave them out: tinygan prepare --skip_unreadable."
+            )
+
+    def check_one_size(self):
+        """Raises InputError if the images aren't square and of one size."""
+        if len(self.sizes) > 1:
+            groups = [
+                f"{count:,} of {width}x{height} {self.such_as((width, height))}"
+                for (width, height), count in self.sizes.most_common()
+            ]
+            raise InputError(
+                f"Got images of {len(self.sizes)} sizes in {self.name}: {listed(groups, _SHOWN)}. Expected "
+                "one size, and square. Resize all in the same way (tinygan prepare), or move the others away."
+            )
+        (((width, height), _),) = self.sizes.items()
+        if width != height:
+            raise InputError(
+                f"Got images of {width}x{height} pixels in {self.name} {self.such_as((width, height))}. "
+                "Expected square ones. Crop all in the same way (tinygan prepare); of a sheet with many "
+                "images, save each on its own."
+            )
+
+    def warnings(self, image_size=None) -> list:
+        """A sentence for each kind of conversion; on images that are enlarged, or else on lossy formats."""
+        sentences = []
+        for kind, count in sorted(self._kinds.items()):
+            files = f"{count:,} of {self.count:,} files"
+            if kind != "lossy":
+                sentences.append(f"{kind.format(files)} {self.such_as(kind)}.")
+            elif not image_size:
+                sentences.append(
+                    f"{files} are JPEG or WebP {self.such_as(kind)}. What the compression changes counts as "
+                    "a difference between images."
+                )
+        small = sum(n for size, n in self.sizes.items() if min(size) < (image_size or 0))
+        if small:
+            sentences.append(
+                f"{small:,} of {self.count:,} images are smaller than {image_size} pixels and are enlarged, "
+                "which makes them blurred."
+            )
+        return sentences
+
+
+def file_text(name) -> str:
+    """A name from the disk as text that can be printed: UTF-8 or else Latin-1, whatever the locale is."""
+    data = os.fsencode(name)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode("latin-1")

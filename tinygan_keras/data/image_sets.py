@@ -1,0 +1,465 @@
+"""Images to train with and to measure with: opened by one function, decoded and cropped in one way.
+
+What fits into memory is decoded when it is opened, which also finds every file that can't be read, before a
+run starts. What doesn't is converted once by `prepare_images` (`tinygan prepare`), and read from its records.
+"""
+
+import abc
+import functools
+import itertools
+import os
+import shlex
+import time
+import zlib
+
+import numpy as np
+
+from ..classes.folder_labels import listed, missing_classes
+from ..classes.selection import class_synonyms
+from ..errors import InputError
+from ..files import content_hash
+from ..images import check_images, check_labels, to_float, to_uint8
+from .image_decoding import Findings, decode_all
+from .image_sources import RecordSource, open_source
+from .preprocessing import crop_and_resize, describe_preprocessing, flip_at_random
+from .shuffling import shuffled_indices
+
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes of decoded images that are kept in memory by default."""
+_SHOWN = 5
+_AT_ONCE = 256
+_QUIET_SECONDS = 3.0
+
+
+class ImageSet(abc.ABC):
+    """Images of one size, with or without labels; of real ones to train with, labels are the teacher's.
+
+    Attributes:
+        name: str.
+        count: int, number of images.
+        image_size: int, height and width in pixels.
+        labels: int32 `[count]`, or None.
+        num_classes: int, or None if unknown.
+        class_names: Tuple of str by label, or None.
+        classes: Tuple of the labels that were wanted, or None for all.
+        warnings: List of str, what is not as it should be but can be used.
+        found: Dict of str, further lines of the report.
+        fingerprint: str, SHA-256 (hex) of images and labels, wherever they are; resuming expects the same.
+    """
+
+    def __init__(self, name, labels, num_classes, class_names, classes, warnings, found):
+        self.name, self.labels = name, labels
+        self.num_classes, self.class_names = num_classes, class_names
+        self.classes = None if classes is None else tuple(classes)
+        self.warnings, self.found = list(warnings), dict(found)
+        if labels is not None:
+            self.warnings += missing_classes(labels, class_names, self._wanted())
+
+    @abc.abstractmethod
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Returns the images from `start` up to `stop`, uint8 `[n, S, S, 3]`, cut off at the end."""
+
+    @abc.abstractmethod
+    def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
+        """Passes over the images again and again, each time in another order.
+
+        Batch k is a pure function of the seed and k, wherever it starts.
+
+        Args:
+            batch_size: Images per batch; the shape is static.
+            seed: Seed of the order and of the flips.
+            start_step: Number of the first batch.
+            horizontal_flip: Mirror half of the images, chosen at random each time.
+
+        Returns:
+            Endless `tf.data.Dataset` of dicts `image` float32 `[B, S, S, 3]` in [-1, 1] and `image_label`
+            int32 `[B]` (absent without labels).
+        """
+
+    @abc.abstractmethod
+    def draw(self, count: int, seed=0) -> "ArrayImages":
+        """Returns images in memory: `count` at random and each once, or all if there are no more."""
+
+    def contents(self) -> dict:
+        """A checksum by name of image, which tells what has changed; empty for images without names."""
+        return {}
+
+    def changes_since(self, contents: dict) -> str:
+        """Says in words what has changed since these `contents`; "" if nothing has, or nobody knows."""
+        now = self.contents()
+        both = contents.keys() & now.keys()
+        kinds = {
+            ("image has changed", "have changed"): [n for n in both if contents[n] != now[n]],
+            ("is gone", "are gone"): contents.keys() - now.keys(),
+            ("is new", "are new"): now.keys() - contents.keys(),
+        }
+        return ", ".join(
+            f"{len(names):,} {one if len(names) == 1 else several} ({listed(sorted(names), _SHOWN)})"
+            for (one, several), names in kinds.items()
+            if names and contents and now
+        )
+
+    @functools.cached_property
+    def class_counts(self) -> np.ndarray | None:
+        """int64 `[num_classes]`, or None without labels."""
+        if self.labels is None:
+            return None
+        return np.bincount(self.labels, minlength=self.num_classes).astype("int64")
+
+    def report(self, horizontal_flip=False) -> str:
+        """Returns what was found, as lines to print."""
+        lines = {"images": f"{self.count:,}"}
+        if self.labels is not None:
+            present = int(np.count_nonzero(self.class_counts))
+            of_all = f", of {self.num_classes:,} in all" if self.classes is not None else ""
+            lines["images"] += f" in {present:,} of {len(self._wanted()):,} classes{of_all}"
+            lines["images per class"] = self._extremes()
+        lines |= self.found
+        lines["preprocessing"] = describe_preprocessing(self.image_size, horizontal_flip)
+        width = max(map(len, lines)) + 2
+        rows = [f"  {title + ':':<{width}}{text}" for title, text in lines.items()]
+        return "\n".join(
+            [f"Real images: {self.name}", *rows, *(f"  Warning: {w}" for w in self.warnings)]
+        )
+
+    def _wanted(self):
+        return range(self.num_classes) if self.classes is None else self.classes
+
+    def _extremes(self):
+        counts = self.class_counts
+        present = np.flatnonzero(counts)
+        least, most = (int(present[pick(counts[present])]) for pick in (np.argmin, np.argmax))
+        return (
+            f"{counts[least]:,} (fewest: {self._called(least)}) to {counts[most]:,} (most: "
+            f"{self._called(most)})"
+        )
+
+    def _called(self, label):
+        return f"{label} {self.class_names[label]}" if self.class_names else str(label)
+
+    def _name_of(self, count):
+        return self.name if count == self.count else f"{count:,} of {self.name}"
+
+    def __repr__(self):
+        size = self.image_size
+        return f"{type(self).__name__}({self.name!r}): {self.count:,} images {size}x{size}x3"
+
+
+class ArrayImages(ImageSet):
+    """Images in an array in memory.
+
+    Args:
+        images: uint8 `[N, S, S, 3]`.
+        labels: Int `[N]`, not negative; None if unknown.
+        class_names: Names by label; None if unknown.
+        name: What to call them.
+        warnings: Sentences for those who use the images; classes without images are added.
+        num_classes: Number of classes; None for that of the names, or of the largest label and one.
+        classes: The labels that are wanted, for the report; None for all.
+        found: Further lines of the report.
+        names: Names of the images, for `contents`; None if they have none.
+
+    Attributes: see `ImageSet`.
+
+    Raises:
+        InputError: another shape or type, or labels out of range.
+
+    Example:
+        >>> real = ArrayImages(np.zeros((4, 8, 8, 3), "uint8"), [0, 1, 1, 0], ("cat", "dog"))
+        >>> real.read(0, 2).shape
+        (2, 8, 8, 3)
+    """
+
+    def __init__(
+        self,
+        images,
+        labels=None,
+        class_names=None,
+        name="array",
+        warnings=(),
+        num_classes=None,
+        classes=None,
+        found=(),
+        names=None,
+    ):
+        self._images, self._names = check_images(images, name), names
+        self.count, self.image_size = self._images.shape[:2]
+        class_names = None if class_names is None else tuple(str(name) for name in class_names)
+        num_classes = num_classes or (len(class_names) if class_names else None)
+        if labels is not None:
+            labels = check_labels(labels, self.count, num_classes, name)
+            num_classes = num_classes or int(labels.max()) + 1
+        super().__init__(name, labels, num_classes, class_names, classes, warnings, found)
+
+    def read(self, start, stop):
+        return np.asarray(self._images[start:stop])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        return content_hash(self._images, "" if self.labels is None else self.labels)
+
+    def batches(self, batch_size, seed=0, start_step=0, horizontal_flip=False):
+        import tensorflow as tf
+
+        shape = (batch_size, self.image_size, self.image_size, 3)
+        labels = None if self.labels is None else tf.constant(self.labels)
+
+        def chosen(index):
+            return self._images[index]
+
+        def batch(step):
+            index = shuffled_indices(step, batch_size, self.count, seed)
+            # From NumPy: a constant would be a second copy, and as part of a graph be limited to 2 GB.
+            images = tf.ensure_shape(tf.numpy_function(chosen, [index], tf.uint8, False), shape)
+            if horizontal_flip:
+                images = flip_at_random(images, seed, step)
+            result = {"image": to_float(images)}
+            return result if labels is None else {**result, "image_label": tf.gather(labels, index)}
+
+        steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
+        return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    def draw(self, count, seed=0):
+        count = min(count, self.count)
+        index = np.asarray(shuffled_indices(0, count, self.count, seed))
+        labels = None if self.labels is None else self.labels[index]
+        arguments = (self.class_names, self._name_of(count), (), self.num_classes, self.classes)
+        return ArrayImages(self._images[index], labels, *arguments)
+
+    def contents(self) -> dict:
+        labels = self.labels if self.labels is not None else np.zeros(self.count, "int32")
+        rows = zip(self._names or (), self._images, labels.tolist(), strict=False)
+        return {name: zlib.crc32(image.tobytes(), label) for name, image, label in rows}
+
+
+class RecordImages(ImageSet):
+    """Images of a prepared record set, read from its files as they are needed; see `ImageSet`."""
+
+    def __init__(self, source: RecordSource, class_map, classes=None):
+        self.records = source.records
+        self.count, self.image_size = source.count, source.image_size
+        super().__init__(
+            source.name,
+            class_map.labels,
+            class_map.num_classes,
+            class_map.class_names,
+            classes,
+            source.warnings,
+            source.found,
+        )
+
+    def read(self, start, stop):
+        return self.records.read(start, stop)
+
+    @property
+    def fingerprint(self) -> str:
+        return content_hash(self.records.fingerprint, "" if self.labels is None else self.labels)
+
+    def batches(self, batch_size, seed=0, start_step=0, horizontal_flip=False):
+        import tensorflow as tf
+
+        table = None
+        if self.labels is not None:  # from the numbers in the records to those of the teacher
+            table = np.full(int(self.records.labels.max()) + 1, -1, "int32")
+            table[self.records.labels] = self.labels
+
+        def finish(step, batch):
+            images = batch["image"]
+            if horizontal_flip:
+                images = flip_at_random(images, seed, step)
+            result = {"image": to_float(images)}
+            if table is None:
+                return result
+            return {**result, "image_label": tf.gather(tf.constant(table), batch["label"])}
+
+        return self.records.decoded_batches(batch_size, seed, start_step, finish)
+
+    def draw(self, count, seed=0):
+        count = min(count, self.count)
+        size = min(count, _AT_ONCE)
+        batches = self.batches(size, seed).take(-(-count // size)).as_numpy_iterator()
+        batches = list(batches)
+        images = np.concatenate([to_uint8(batch["image"]) for batch in batches])[:count]
+        labels = None
+        if self.labels is not None:
+            labels = np.concatenate([batch["image_label"] for batch in batches])[:count]
+        arguments = (self.class_names, self._name_of(count), (), self.num_classes)
+        return ArrayImages(images, labels, *arguments)
+
+
+def open_images(
+    data,
+    image_size=None,
+    num_classes=None,
+    classes=None,
+    class_names=None,
+    data_subset="",
+    memory_limit=MEMORY_LIMIT,
+    progress=True,
+) -> ImageSet:
+    """Opens images to train with or to measure with.
+
+    Args:
+        data: One of
+            "fashion_mnist" or "fashion_mnist:test", 32x32, from wherever it is;
+            "keras:cifar10", "keras:cifar100", "keras:mnist", "keras:fashion_mnist", training images, or with
+            ":test" behind it;
+            "tfds:imagenet2012", "tfds:cifar10" or any other labelled images that TensorFlow Datasets has
+            prepared, with ":validation" or another split behind them if need be;
+            a folder: with a sub-folder per class, called by a number, a wnid such as "n01440764" or a name;
+            or with files that are named as `tinygan sample --out=folder/` names them; or with others;
+            an `.npz` file with `images` uint8 `[N, S, S, 3]` or gray `[N, H, H]` (28x28 is padded to 32x32)
+            and, if there are any, `labels` int `[N]` and `class_names`;
+            a folder that `prepare_images` wrote.
+        image_size: Height and width that images are cropped and resized to; None to take them as they are:
+            they have to be square and of one size then, since a Frechet distance measures the resizing too.
+        num_classes: Number of classes of the teacher whose labels the images get; the class of every image
+            is needed then, and of a folder with a sub-folder `train`, this one is taken.
+        classes: Labels that are wanted; None for all.
+        class_names: Names by label. Labels become those of these names, or of ImageNet's names and wnids if
+            there are 1000. Without both, labels count the classes of the data in their order.
+        data_subset: The file to read when Fashion-MNIST is not on this machine; "" to download it.
+        memory_limit: Bytes of decoded images that may be kept in memory.
+        progress: Show a progress bar where decoding takes long.
+
+    Returns:
+        `ImageSet`; its `warnings` and `report()` say what was found, converted and left out.
+
+    Raises:
+        MissingFileError: nothing has this name, or a data set is not on this machine.
+        MissingPackageError: TensorFlow Datasets is not installed.
+        InputError: no images, files that can't be read, mixed sizes, classes that are not known, labels that
+            are missing, or more than fits into memory.
+
+    Example:
+        real = open_images("photos/", image_size=128, class_names=("cat", "dog"))
+        test = open_images("keras:cifar10:test")
+    """
+    if image_size is not None and (not isinstance(image_size, (int, np.integer)) or image_size < 1):
+        raise InputError(
+            f"Got image_size={image_size!r}. Expected a number of pixels, or None. Give class names by their "
+            "keyword, class_names=."
+        )
+    known = _known(num_classes, class_names)
+    source = open_source(data, num_classes is not None, class_names, known, data_subset)
+    class_map = source.classes(num_classes, class_names)
+    if num_classes is not None and class_map.labels is None:
+        raise InputError(
+            f"Got {source.name} without labels. Expected the class of every real image. Sort the images "
+            "into a folder per class, or add the array labels, int [N], to the .npz file."
+        )
+    chosen = wanted_images(source, class_map, classes)
+    everything = len(chosen) == source.count
+    if isinstance(source, RecordSource) and image_size in (None, source.image_size) and everything:
+        return RecordImages(source, class_map, classes)
+    size = image_size or getattr(source, "image_size", None)
+    if size:
+        _check_fits(len(chosen), size, source, data, memory_limit)
+    images, findings = None, Findings(source)
+    decoded = decode_images(source, chosen, image_size, findings, progress)
+    for place, (_, pixels) in enumerate(decoded):
+        if images is None and pixels is not None and pixels.shape[0] == pixels.shape[1]:
+            _check_fits(len(chosen), pixels.shape[0], source, data, memory_limit)
+            images = np.empty((len(chosen), *pixels.shape), "uint8")
+        if pixels is not None and images is not None and pixels.shape == images.shape[1:]:
+            images[place] = pixels
+    findings.check_readable()
+    if not image_size:
+        findings.check_one_size()
+    return ArrayImages(
+        images,
+        None if class_map.labels is None else class_map.labels[chosen],
+        class_map.class_names,
+        source.name,
+        (*source.warnings, *findings.warnings(image_size)),
+        class_map.num_classes,
+        classes,
+        {**source.found, "sizes": findings.sizes_text()},
+        source.image_names(chosen),
+    )
+
+
+def open_training_images(
+    name, image_size: int, num_classes: int, classes=None, class_names=None, data_subset=""
+) -> ImageSet | None:
+    """Opens the real images that the discriminator sees, with the class numbers of the teacher.
+
+    Args:
+        name: "none" for data-free training, or see `open_images`, as for the others.
+
+    Returns:
+        `ImageSet`, or None for "none".
+
+    Example:
+        real = open_training_images("photos/", 128, 1000, range(398))
+        print(real.report())
+    """
+    if str(name) == "none":
+        return None
+    return open_images(name, image_size, num_classes, classes, class_names, data_subset)
+
+
+def wanted_images(source, class_map, classes) -> np.ndarray:
+    """The numbers of the images of a source that are of these classes (None: all), at least one."""
+    if classes is None:
+        return np.arange(source.count)
+    if class_map.labels is None:
+        raise InputError(
+            f"Got classes of {source.name}, which has no labels. Expected labelled images. Leave out classes."
+        )
+    chosen = np.flatnonzero(np.isin(class_map.labels, list(classes)))
+    if not len(chosen):
+        names = class_map.class_names
+        wanted = [f"{label} {names[label]}" if names else str(label) for label in classes]
+        raise InputError(
+            f"Got {source.name} without a single image of the classes {listed(wanted, _SHOWN)}. Expected at "
+            "least one. Change the setting classes, or give another data set."
+        )
+    if len(chosen) < source.count:
+        source.found["left out"] = f"{source.count - len(chosen):,} images of other classes"
+    return chosen
+
+
+def decode_images(source, chosen, image_size, findings, progress=True):
+    """Yields (index, pixels) of the images with these numbers; None as the pixels of what is unreadable.
+
+    Args:
+        source: `ImageSource`.
+        chosen: Ints `[n]`.
+        image_size: What to crop and resize to, or None.
+        findings: `Findings` to count in.
+        progress: Show a progress bar if it takes long.
+    """
+    import keras
+
+    finish = functools.partial(crop_and_resize, image_size=image_size) if image_size else None
+    bar, begin = None, time.monotonic()
+    results = decode_all(source.payloads(chosen), finish)
+    for done, (index, result) in enumerate(zip(chosen, results, strict=True), start=1):
+        findings.add(index, result)
+        yield index, getattr(result, "pixels", None)
+        if progress and done % 100 == 0 and time.monotonic() - begin > _QUIET_SECONDS:
+            bar = bar or keras.utils.Progbar(len(chosen), unit_name="image")
+            bar.update(done)
+    if bar:
+        bar.update(len(chosen), finalize=True)
+
+
+def _known(num_classes, class_names) -> list:
+    """All names that the folder of a class may have."""
+    if num_classes is None and class_names is None:
+        return []
+    count = num_classes or len(class_names)
+    numbers = map(str, range(count))
+    return [*numbers, *itertools.chain.from_iterable(class_synonyms(count, class_names))]
+
+
+def _check_fits(count, size, source, data, limit):
+    needed = count * size * size * 3
+    if needed > limit:
+        command = f"tinygan prepare --data={shlex.quote(os.fspath(data))} --image_size={size} --out=prepared"
+        raise InputError(
+            f"Got {count:,} images of {source.name}, {needed / 2**30:.1f} GiB when decoded. Expected at most "
+            f"{limit / 2**30:.1f} GiB to keep in memory. Convert them once, and open prepared/ instead:\n"
+            f"  {command}"
+        )
