@@ -372,13 +372,14 @@ def test_records_of_different_settings_are_never_mixed(source, tmp_path):
     assert files(tmp_path) == before and not source.made
 
 
-def test_other_folders_are_left_alone(source, tmp_path):
-    (tmp_path / "thesis.tex").write_text("")
-    with pytest.raises(ValueError, match="no set of records and holds 'thesis.tex'"):
+@pytest.mark.parametrize("name", ["thesis.tex", "labels.npy"])
+def test_other_folders_are_left_alone(source, name, tmp_path):
+    (tmp_path / name).write_text("")
+    with pytest.raises(ValueError, match=f"no set of records and holds '{name}'"):
         source.write(tmp_path)
     with pytest.raises(OSError, match="Not a directory. Expected a place"):
-        source.write(tmp_path / "thesis.tex" / "cache")
-    assert files(tmp_path) == {"thesis.tex": b""}
+        source.write(tmp_path / name / "cache")
+    assert files(tmp_path) == {name: b""}
 
 
 def test_a_cache_of_the_earlier_format_is_refused(source, tmp_path):

@@ -34,7 +34,7 @@ ENCODINGS = ("png", "raw")
 TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
 _FORMAT = 2
 _OLD_SETTINGS_FILE = "manifest.json"  # of format 1
-_OURS = re.compile(r"\..*|.*\.npy|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
+_OURS = re.compile(r"\..*|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
 _PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
 
 
@@ -158,7 +158,7 @@ def check_folder(names, folder):
             "empty folder. Choose another, or delete this one: the cache has to be made again."
         )
     for name in sorted(names):
-        if not _OURS.fullmatch(name.partition(UNFINISHED)[0]) and UNFINISHED not in name:
+        if UNFINISHED not in name and not _OURS.fullmatch(name):
             raise InputError(
                 f"Got the folder {folder}, which is no set of records and holds {name!r}. Expected a new "
                 "or empty folder, or a set that was begun. Choose another."
