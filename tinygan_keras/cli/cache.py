@@ -48,7 +48,7 @@ def run(flags):
 
 def pipeline_options(flags) -> list | None:
     """The options of the Beam pipeline that --runner asks for, checked; None without it."""
-    check_numbers(1, flags.shard_size, flags.worker, flags.workers)
+    check_numbers(flags.shard_size, flags.worker, flags.workers)
     if not flags.runner:
         if flags.beam_options:
             raise InputError(

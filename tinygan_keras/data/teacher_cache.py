@@ -78,7 +78,7 @@ def write_cache(
     Example:
         write_cache(HubTeacher("saved_models/biggan_fashion_32"), "runs/cache", count=20_000)
     """
-    check_numbers(count, shard_size, worker, workers, encoding, batch_size=batch_size)
+    check_numbers(shard_size, worker, workers, encoding, count=count, batch_size=batch_size)
     check_seeds(seed, count)
     missing = [name for name in (*_OF_TEACHER, "handle") if getattr(teacher, name, None) is None]
     if missing:

@@ -131,10 +131,9 @@ def differences(wanted: RecordSettings, found: RecordSettings) -> list:
     ]
 
 
-def check_numbers(count, shard_size, worker=0, workers=1, encoding="png", **others):
+def check_numbers(shard_size, worker=0, workers=1, encoding="png", **others):
     """Refuses numbers that no set can have; all but `worker` are 1 or more."""
-    others |= {"count": count, "shard_size": shard_size, "workers": workers}
-    for name, value in others.items():
+    for name, value in {**others, "shard_size": shard_size, "workers": workers}.items():
         if value is None or value < 1:
             raise InputError(f"Got {name}={value}. Expected 1 or more. Set {name}.")
     if not 0 <= worker < workers:

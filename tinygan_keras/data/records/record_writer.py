@@ -89,7 +89,7 @@ def write_records(
         InputError: bad settings; or the folder holds a set with others, whose differences are listed.
         UnusableFileError: the folder or a file can't be written. What was finished stays.
     """
-    check_numbers(count, shard_size, worker, workers, settings.get("encoding", "png"))
+    check_numbers(shard_size, worker, workers, settings.get("encoding", "png"), count=count)
     folder = os.fspath(user_path(folder))
     arrays = dict(arrays or {})
     if labels is not None:
