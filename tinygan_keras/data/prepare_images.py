@@ -66,13 +66,13 @@ def prepare_images(
     from .records.record_format import check_numbers
     from .records.record_writer import write_records
 
-    check_numbers(shard_size, worker, workers, image_size=image_size)
+    check_numbers(
+        count=1, shard_size=shard_size, worker=worker, workers=workers, image_size=image_size
+    )
     arguments = (data, image_size, classes, data_subset)
     conversion = Conversion(*arguments)
     findings = Findings(conversion.source)
-    if (
-        skip_unreadable
-    ):  # every worker has to know what is left out, or images would have other numbers
+    if skip_unreadable:  # every worker has to know them, or images would have other numbers
         conversion.check(conversion.chosen, findings, progress)
     else:
         missing = conversion.missing(out, shard_size, worker, workers)
