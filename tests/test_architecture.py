@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "latents": {"errors"},
     "images": {"errors"},
     "files": {"errors"},
-    "tfgan": set(),
+    "tfgan": {"errors"},
     "classes": FOUNDATION,
     "networks": FOUNDATION,
     # The model knows no files, hubs, data sets or plots.

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 import tinygan_keras as tg
-from tinygan_keras.evaluation.record import as_table, beside_teacher, compare
+from tinygan_keras.evaluation.results import as_table, beside_teacher, compare
 
 DEBUG = "TINYGAN_DEBUG" in os.environ  # seconds instead of two minutes
 IMAGES = 300 if DEBUG else 10_000

@@ -114,6 +114,18 @@ def test_gray_images_are_converted_with_a_note(folder, tmp_path, capsys):
     assert "Note: The images have no labels" in printed
 
 
+def test_a_frechet_distance_alone_pays_for_nothing_else(folder, evaluated, tmp_path):
+    flags = ["--metrics=frechet_distance", f"--out={tmp_path}"]
+    assert main(["evaluate", f"--model={folder / 'run'}", *flags]) == 0
+    ours, full = (
+        json.loads((path / "evaluation.json").read_text()) for path in (tmp_path, evaluated)
+    )
+    assert set(ours["figures"]) == {"frechet_distance", "frechet_floor"}
+    assert ours["figures"]["frechet_distance"] == full["figures"]["frechet_distance"]
+    assert ours["teacher"] is None
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation.json", "evaluation.md"]
+
+
 def test_a_saved_reference_gives_the_same_figures(folder, evaluated, tmp_path, capsys):
     reference = tmp_path / "real_statistics.npz"
     flags = [f"--real={folder / 'real.npz'}", f"--extractor={folder / 'classifier'}"]
@@ -148,19 +160,21 @@ def test_different_protocols_are_not_compared(folder, evaluated, tmp_path, capsy
     [
         (["evaluate"], "Got no --model"),
         (["evaluate", "--model={folder}/teacher"], "no --out"),
-        (["evaluate", "--model={folder}/run", "--num_images=1"], "Expected 2 or more"),
-        (["evaluate", "--model={folder}/run", "--truncation=0"], r"(0, 1]"),
+        (["evaluate", "--model={folder}/run", "--num_images=1"], "1 is not integer >= 2"),
+        (["evaluate", "--model={folder}/run", "--truncation=1.5"], "in the range [0.0, 1.0]"),
         (["evaluate", "--model={folder}/nowhere", "--out={out}"], "doesn't exist"),
         (["evaluate", "--model={folder}/run", "--extractor=inceptoin"], "Did you mean 'inception'"),
         (["evaluate", "--model={folder}/run", "--real={folder}/nothing"], "are not there"),
         (["evaluate", "--model={folder}/run", "--labels=some"], "<auto|reference|balanced>"),
-        (["evaluate", "--model={folder}/run", "--seed=-1"], "Got --seed=-1. Expected 0 or more"),
+        (["evaluate", "--model={folder}/run", "--seed=-1"], "not a non-negative integer"),
+        (["evaluate", "--model={folder}/run", "--metrics=frechet"], "mean 'frechet_distance'"),
         (["evaluate", "--model={folder}/run", "--resize=cubic"], "Did you mean 'bicubic'"),
         (["compare", "{folder}/run"], "Expected two or more"),
         (["compare", "{folder}/teacher", "{folder}/run"], "Evaluate it first"),
         (["compare", "{folder}/run", "{folder}/run/evaluation", "--ignore=sed"], "mean 'seed'"),
-        (["reference", "--real={folder}/real.npz", "--out=x.txt"], "Expected both"),
-        (["reference", "--real=x", "--out={folder}/real.npz"], "a file that is no reference"),
+        (["reference", "--real={folder}/real.npz"], "Got no --out"),
+        (["reference", "--real={folder}/real.npz", "--out=x.txt"], "ends in .npz"),
+        (["reference", "--real=x", "--out={folder}/real.npz"], "a file that holds no statistics"),
     ],
 )
 def test_mistakes_are_one_message(arguments, message, folder, evaluated, tmp_path, capsys):
@@ -176,11 +190,11 @@ def test_mistakes_are_one_message(arguments, message, folder, evaluated, tmp_pat
     [
         (["evaluate", "--model=run"], "real.npz", "which is a file. Expected a folder"),
         (["evaluate", "--model=run"], "real.npz/deeper", "where nothing can be written"),
-        (["reference", "--real=real.npz"], "real.npz/deeper.npz", "where nothing can be written"),
+        (["reference", "--real=real.npz"], "real.npz/deeper.npz", "which is a file"),
         (["reference", "--real=real.npz"], "folder.npz", "which is a folder. Expected a file"),
     ],
 )
-def test_a_place_that_cannot_be_written_is_told_before_measuring(
+def test_a_place_that_cannot_be_written_is_refused_before_measuring(
     command, out, message, folder, tmp_path, monkeypatch, capsys
 ):
     for name in ("run", "real.npz"):

@@ -10,7 +10,7 @@ from run_fixtures import TINY_STUDENT, write_classifier, write_real_images, writ
 
 from tinygan_keras.cli import main
 from tinygan_keras.data.fashion_mnist import CLASS_NAMES
-from tinygan_keras.evaluation.extractors import loading
+from tinygan_keras.evaluation.extractors import extractor as extractor_module
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.pictures import report
 
@@ -100,7 +100,9 @@ def test_the_kernel_of_a_run_goes_with_its_extractor(here, tmp_path, monkeypatch
     config = {"extractor": str(here / "classifier"), "resize": "area"}
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     kernels = []
-    monkeypatch.setattr(loading, "load_extractor", lambda _, resize: kernels.append(resize))
+    monkeypatch.setattr(
+        extractor_module, "load_extractor", lambda _, resize: kernels.append(resize)
+    )
     monkeypatch.setattr(report, "draw_album", lambda *a, **k: [])
 
     for flags in ([], ["--resize=bicubic"], ["--extractor=inception"]):

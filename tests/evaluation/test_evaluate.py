@@ -1,6 +1,9 @@
 """A whole evaluation: its figures are those of the metrics, it repeats, resumes, and says what it can't."""
 
+import dataclasses
+import functools
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,12 +15,15 @@ from run_fixtures import NUM_CLASSES, TINY_STUDENT, write_classifier, write_teac
 import tinygan_keras.evaluation.evaluate as module
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.evaluate import evaluate
-from tinygan_keras.evaluation.extractors.loading import load_extractor
+from tinygan_keras.evaluation.extractors.extractor import load_extractor
+from tinygan_keras.evaluation.feature_store import FeatureStore
+from tinygan_keras.evaluation.metrics import classification
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.protocol import ProtocolError
-from tinygan_keras.evaluation.record import as_table, compare, read_evaluation
+from tinygan_keras.evaluation.results import as_table, compare, read_evaluation
 from tinygan_keras.generators.generator import GeneratedImages
 from tinygan_keras.generators.opening import load_generator
+from tinygan_keras.latents import LAW, latents_of_seeds
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 
@@ -62,18 +68,21 @@ def result(folder, extractor, real):
 
 def evaluated(made, extractor, real, **options):
     options = {"num_images": COUNT, "progress": False, "reference": real} | options
-    subject = options.pop("subject", made / "run")
-    return evaluate(subject, extractor, teacher=made / "teacher", **options)
+    subject = options.pop("subject", None) or opened(made / "run", 0.8)
+    return evaluate(subject, extractor, teacher=opened(made / "teacher", 0.8), **options)
+
+
+@functools.cache
+def opened(path, truncation):
+    return load_generator(path, truncation)
 
 
 def test_figures_are_those_of_the_metrics(folder, extractor, real, result):
     protocol, figures = result["protocol"], result["figures"]
     order = np.random.default_rng(protocol["seed"]).permutation(300)
     labels = np.resize(real.labels[order], COUNT)
-    students = GeneratedImages(load_generator(folder / "run"), labels, protocol["seed"], 0.8)
-    teachers = GeneratedImages(
-        load_generator(folder / "teacher", 0.8), labels, protocol["seed"], 0.8
-    )
+    students = GeneratedImages(opened(folder / "run", 0.8), labels, protocol["seed"], 0.8)
+    teachers = GeneratedImages(opened(folder / "teacher", 0.8), labels, protocol["seed"], 0.8)
     student_images, teacher_images = students.read(0, COUNT), teachers.read(0, COUNT)
     features, logits = extractor(student_images)
     teacher_features, _ = extractor(teacher_images)
@@ -91,12 +100,66 @@ def test_figures_are_those_of_the_metrics(folder, extractor, real, result):
         assert figures[name] == pytest.approx(value, rel=1e-5), name
 
 
+def test_image_i_has_the_seed_of_the_evaluation_plus_i(folder, extractor):
+    latents = []
+    generator = dataclasses.replace(opened(folder / "run", 0.8), mix=None)
+
+    def draw(z, labels, draw=generator.draw):
+        latents.append(np.array(z))
+        return draw(z, labels)
+
+    generator = dataclasses.replace(generator, draw=draw)
+    found = evaluate(generator, extractor, num_images=300, seed=7, progress=False)
+    expected = latents_of_seeds(7 + np.arange(300), generator.latent_dim, 0.8)
+    np.testing.assert_array_equal(np.concatenate(latents), expected)
+    assert found["protocol"]["latents"] == LAW
+
+
+@pytest.mark.parametrize(
+    ("metrics", "figures", "columns"),
+    [
+        (["frechet_distance"], {"frechet_distance", "frechet_floor"}, ["features"]),
+        (
+            ["label_accuracy", "precision"],
+            {"label_accuracy", "precision", "recall", "density", "coverage"},
+            ["features", "logits"],
+        ),
+    ],
+)
+def test_chosen_metrics_are_all_that_is_computed(
+    folder, extractor, real, result, monkeypatch, metrics, figures, columns
+):
+    stored = []
+    append = FeatureStore.append
+    monkeypatch.setattr(
+        FeatureStore,
+        "append",
+        lambda store, rows: stored.append(sorted(rows)) or append(store, rows),
+    )
+    options = {"num_images": COUNT, "progress": False, "reference": real, "metrics": metrics}
+    found = evaluate(opened(folder / "run", 0.8), extractor, **options)
+    assert set(found["figures"]) == figures
+    for name in figures:
+        assert found["figures"][name] == result["figures"][name]
+    assert all(names == columns for names in stored)
+    assert found["protocol"] == {**result["protocol"], "teacher": None}
+
+
+def test_a_teacher_is_measured_by_the_chosen_metrics_too(folder, extractor, real, result):
+    found = evaluated(folder, extractor, real, metrics=["frechet_distance", "frechet_to_teacher"])
+    wanted = {"frechet_distance", "frechet_floor", "frechet_to_teacher"}
+    assert set(found["figures"]) == wanted
+    theirs = found["teacher"]["figures"]
+    assert theirs == {name: result["teacher"]["figures"][name] for name in theirs}
+    assert set(theirs) == wanted - {"frechet_to_teacher"}
+
+
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
     label, row = 3, result["classes"][3]
     order = np.random.default_rng(result["protocol"]["seed"]).permutation(300)
     labels = np.resize(real.labels[order], COUNT)
     seed = result["protocol"]["seed"]
-    images = GeneratedImages(load_generator(folder / "run"), labels, seed, 0.8)
+    images = GeneratedImages(opened(folder / "run", 0.8), labels, seed, 0.8)
     ours = extractor(images.read(0, COUNT)[labels == label])[0]
     theirs = extractor(real.read(0, 300)[real.labels == label])[0]
     expected = frechet_distance(*feature_statistics(ours), *feature_statistics(theirs))
@@ -144,7 +207,7 @@ def test_what_was_kept_of_another_evaluation_is_not_used(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "measure", stop)
+        patch.setattr(module, "_measure", stop)
         with pytest.raises(KeyboardInterrupt):
             evaluated(folder, extractor, real, folder=tmp_path, seed=7)
     other = evaluated(folder, extractor, real, folder=tmp_path)
@@ -173,11 +236,10 @@ def test_files_hold_the_evaluation(folder, extractor, real, result, tmp_path):
     text = (tmp_path / "run" / "evaluation" / "evaluation.md").read_text()
     assert f"{result['figures']['frechet_distance']:#.4g}" in text
     assert "class 3" in text and extractor.hash in text
-    assert Image.open(tmp_path / "run" / "evaluation" / "classes.png").size[0] > 300
 
 
 def test_evaluations_made_alike_stand_side_by_side(folder, extractor, real, result):
-    other = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    other = evaluated(folder, extractor, real, subject=opened(folder / "teacher", 0.8))
     with pytest.raises(ProtocolError, match="seed"):
         compare({"a": result, "b": evaluated(folder, extractor, real, seed=5)})
     text = compare({"student": result, "teacher": other})
@@ -186,7 +248,7 @@ def test_evaluations_made_alike_stand_side_by_side(folder, extractor, real, resu
 
 
 def test_a_teacher_equals_itself(folder, extractor, real):
-    result = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    result = evaluated(folder, extractor, real, subject=opened(folder / "teacher", 0.8))
     figures, notes = result["figures"], result["notes"]
     assert figures["teacher_l1"] == 0.0
     assert figures["teacher_ssim"] == pytest.approx(1.0)
@@ -196,7 +258,7 @@ def test_a_teacher_equals_itself(folder, extractor, real):
 
 
 def test_the_teacher_is_measured_in_the_same_pass(folder, extractor, real, result):
-    alone = evaluated(folder, extractor, real, subject=folder / "teacher", truncation=0.8)
+    alone = evaluated(folder, extractor, real, subject=opened(folder / "teacher", 0.8))
     assert result["teacher"]["figures"]["label_accuracy"] == 1.0  # a stripe per class
     for name, value in result["teacher"]["figures"].items():
         assert alone["figures"][name] == value, name
@@ -264,7 +326,7 @@ def test_notes_are_warnings_too(folder, extractor, real):
 
 
 def test_nothing_is_silent_about_missing_inputs(folder, extractor):
-    found = evaluate(folder / "run", extractor, num_images=20, progress=False)
+    found = evaluate(opened(folder / "run", 0.8), extractor, num_images=20, progress=False)
     assert "frechet_distance" not in found["figures"]
     assert any("No real images" in note for note in found["notes"])
     assert found["figures"]["inception_score"] >= 1.0
@@ -301,7 +363,7 @@ def test_classes_that_are_never_drawn_are_named(folder, extractor, real):
     kept = real.labels != 4
     fewer = ArrayImages(real.read(0, 300)[kept], real.labels[kept], None, "shades")
     found = evaluated(folder, extractor, fewer, reference=fewer)
-    assert any("No image is drawn of 1 of 10 classes (class 4)" in n for n in found["notes"])
+    assert any("No image is generated of 1 of 10 classes (class 4)" in n for n in found["notes"])
 
 
 def test_warnings_about_real_images_are_notes(folder, extractor, real):
@@ -312,10 +374,14 @@ def test_warnings_about_real_images_are_notes(folder, extractor, real):
 
 def test_a_teacher_in_memory_keeps_its_truncation(folder, extractor, real):
     teacher = HubTeacher(folder / "teacher", truncation=0.3)
-    with pytest.raises(ValueError, match=r"draws at truncation 0.3, and latents of truncation 0.8"):
-        evaluate(folder / "run", extractor, teacher=teacher, num_images=20, progress=False)
+    with pytest.raises(ValueError, match=r"truncation 0.3, and truncation 0.8"):
+        evaluate(
+            opened(folder / "run", 0.8), extractor, teacher=teacher, num_images=20, progress=False
+        )
     with pytest.raises(ValueError, match=r"truncation=3"):
-        evaluate(folder / "run", extractor, truncation=3.0, num_images=20, progress=False)
+        evaluate(
+            opened(folder / "run", 0.8), extractor, truncation=3.0, num_images=20, progress=False
+        )
 
 
 def test_an_assumed_truncation_is_said(folder, extractor):
@@ -342,7 +408,7 @@ def test_a_classifier_learns_from_the_generated_images(
         known = ("epochs", "train_images", "test_images", "parameters")
         return {"accuracy": 0.25, "missing_classes": [3], **dict.fromkeys(known, 1)}
 
-    monkeypatch.setattr(module, "classification_accuracy_score", score)
+    monkeypatch.setattr(classification, "classification_accuracy_score", score)
     found = evaluated(folder, extractor, real, num_images=30, classification_test=real)
     assert found["figures"]["classification_accuracy"] == 0.25
     assert found["protocol"]["classification"]["test"] == real.fingerprint
@@ -359,16 +425,20 @@ def test_a_classifier_learns_from_the_generated_images(
         ({"extractor": "no/such/extractor"}, "no/such/extractor"),
         ({"labels": "some"}, "Expected 'balanced'"),
         ({"resize": "bilinear"}, "give it to load_extractor"),
-        ({"seed": -1}, "seed=-1"),
+        ({"seed": -1}, r"seeds=\[-1\]"),
+        ({"num_images": 1}, "num_images=1. Expected 2 or more"),
+        ({"metrics": ["frechet"]}, "Did you mean 'frechet_distance'"),
+        ({"metrics": []}, "Got metrics=nothing"),
+        ({"metrics": "kernel_distance"}, "No real images are given, which it needs"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_drawn(
+def test_mistakes_are_reported_before_anything_is_generated(
     folder, extractor, options, message, monkeypatch
 ):
     monkeypatch.setattr(GeneratedImages, "read", None)
     options = {"extractor": extractor, "progress": False} | options
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        evaluate(folder / "run", **options)
+        evaluate(opened(folder / "run", 0.8), **options)
 
 
 def test_nan_is_an_error(folder, extractor, real):
@@ -383,7 +453,7 @@ def test_a_teacher_of_other_size_is_refused(folder, extractor, real):
         "tinygan_fashion_32", **TINY_STUDENT | {"channels": (4, 4, 4)}
     )
     with pytest.raises(ValueError, match="image_size=16"):
-        evaluated(folder, extractor, real, subject=other)
+        evaluated(folder, extractor, real, subject=other, truncation=0.8)
 
 
 def test_the_table_shows_value_and_spread(result):
@@ -392,3 +462,41 @@ def test_the_table_shows_value_and_spread(result):
     score = f"{figures['inception_score']:#.4g} ({figures['inception_score_deviation']:.2g})"
     assert score in text
     assert "*" not in text
+
+
+def generator(num_classes=5):
+    return SimpleNamespace(source="painter", num_classes=num_classes)
+
+
+def test_balanced_labels_take_turns():
+    rule, labels = module._labels("auto", 7, generator(), None, seed=0)
+    assert (rule, labels.tolist()) == ("each class in turn", [0, 1, 2, 3, 4, 0, 1])
+
+
+def test_chosen_labels_take_turns():
+    rule, labels = module._labels((0, 1, 2, 4), 6, generator(), None, seed=0)
+    assert (rule, labels.tolist()) == ("4 classes in turn: 0-2,4", [0, 1, 2, 4, 0, 1])
+
+
+def test_real_labels_are_shuffled_and_used_equally_often():
+    real = SimpleNamespace(labels=np.repeat([0, 1, 4], [4, 2, 6]))
+    rule, labels = module._labels("auto", 24, generator(), real, seed=0)
+    assert rule == "those of the real images, shuffled"
+    assert np.bincount(labels).tolist() == [8, 4, 0, 0, 12]
+    assert labels[:12].tolist() != real.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("rule", "real", "classes", "message"),
+    [
+        ("reference", None, 5, "with real images that have labels"),
+        ("uniform", None, 5, "Expected 'balanced'"),
+        ("balanced", None, None, "how many classes"),
+        ("auto", [5], 5, "labels up to 5, and 5 classes"),
+        ((1, 5), None, 5, "labels up to 5, and 5 classes"),
+    ],
+)
+def test_a_rule_of_labels_needs_what_it_takes_them_from(rule, real, classes, message):
+    real = real and SimpleNamespace(labels=np.array(real))
+    with pytest.raises(ValueError, match=message):
+        module._labels(rule, 4, generator(classes), real, seed=0)

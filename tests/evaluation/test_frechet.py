@@ -1,15 +1,11 @@
-import json
-
 import numpy as np
 import pytest
 
 from tinygan_keras.evaluation.metrics import frechet
 from tinygan_keras.evaluation.metrics.frechet import (
-    class_frechet_distances,
     feature_statistics,
     frechet_distance,
     frechet_distance_of_features,
-    summarize_classes,
     tfgan_frechet_distance,
 )
 
@@ -61,7 +57,7 @@ def test_features_of_small_variance_are_no_trap(scale, lost):
     real, generated = scale * real, scale * generated
     ours = frechet_distance(*feature_statistics(real), *feature_statistics(generated))
     assert ours == pytest.approx(expected, rel=1e-9)
-    # If this fails, TF-GAN has mended it, and the reason for our own function is gone.
+    # If this fails, TF-GAN has fixed it, and the reason for our own function is gone.
     assert abs(tfgan_frechet_distance(real, generated) / expected - 1) > lost
 
 
@@ -175,61 +171,3 @@ def test_statistics_in_float32_are_accepted():
     rounded = [part.astype("float32") for pair in statistics for part in pair]
     expected = frechet_distance(*statistics[0], *statistics[1])
     assert frechet_distance(*rounded) == pytest.approx(expected, rel=1e-5)
-
-
-def class_pairs():
-    for label in (4, 0, 2):
-        yield label, features(50, 3, seed=label), features(30, 3, seed=9 + label, offset=label)
-
-
-def test_class_distances_are_those_of_each_class():
-    distances = class_frechet_distances(class_pairs())
-    assert list(distances) == [4, 0, 2]
-    for label, first, second in class_pairs():
-        assert distances[label] == frechet_distance_of_features(first, second)
-
-
-def test_class_distances_take_one_class_at_a_time():
-    taken = []
-
-    def pairs():
-        for label, first, second in class_pairs():
-            taken.append(label)
-            yield label, first, second if label != 0 else second[:1]
-
-    with pytest.raises(ValueError, match="Class 0: Got the second features of shape"):
-        class_frechet_distances(pairs())
-    assert taken == [4, 0]
-
-
-def test_class_distances_reject_a_class_that_comes_twice():
-    with pytest.raises(ValueError, match="Got class 4 twice"):
-        class_frechet_distances([*class_pairs(), *class_pairs()])
-
-
-def test_summary_of_worked_classes():
-    summary = summarize_classes({2: 7.0, 0: 1.0, 1: 1.0}, ("shirt", "coat", "bag"), worst=2)
-    assert summary == {
-        "mean": 3.0,
-        "deviation": pytest.approx(np.sqrt(8)),
-        "worst": [
-            {"label": 2, "name": "bag", "distance": 7.0},
-            {"label": 0, "name": "shirt", "distance": 1.0},
-        ],
-        "per_class": {0: 1.0, 1: 1.0, 2: 7.0},
-        "classes": 3,
-    }
-    assert list(summary["per_class"]) == [0, 1, 2]
-
-
-def test_summary_holds_plain_numbers_and_ten_classes():
-    summary = summarize_classes({np.int64(i): np.float32(i) for i in range(12)})
-    json.dumps(summary)
-    assert [entry["name"] for entry in summary["worst"]] == [str(i) for i in range(11, 1, -1)]
-
-
-def test_summary_rejects_missing_names_and_no_classes():
-    with pytest.raises(ValueError, match="Got 2 class names for labels from 0 to 2"):
-        summarize_classes({0: 1.0, 2: 1.0}, ("shirt", "coat"))
-    with pytest.raises(ValueError, match="Got no class"):
-        summarize_classes({})

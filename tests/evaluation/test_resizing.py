@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan_keras.evaluation.extractors.resizing import KERNELS, describe, resize
+from tinygan_keras.evaluation.extractors.extractor import KERNELS, describe, resized
 
 
 def first_weights(kernel, old_size, new_size):
@@ -11,7 +11,7 @@ def first_weights(kernel, old_size, new_size):
     images = np.zeros((old_size, old_size, old_size, 3), "float32")
     for column in range(old_size):
         images[column, :, column] = 1.0  # image number `column` is white there and grey elsewhere
-    return np.asarray(resize(images, new_size, kernel))[:, 0, 0, 0]
+    return np.asarray(resized(images, new_size, kernel))[:, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -36,27 +36,27 @@ def test_halving_weighs_pixels_as_the_kernel_says(kernel, weights):
 def test_enlarged_edge_stays_in_range(kernel):
     images = np.full((1, 4, 4, 3), -1.0, "float32")
     images[:, :, 2:] = 1.0
-    enlarged = np.asarray(resize(images, 16, kernel))
+    enlarged = np.asarray(resized(images, 16, kernel))
     assert enlarged.shape == (1, 16, 16, 3)
     assert (enlarged.min(), enlarged.max()) == (-1.0, 1.0)
 
 
 def test_doubling_is_linear_between_pixel_centres():
     images = np.broadcast_to(np.float32([-1, 1])[None, None, :, None], (1, 2, 2, 3))
-    row = np.asarray(resize(images, 4, "bilinear"))[0, 0, :, 0]
+    row = np.asarray(resized(images, 4, "bilinear"))[0, 0, :, 0]
     assert row == pytest.approx([-1, -0.5, 0.5, 1], abs=1e-6)
 
 
 def test_antialias_makes_no_difference_when_enlarging():
     images = np.random.default_rng(0).uniform(-1, 1, (2, 5, 5, 3)).astype("float32")
-    plain, smoothed = (resize(images, 13, f"bilinear{end}") for end in ("", "+antialias"))
+    plain, smoothed = (resized(images, 13, f"bilinear{end}") for end in ("", "+antialias"))
     assert np.asarray(plain) == pytest.approx(np.asarray(smoothed), abs=1e-6)
 
 
 @pytest.mark.parametrize("kernel", ["lanczos", "antialias", "", 3])
 def test_unknown_kernel_is_rejected(kernel):
     with pytest.raises(ValueError, match=rf"Got resize={kernel!r}\. Expected one of 'bilinear', "):
-        resize(np.zeros((1, 4, 4, 3), "float32"), 8, kernel)
+        resized(np.zeros((1, 4, 4, 3), "float32"), 8, kernel)
 
 
 def test_description_depends_on_whether_anything_happens():

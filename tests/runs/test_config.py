@@ -10,7 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from tinygan_keras.distillation.tinygan import TinyGAN
-from tinygan_keras.evaluation.figure_table import MONITORS
+from tinygan_keras.evaluation.metrics import MONITORS
 from tinygan_keras.networks.presets import STUDENTS
 from tinygan_keras.runs.config import (
     LOSS_SETTINGS,

@@ -14,7 +14,7 @@ from tinygan_keras.cli import main
 from tinygan_keras.data import fashion_mnist
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
-from tinygan_keras.evaluation.record import read_evaluation
+from tinygan_keras.evaluation.results import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
@@ -237,7 +237,7 @@ def test_students_are_evaluated_during_training(config, tmp_path):
 
 def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, tmp_path, monkeypatch):
     config.update({"evaluate_every": 1, "patience": 2, "steps": 12})
-    unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": []}
+    unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": [], "classes": []}
     monkeypatch.setattr(measuring, "evaluate", lambda *a, **k: unchanging | {"teacher": unchanging})
 
     def stop(*_):

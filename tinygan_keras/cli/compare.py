@@ -7,28 +7,19 @@ Each is a folder that tinygan evaluate wrote, or the run folder around it. Where
 nothing is printed but the differing lines; --ignore lets single ones differ.
 """
 
-from absl import flags
-
 from ..errors import InputError
 
-TAKES_NAMES = True
+NAMES = "evaluations"
+FLAGS = ("ignore",)
 
 
-def define_flags(flag_values, arguments):
-    flags.DEFINE_list(
-        "ignore",
-        [],
-        "Names of the protocol that may differ, such as seed or versions.tensorflow.",
-        flag_values=flag_values,
-    )
-
-
-def run(flag_values, names):
-    if len(names) < 2:
+def run(flags):
+    if len(flags.names) < 2:
         raise InputError(
-            f"Got {len(names)} evaluations. Expected two or more, such as: tinygan compare runs/a runs/b"
+            f"Got {len(flags.names)} evaluations. Expected two or more, such as: tinygan compare runs/a "
+            "runs/b"
         )
-    from ..evaluation.record import compare, read_evaluation
+    from ..evaluation.results import compare, read_evaluation
 
-    results = {name: read_evaluation(name) for name in dict.fromkeys(names)}
-    print(compare(results, flag_values.ignore))
+    results = {name: read_evaluation(name) for name in dict.fromkeys(flags.names)}
+    print(compare(results, flags.ignore))

@@ -156,7 +156,7 @@ TABLE = {
         ("auto", "reference", "balanced"),
         "auto",
     ),
-    "metrics": words("What to measure, such as frechet,kernel; default: all."),
+    "metrics": words("What to measure, such as frechet_distance,kernel_distance; default: all."),
     "classification_test": place(
         "Real test images: also train a classifier on generated images and test it on these (minutes)."
     ),
@@ -165,6 +165,7 @@ TABLE = {
     # compare
     "ignore": words("Names of the protocol that may differ, such as seed or versions.tensorflow."),
     # reference
+    "reference.out": place("File to write, ending in .npz.", example="real.npz"),
     "reference.extractor": place(
         "SavedModel folder, TF-Hub handle, inception or keras_inception_v3.", "inception"
     ),

@@ -19,7 +19,7 @@ REQUIRED = ("model",)
 
 
 def run(flags):
-    from ..evaluation.extractors.loading import load_extractor
+    from ..evaluation.extractors.extractor import load_extractor
     from ..pictures.report import SEED, draw_album
     from ..runs.measuring import evaluation_settings, measured_images
 

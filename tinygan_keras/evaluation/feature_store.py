@@ -1,121 +1,139 @@
-"""Rows of numbers on disk, one per image: an evaluation's memory doesn't grow with the number of images.
+"""Columns of numbers on disk, a row per image: an evaluation's memory doesn't grow with the number of images.
 
-Scope: appending whole rows in order, reading any of them back, and going on after an interruption. Raw
-files rather than `.npy`, because a raw file can be cut back to the last row that is known to be whole.
+Each column is an `.npy` file of its full size from the start, and `rows.json` says how many rows are whole,
+so that an interrupted extraction goes on where it was. Files are mapped for one access at a time: the
+pages of a long-lived map would add up to the whole file.
 """
 
+import functools
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ..files import write_text
+from ..files import told, write_json
+from .metrics.moments import StatisticsAccumulator
 
 CHUNK = 1000  # rows read at a time
 
 
+class Column:
+    """One float32 number or vector per image, on disk.
+
+    Args:
+        path: The `.npy` file, `[N, width]`.
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._count, self.width = self._map().shape
+
+    def __len__(self) -> int:
+        return self._count
+
+    def chunks(self, rows=CHUNK) -> Iterator[np.ndarray]:
+        """Yields the column from first to last row, `[n, width]` with n at most `rows`."""
+        for start in range(0, len(self), rows):
+            yield np.array(self._map()[start : start + rows])
+
+    def take(self, indices) -> np.ndarray:
+        """Returns the rows `indices` in their order, `[n, width]`."""
+        return np.array(self._map()[indices])
+
+    @functools.cached_property
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of the rows, float64 `[width]` and `[width, width]`."""
+        accumulator = StatisticsAccumulator(self.width)
+        for chunk in self.chunks():
+            accumulator.update(chunk)
+        return accumulator.statistics()
+
+    def _map(self):
+        return np.load(self.path, mmap_mode="r")
+
+
 class FeatureStore:
-    """Columns float32 of one width each, filled row by row together.
+    """Columns that are filled together, row by row.
 
     Args:
         folder: Made if missing.
         widths: Numbers per row by column name, such as `{"features": 128, "logits": 10}`.
-        fingerprint: Says what the rows are made from. What a folder holds of another one is removed, and
-            so are all rows if those of one column are gone; a printed line says so.
+        rows: How many rows there will be.
+        fingerprint: Says what the rows are made from. Rows of another one in the folder are removed, and
+            all rows if those of one column are gone; a printed line says so.
 
     Attributes:
         count: Rows that are stored and whole.
 
     Example:
-        store = FeatureStore("features", {"features": 128}, fingerprint="a1b2")
+        store = FeatureStore("features", {"features": 128}, 10_000, fingerprint="a1b2")
         store.append({"features": features})
-        for chunk in store.chunks("features"): ...
+        store.column("features").statistics
     """
 
-    def __init__(self, folder, widths: dict, fingerprint: str):
-        self.folder, self.widths = Path(folder), dict(widths)
-        self._state = {"fingerprint": fingerprint, "widths": self.widths, "count": 0}
+    def __init__(self, folder, widths: dict, rows: int, fingerprint: str):
+        self.folder, self.count = Path(folder), 0
+        self._shapes = {name: (rows, width) for name, width in widths.items()}
+        self._state = {"fingerprint": fingerprint, "rows": rows, "widths": widths}
         self._index = self.folder / "rows.json"
         if self._index.is_file():
-            self._go_on(json.loads(self._index.read_text()))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name in self.widths:
-            with open(self._file(name), "ab") as file:  # drops half a row of an interrupted append
-                file.truncate(4 * self.count * self.widths[name])
-
-    def _go_on(self, kept):
-        """Takes over the rows of an interrupted extraction, or drops them where they don't fit."""
-        number = kept.get("count", 0)
-        if {**kept, "count": 0} != self._state:
-            reason = "they are of another evaluation"
-        elif short := [name for name in self.widths if self._stored(name) < number]:
-            reason = f"{self._file(short[0]).name} is missing or too short"
-        else:
-            self._state = kept
-            return
-        self.discard()
-        if number:
-            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting anew.")
-
-    @property
-    def count(self) -> int:
-        return self._state["count"]
+            self._resume(json.loads(self._index.read_text()))
+        if not self.count:
+            self._allocate()
 
     def append(self, rows: dict):
         """Adds as many rows to every column: arrays `[n, width]`, or `[n]` for a width of 1."""
         (number,) = {len(array) for array in rows.values()}
-        for name, width in self.widths.items():
-            array = np.asarray(rows[name], "float32").reshape(number, width)
-            with open(self._file(name), "ab") as file:
-                array.tofile(file)
-        self._state["count"] += number
-        write_text(self._index, json.dumps(self._state))
+        for name, (_, width) in self._shapes.items():
+            column = np.lib.format.open_memmap(self._file(name), "r+")
+            column[self.count : self.count + number] = np.reshape(rows[name], (number, width))
+            column.flush()
+        self.count += number
+        write_json(self._index, {**self._state, "count": self.count})
 
-    def chunks(self, name: str, rows=CHUNK) -> Iterator[np.ndarray]:
-        """Yields the column from first to last row, `[n, width]` with n at most `rows`."""
-        width = self.widths[name]
-        with open(self._file(name), "rb") as file:
-            for start in range(0, self.count, rows):
-                number = min(rows, self.count - start)
-                yield np.fromfile(file, "float32", number * width).reshape(number, width)
-
-    def take(self, name: str, indices) -> np.ndarray:
-        """Returns the rows `indices` in their order, `[n, width]`."""
-        shape = self.count, self.widths[name]
-        return np.array(np.memmap(self._file(name), "float32", "r", shape=shape)[indices])
-
-    def renamed(self, columns: dict) -> "RenamedColumns":
-        """The same rows under other names: `{new name: name here}`."""
-        return RenamedColumns(self, columns)
+    def column(self, name: str) -> Column:
+        """One column; complete as soon as all rows were appended."""
+        return Column(self._file(name))
 
     def discard(self):
         """Removes all rows."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _stored(self, name) -> int:
-        """Whole rows in the file of a column."""
-        file = self._file(name)
-        return file.stat().st_size // (4 * self.widths[name]) if file.is_file() else 0
+    def _resume(self, kept):
+        """Takes over the rows of an interrupted extraction, or drops them where they don't fit."""
+        number = kept.pop("count", 0)
+        damaged = [name for name in self._shapes if self._stored_shape(name) != self._shapes[name]]
+        if kept == self._state and not damaged:
+            self.count = number
+            return
+        other = kept != self._state
+        reason = (
+            "they are of another evaluation"
+            if other
+            else f"{self._file(damaged[0]).name} is missing or damaged"
+        )
+        self.discard()
+        if number:
+            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting anew.")
+
+    def _allocate(self):
+        """Makes the files at their full size, because a full disk can't be reported later, by a map."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, shape in self._shapes.items():
+            with told(self._file(name)):
+                column = np.lib.format.open_memmap(self._file(name), "w+", "float32", shape=shape)
+                if hasattr(os, "posix_fallocate"):
+                    with open(self._file(name), "r+b") as file:
+                        os.posix_fallocate(file.fileno(), 0, column.nbytes + column.offset)
+
+    def _stored_shape(self, name):
+        try:
+            return np.load(self._file(name), mmap_mode="r").shape
+        except (OSError, ValueError, EOFError):
+            return None
 
     def _file(self, name) -> Path:
-        return self.folder / f"{name}.float32"
-
-
-class RenamedColumns:
-    """Some columns of a store under other names, to be read like a store."""
-
-    def __init__(self, store: FeatureStore, columns: dict):
-        self._store, self._columns = store, columns
-        self.widths = {new: store.widths[name] for new, name in columns.items()}
-
-    @property
-    def count(self) -> int:
-        return self._store.count
-
-    def chunks(self, name: str, rows=CHUNK) -> Iterator[np.ndarray]:
-        return self._store.chunks(self._columns[name], rows)
-
-    def take(self, name: str, indices) -> np.ndarray:
-        return self._store.take(self._columns[name], indices)
+        return self.folder / f"{name}.npy"

@@ -6,12 +6,14 @@ sizes of groups and distances between them mean nothing.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, MissingPackageError
-from .image_rows import pixels, three_digits
+from ..files import read_text, user_path, write_text
+from .image_rows import pixels, save_png, three_digits
 
 MANY_CLASSES = 50  # more are shown as a distribution and the worst of them
 MAX_COLOURS = 20
@@ -63,6 +65,19 @@ def class_distance_chart(
     figure.suptitle(title, x=0.01, ha="left", fontsize=14)
     _bars(axes, shown, class_names, values)
     return pixels(figure)
+
+
+def add_class_chart(result: dict, folder):
+    """Draws an evaluation's distances within classes to `classes.png`, and shows it in `evaluation.md`."""
+    rows = [row for row in result["classes"] if "frechet_distance" in row]
+    if not rows:
+        return
+    folder = Path(user_path(folder))
+    distances = {row["label"]: row["frechet_distance"] for row in rows}
+    names = {row["label"]: row["name"] for row in rows}
+    save_png(class_distance_chart(distances, names), folder / "classes.png")
+    page = folder / "evaluation.md"
+    write_text(page, f"{read_text(page)}\n## Every class\n\n![Every class](classes.png)\n")
 
 
 def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0) -> np.ndarray:

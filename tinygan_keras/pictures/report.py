@@ -16,9 +16,9 @@ import numpy as np
 from ..classes.selection import class_numbers
 from ..data.image_sets import open_images
 from ..errors import InputError, UnusableFileError
-from ..evaluation.extractors.loading import load_extractor
+from ..evaluation.evaluate import check_pair
+from ..evaluation.extractors.extractor import load_extractor
 from ..evaluation.metrics.neighbours import nearest_neighbours
-from ..evaluation.subjects import check_pair
 from ..files import user_path
 from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator

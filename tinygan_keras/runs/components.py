@@ -16,8 +16,7 @@ from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..distillation.tinygan import PACKAGE, TinyGAN
 from ..errors import InputError
-from ..evaluation.extractors.extractor import FeatureExtractor
-from ..evaluation.extractors.loading import load_extractor
+from ..evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from ..generators.generator import Generator
 from ..generators.opening import open_generator
 from ..generators.side_files import read_class_names

@@ -15,7 +15,7 @@ import runpy
 from ml_collections import ConfigDict, config_dict
 
 from ..errors import InputError, MissingFileError
-from ..evaluation.figure_table import MONITORS, MONITORS_WITHOUT_REAL
+from ..evaluation.metrics import MONITORS, MONITORS_WITHOUT_REAL
 from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 

@@ -22,7 +22,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ..errors import InputError, UnusableFileError
-from ..evaluation.report import write_report
+from ..evaluation.results import write_report
 from ..files import read_json
 from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png

@@ -16,13 +16,14 @@ from ..classes.selection import class_numbers
 from ..data.image_sets import open_training_images
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
-from ..evaluation.extractors.loading import NAMES as EXTRACTORS
-from ..evaluation.figure_table import FIGURES
-from ..evaluation.subjects import open_reference
+from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
+from ..evaluation.metrics import FIGURES
+from ..evaluation.real_statistics import open_real_statistics
 from ..generators.cost import images_per_second, multiply_adds, parameters
 from ..generators.opening import load_student, open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
 from ..latents import sample_latents
+from ..pictures.charts import add_class_chart
 from .config import DATA_SETS
 from .evaluation_callback import EvaluationCallback
 from .run_folder import RunFolder
@@ -68,7 +69,7 @@ def evaluation_callback(components, config, folder) -> EvaluationCallback | None
         return None
     # Traced once; it generates with the weights of the moment.
     generator = _student(components, config)
-    real_statistics = open_reference(components.measured_images, components.extractor)
+    real_statistics = open_real_statistics(components.measured_images, components.extractor)
 
     def figures(_) -> dict:
         with warnings.catch_warnings():
@@ -199,7 +200,7 @@ def _evaluate(components, config, generator, teacher=None, folder=None) -> dict:
     print(f"Evaluating {generator.source}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the report holds them
-        return evaluate(
+        result = evaluate(
             generator,
             components.extractor,
             reference=components.measured_images,
@@ -210,6 +211,9 @@ def _evaluate(components, config, generator, teacher=None, folder=None) -> dict:
             seed=config.sample_seed,
             folder=folder,
         )
+    if folder is not None:
+        add_class_chart(result, folder)
+    return result
 
 
 def _costs(generator, counted) -> dict:

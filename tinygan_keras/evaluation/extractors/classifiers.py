@@ -5,13 +5,13 @@ Batches, rounding and resizing are the matter of `extractor.py`.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from ...errors import InputError, MissingFileError
+from ...files import user_path
 from ...teachers import download
 from ...teachers.module_graph import outside
 
@@ -52,7 +52,7 @@ class Classifier:
 
 def load_folder(path, input_size: int | None = None) -> Classifier:
     """Loads the SavedModel or TF1 Hub module in a folder; see `FeatureExtractor`."""
-    folder = Path(path).expanduser()
+    folder = Path(user_path(path))
     if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
         raise MissingFileError(
             f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a "
@@ -87,26 +87,12 @@ def load_saved_model(folder: str, name: str, input_size: int | None = None) -> C
             problems.append(f"{title} {error}")
             continue
         sizes = size, features.shape[1], logits.shape[1]
-        return Classifier(classify, *sizes, content_hash(folder), name, Path(folder), module)
+        return Classifier(
+            classify, *sizes, download.module_hash(folder), name, Path(folder), module
+        )
     signatures = sorted(getattr(module, "signatures", {}))
     found = "; ".join(problems) or f"it has the signatures {signatures} and can't be called itself"
     raise InputError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
-
-
-def content_hash(folder: str) -> str:
-    """SHA-256 (hex) over names and contents of what determines the outputs: graph, variables, assets.
-
-    Another recipe than `teachers.download.content_hash`; written reports hold hashes of either kind.
-    """
-    digest = hashlib.sha256()
-    for name in download.defining_files(folder):
-        digest.update(name.encode() + b"\0")
-        of_file = hashlib.sha256()
-        with tf.io.gfile.GFile(f"{folder}/{name}", "rb") as file:
-            while piece := file.read(1 << 24):
-                of_file.update(piece)
-        digest.update(of_file.digest())
-    return digest.hexdigest()
 
 
 def _candidates(module):

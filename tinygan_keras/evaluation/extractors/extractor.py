@@ -1,24 +1,52 @@
 """Runs a frozen classifier over images: the features behind Frechet distances, the logits behind accuracy.
 
-Scope: from images of any origin to the one form that a classifier sees, batch by batch. Which classifiers
-there are is in `loading.py`, how one is found in a SavedModel in `classifiers.py`; what is computed
-from the result is `metrics/`.
+Scope: from a name to a `FeatureExtractor`, and from images of any origin to what a classifier takes, batch by
+batch. How a classifier is found in a SavedModel is in `classifiers.py`; what is computed from the result is
+`metrics/`.
 
-Every image is rounded to the 256 levels of uint8 before it is looked at, and before it is resized. Real
-images are stored that way and generated ones are not; without the rounding a part of the distance would
-measure storage.
+Every image is rounded to the 256 levels of uint8 before it is resized and before the classifier gets it.
+Real images are stored that way and generated ones are not; without the rounding a part of the distance
+would measure storage.
+
+A Frechet distance moves by several points with the kernel that resizes images and with antialiasing, so
+neither has a silent default. All kernels are `tf.image.resize`'s, with pixel centres at one half. Pillow's
+bicubic, which other programs use, is close to `"bicubic+antialias"` and not equal to it.
+
+Reference: Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation, arXiv:2104.11222.
 """
+
+import difflib
+import os
 
 import numpy as np
 import tensorflow as tf
 
-from ...errors import InputError
+from ...errors import InputError, MissingFileError
+from ...files import user_path
 from ...images import to_float, to_uint8
-from . import resizing
-from .classifiers import Classifier, load_folder
+from ...teachers import download
+from . import keras_inception
+from .classifiers import ROLE, Classifier, load_folder, load_saved_model
+
+INCEPTION = "inception"
+INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
+NAMES = (INCEPTION, keras_inception.NAME)
 
 RANGE = "[-1, 1], rounded to uint8"
+# Name: method of `tf.image.resize`, antialias.
+KERNELS = {
+    "bilinear": ("bilinear", False),
+    "bilinear+antialias": ("bilinear", True),
+    "bicubic": ("bicubic", False),
+    "bicubic+antialias": ("bicubic", True),
+    "area": ("area", False),
+}
 _RANGE_TOLERANCE = 1e-3  # an eighth of one uint8 level
+_INCEPTION_SIZES = {"input_size": 299, "feature_dim": 2048, "num_classes": 1008}
+# TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
+_INCEPTION_KERNEL = "bilinear"
+_SMALL_BATCH, _LARGE_BATCH = 50, 250
+_SMALL_IMAGE = 64
 
 
 class FeatureExtractor:
@@ -56,7 +84,7 @@ class FeatureExtractor:
 
     def __init__(self, path, batch_size: int = 250, resize=None, input_size: int | None = None):
         if resize is not None:
-            resizing.check_kernel(resize)
+            check_kernel(resize)
         if batch_size < 1:
             raise InputError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
         classifier = path if isinstance(path, Classifier) else load_folder(path, input_size)
@@ -116,7 +144,7 @@ class FeatureExtractor:
             "feature_dim": self.feature_dim,
             "input_size": self.input_size,
             "range": RANGE,
-            "resize": resizing.describe(self.resize, image_size, self.input_size),
+            "resize": describe(self.resize, image_size, self.input_size),
         }
 
     def _prepared(self, images):
@@ -129,7 +157,7 @@ class FeatureExtractor:
         batch = tf.constant(batch)
         if batch.shape[1] == self.input_size:
             return batch
-        return resizing.resize(batch, self.input_size, self.resize)
+        return resized(batch, self.input_size, self.resize)
 
     def _check_images(self, images):
         if images.ndim != 4 or images.shape[3] != 3 or not len(images):
@@ -180,5 +208,140 @@ def _wrong_values(images) -> str:
     return (
         f"Got {wrong.sum()} of {len(images)} float images with values out of range, from "
         f"{images.min():.4g} to {images.max():.4g}; the first is image {wrong.argmax()}. Expected finite "
-        "values in [-1, 1]; images in [0, 255] go in as uint8, or through data.images.to_float."
+        "values in [-1, 1]; images in [0, 255] go in as uint8, or through images.to_float."
+    )
+
+
+def load_extractor(
+    name,
+    resize: str | None = None,
+    batch_size: int | None = None,
+    input_size: int | None = None,
+) -> FeatureExtractor:
+    """Loads a feature extractor.
+
+    Args:
+        name: One of
+            - the folder of a SavedModel or TF1 Hub module, such as "saved_models/fashion_classifier";
+            - a TensorFlow Hub handle, "https://...";
+            - "inception", the Inception network with which TF-GAN measures, from TensorFlow Hub: 299
+              pixels, features `pool_3` of 2048 floats, 1008 logits;
+            - "keras_inception_v3", `keras.applications.InceptionV3`: 299 pixels, its average pool of 2048
+              floats, 1000 logits.
+            Every one of them gets float images in [-1, 1]. A folder that is called like one of the two
+            names goes by "./inception".
+        resize: Kernel for images of another size, see `FeatureExtractor`. None is "bilinear" without
+            antialias for the two Inception networks, as in TF-GAN's examples, and refuses such images for
+            all others.
+        batch_size: Images per call of the classifier. None is 250, or 50 for images beyond 64 pixels.
+        input_size: Pixels per side, for a folder or handle that takes every size.
+
+    Returns:
+        A `FeatureExtractor`. Its `name` is what was given, for a folder its last component.
+
+    Raises:
+        FileNotFoundError: neither a name nor a folder with a SavedModel nor a URL.
+        ValueError: the module takes or returns something else, or `resize` is unknown.
+        OSError: the download failed; the message says how to place a copy by hand.
+
+    Example:
+        extractor = load_extractor("inception")
+        features, logits = extractor(images)
+    """
+    if resize is not None:  # before a download
+        check_kernel(resize)
+    name = os.fspath(name)
+    if name in (*NAMES, INCEPTION_HANDLE):
+        _check_own_size(name, input_size)
+        classifier = (
+            keras_inception.load_keras_inception_v3()
+            if name == keras_inception.NAME
+            else _inception()
+        )
+        resize = resize or _INCEPTION_KERNEL
+    elif "://" in name:
+        classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
+    elif not os.path.exists(user_path(name)):
+        raise MissingFileError(_unknown(name))
+    else:
+        classifier = load_folder(name, input_size)
+    if batch_size is None:
+        batch_size = _LARGE_BATCH if classifier.input_size <= _SMALL_IMAGE else _SMALL_BATCH
+    return FeatureExtractor(classifier, batch_size, resize)
+
+
+def _inception() -> Classifier:
+    folder = download.locate(INCEPTION_HANDLE, ROLE)
+    # Its graph takes images of every size, for it was made to run on TPUs.
+    classifier = load_saved_model(folder, INCEPTION, _INCEPTION_SIZES["input_size"])
+    found = {key: getattr(classifier, key) for key in _INCEPTION_SIZES}
+    if found != _INCEPTION_SIZES:
+        raise InputError(
+            f"Got a module with {found} in {folder}; {INCEPTION_HANDLE} has {_INCEPTION_SIZES}. Another "
+            "module's files were placed there: delete the folder and fetch it again."
+        )
+    return classifier
+
+
+def _check_own_size(name, input_size):
+    own_size = _INCEPTION_SIZES["input_size"]
+    if input_size not in (None, own_size):
+        raise InputError(
+            f"Got input_size={input_size} for {name}. Expected None or {own_size}, the size it was "
+            "trained with; images of another size are resized to it."
+        )
+
+
+def _unknown(name) -> str:
+    near = difflib.get_close_matches(name, NAMES, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return (
+        f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
+        f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
+        f"SavedModel, such as saved_models/fashion_classifier.{hint}"
+    )
+
+
+def resized(images, size: int, kernel: str):
+    """Resizes images to squares.
+
+    Args:
+        images: Float32 `[B, S, S, 3]` in [-1, 1].
+        size: Pixels per side afterwards.
+        kernel: One of `KERNELS`. Without antialias a smaller picture looks at few pixels of the larger
+            one; when enlarging it makes no difference. `"area"` takes means and copies.
+
+    Returns:
+        Float32 `[B, size, size, 3]` in [-1, 1]. Bicubic overshoots at edges and is cut off there.
+
+    Raises:
+        ValueError: an unknown kernel.
+    """
+    check_kernel(kernel)
+    method, antialias = KERNELS[kernel]
+    resized = tf.image.resize(images, (size, size), method, antialias=antialias)
+    return tf.clip_by_value(resized, -1.0, 1.0)
+
+
+def describe(kernel: str | None, image_size: int, size: int) -> str:
+    """What happens to images of `image_size` on their way to `size`, as the protocol puts it.
+
+    Example:
+        >>> describe("bilinear", 32, 299)
+        'bilinear, antialias False, to 299'
+    """
+    if image_size == size:
+        return "none, images have this size"
+    method, antialias = KERNELS[kernel]
+    return f"{method}, antialias {antialias}, to {size}"
+
+
+def check_kernel(kernel):
+    """Raises ValueError unless `kernel` is one of `KERNELS`."""
+    if kernel in KERNELS:
+        return
+    near = difflib.get_close_matches(str(kernel), KERNELS, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(
+        f"Got resize={kernel!r}. Expected one of {', '.join(map(repr, KERNELS))}.{hint}"
     )

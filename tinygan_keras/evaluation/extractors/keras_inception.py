@@ -5,16 +5,15 @@ Another network than TF-GAN's Inception, with other features: distances of the t
 Reference: Szegedy et al., Rethinking the Inception Architecture for Computer Vision, arXiv:1512.00567.
 """
 
-import hashlib
 import http.client
 import os
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from ...errors import UnusableFileError
+from ...files import content_hash
 from ...teachers.download import stalled_connections_fail
 from ...teachers.module_graph import outside
 from .classifiers import Classifier
@@ -83,12 +82,8 @@ def _in_float32(model):
 
 def _hash(model) -> str:
     # Without names: Keras numbers layers, and the numbers depend on what was built before.
-    digest = hashlib.sha256(b"keras.applications.InceptionV3")
-    for weight in model.weights:
-        array = keras.ops.convert_to_numpy(weight)
-        digest.update(f"{array.dtype} {array.shape}\n".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+    weights = [keras.ops.convert_to_numpy(weight) for weight in model.weights]
+    return content_hash("keras.applications.InceptionV3", *weights)
 
 
 def _how_to_place_the_weights(error) -> str:

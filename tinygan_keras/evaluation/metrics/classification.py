@@ -15,7 +15,6 @@ Decisions:
 """
 
 import math
-import warnings
 
 import keras
 import numpy as np
@@ -23,6 +22,7 @@ import tensorflow as tf
 from keras import layers
 
 from ...errors import InputError
+from ...images import check_images, check_labels
 from .labels import class_accuracies, label_accuracy
 
 BATCH_SIZE = 128
@@ -65,7 +65,7 @@ def classification_accuracy_score(
     Returns:
         "accuracy": Share of test images that get their label, in [0, 1].
         "per_class": The same for each class with a test image, `{label: share}`.
-        "missing_classes": Labels without a training image, sorted; also warned of.
+        "missing_classes": Labels without a training image, sorted.
         "untested_classes": Labels without a test image, sorted.
         "train_images", "test_images", "epochs", "seed", "parameters": What the score depends on.
 
@@ -90,13 +90,6 @@ def classification_accuracy_score(
             "size; resize the real images as they were for the training of the generator."
         )
     missing = _absent(train_labels, num_classes)
-    if missing:
-        warnings.warn(
-            f"Got no training image of the classes {missing}. The classifier can't learn them "
-            "and gets their test images wrong.",
-            stacklevel=2,
-        )
-
     batch_size = min(BATCH_SIZE, len(train_labels))
     steps = len(train_labels) // batch_size
     classifier = build_classifier(size, num_classes, seed)
@@ -245,34 +238,17 @@ def _check_counts(**settings):
 
 
 def _checked(part, images, labels, num_classes):
-    """Images and labels as arrays, the labels int32; raises ValueError if they aren't what we need."""
+    """Images and labels as arrays, the labels int32."""
     try:
-        images, labels = np.asarray(images), np.asarray(labels)
-    except ValueError as error:  # a list of images of different sizes
+        images = check_images(images, f"{part}_images")
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"Got {part}_images of different sizes. Expected one array uint8 (N, S, S, 3); resize them."
         ) from error
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] >= _SMALLEST_MAP
-    if not square or images.shape[3] != 3 or not len(images):
+    if images.shape[1] < _SMALLEST_MAP:
         raise InputError(
-            f"Got {part}_images of shape {images.shape}. Expected at least one square RGB image, "
-            f"(N, S, S, 3) with S of at least {_SMALLEST_MAP}; repeat a grey channel three times."
+            f"Got {part}_images of {images.shape[1]} pixels. Expected at least {_SMALLEST_MAP}."
         )
-    if images.dtype != np.uint8:
-        finite = images.dtype.kind != "f" or np.isfinite(images).all()
-        values = "" if finite else " with NaN or infinite values"
-        raise InputError(
-            f"Got {part}_images of type {images.dtype}{values}. Expected uint8 in [0, 255]; convert "
-            "floats in [-1, 1] with data.images.to_uint8."
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise InputError(
-            f"Got {part}_labels of shape {labels.shape} and type {labels.dtype} for {len(images)} images. "
-            "Expected one integer per image rather than one-hot rows."
-        )
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise InputError(
-            f"Got {part}_labels from {labels.min()} to {labels.max()}. Expected [0, {num_classes}); check "
-            "num_classes, and that both sets number the classes alike."
-        )
-    return images, labels.astype("int32")
+    return images, check_labels(labels, len(images), num_classes, f"{part}_images")

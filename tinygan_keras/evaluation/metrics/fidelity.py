@@ -5,13 +5,60 @@ other images.
 """
 
 import numpy as np
-import tensorflow as tf
 
 from ...errors import InputError
-from .checks import feature_rows
+from .feature_rows import feature_rows
+from .frechet import frechet_distance
+from .registry import Figure, Measured, MeasuredImages, metric
 
 _BLOCK = 64  # images compared at a time
 _WINDOW = 11  # width of tf.image.ssim's Gaussian window
+
+
+@metric(
+    "frechet_to_teacher",
+    {"frechet_to_teacher": Figure("Frechet distance to the teacher", "lower", "#.4g")},
+    needs=("teacher",),
+    columns=("features", "teacher_features"),
+)
+def measure_frechet_to_teacher(images: MeasuredImages) -> Measured:
+    """The distance to the teacher's images of the same latents."""
+    ours, theirs = images.columns["features"], images.columns["teacher_features"]
+    return Measured({"frechet_to_teacher": frechet_distance(*ours.statistics, *theirs.statistics)})
+
+
+_FIDELITY = {
+    "teacher_l1": Figure("L1 to the teacher, range [-1, 1]", "lower", ".4f"),
+    "teacher_psnr": Figure("PSNR to the teacher, dB", "higher", ".2f"),
+    "teacher_ssim": Figure("SSIM to the teacher", "higher", ".4f"),
+    "teacher_feature_distance": Figure("feature distance to the teacher", "lower", "#.4g"),
+}
+
+
+@metric("teacher_fidelity", _FIDELITY, needs=("teacher",), columns=tuple(_FIDELITY))
+def measure_teacher_fidelity(images: MeasuredImages) -> Measured:
+    """How far images are from the teacher's of the same latents, on average."""
+    figures, notes = {}, ()
+    for name in _FIDELITY:
+        values = np.concatenate([chunk[:, 0] for chunk in images.columns[name].chunks()])
+        finite = np.isfinite(values)
+        if not finite.all():  # the PSNR of equal images
+            notes += (
+                f"{np.sum(~finite):,} of {len(values):,} images equal the teacher's: their PSNR is "
+                "infinite and left out of the mean.",
+            )
+        if finite.any():
+            figures[name] = float(values[finite].mean(dtype="float64"))
+    return Measured(figures, notes)
+
+
+def fidelity_rows(teacher_images, student_images, teacher_features, student_features) -> dict:
+    """The columns of `measure_teacher_fidelity` for some images."""
+    fidelity = image_fidelity(teacher_images, student_images)
+    return {
+        **{f"teacher_{name}": values for name, values in fidelity.items()},
+        "teacher_feature_distance": feature_distances(teacher_features, student_features),
+    }
 
 
 def image_fidelity(teacher_images, student_images) -> dict[str, np.ndarray]:
@@ -45,7 +92,7 @@ def image_fidelity(teacher_images, student_images) -> dict[str, np.ndarray]:
     if not teacher_images.dtype == student_images.dtype == np.uint8:
         raise InputError(
             f"Got teacher images of type {teacher_images.dtype} and student images of type "
-            f"{student_images.dtype}. Expected uint8 in [0, 255]; data.images.to_uint8 converts."
+            f"{student_images.dtype}. Expected uint8 in [0, 255]; images.to_uint8 converts."
         )
     if min(shape[1:3]) < _WINDOW:
         raise InputError(
@@ -90,6 +137,8 @@ def feature_distances(teacher_features, student_features) -> np.ndarray:
 
 
 def _compare(teacher, student):
+    import tensorflow as tf
+
     difference = np.abs(teacher.astype("int16") - student)
     return {
         "l1": difference.mean(axis=(1, 2, 3), dtype="float64") * (2 / 255),

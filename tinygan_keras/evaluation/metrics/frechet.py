@@ -10,15 +10,13 @@ Every covariance is written as `A^T A`. Then `trace((C1 C2)^(1/2))` is the sum o
 what is 1e-16 of the largest eigenvalue is noise there, and its root is 1e-8.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from ... import tfgan
 from ...errors import InputError
-from .checks import feature_rows
-from .moments import StatisticsAccumulator as StatisticsAccumulator
+from .feature_rows import feature_rows
 from .moments import feature_statistics
+from .registry import Figure, Measured, MeasuredImages, metric
 
 # Of correlation matrices: smaller eigenvalues, and smaller pivots, are rounding of a zero.
 _ROUNDING = 1e-12
@@ -96,74 +94,39 @@ def frechet_distance_of_features(features_1, features_2) -> float:
     return _distance(_moments(features_1), _moments(features_2))
 
 
-def class_frechet_distances(pairs: Iterable) -> dict[int, float]:
-    """Frechet distance within each class; the features of one class are in memory at a time.
-
-    Args:
-        pairs: Yields `(label, features_1, features_2)`, features as in `frechet_distance_of_features`.
-
-    Returns:
-        The distance by label, in the order of the pairs.
-
-    Raises:
-        ValueError: a label comes twice, or features don't fit; the message names the class.
-
-    Reference: intra-FID of Miyato & Koyama, arXiv:1802.05637.
-    """
-    distances = {}
-    for label, features_1, features_2 in pairs:
-        label = int(label)
-        if label in distances:
-            raise InputError(
-                f"Got class {label} twice. Expected each class once, with all its features together."
-            )
-        try:
-            distances[label] = frechet_distance_of_features(features_1, features_2)
-        except ValueError as error:
-            raise InputError(f"Class {label}: {error}") from error
-    return distances
+@metric(
+    "frechet_distance",
+    {
+        "frechet_distance": Figure("Frechet distance", "lower", "#.4g"),
+        "frechet_floor": Figure("Frechet distance of two halves of the real images", None, "#.4g"),
+    },
+    needs=("real_images",),
+)
+def measure_frechet_distance(images: MeasuredImages) -> Measured:
+    """The distance to the real images, and what two halves of these are apart."""
+    column, real = images.columns["features"], images.real
+    distance = frechet_distance(*column.statistics, real.mean, real.covariance)
+    figures = {"frechet_distance": distance}
+    if real.floor is not None:
+        figures["frechet_floor"] = real.floor
+    few = min(len(column), len(column) if real.count is None else real.count)
+    return Measured(figures, _note_bias(few, column, real) if few <= column.width else ())
 
 
-def summarize_classes(distances: dict, class_names=None, worst: int = 10) -> dict:
-    """Mean, spread and worst classes of distances by class, as plain numbers.
-
-    Args:
-        distances: Distance by label.
-        class_names: Names, indexed by label. Without them a label is its own name.
-        worst: How many classes to name, the largest distance first.
-
-    Returns:
-        `mean`; `deviation`, the standard deviation over these classes (divided by their number);
-        `worst`, a list of `{"label", "name", "distance"}`; `per_class`, the distance by label;
-        `classes`, their number.
-
-    Raises:
-        ValueError: there is no class, or one without a name.
-    """
-    if not distances:
-        raise InputError("Got no class. Expected the distance of at least one class.")
-    per_class = {int(label): float(distances[label]) for label in sorted(distances)}
-    if class_names is not None and not all(0 <= label < len(class_names) for label in per_class):
-        raise InputError(
-            f"Got {len(class_names)} class names for labels from {min(per_class)} to {max(per_class)}. "
-            "Expected a name for every label; pass the names of the data set the labels belong to."
+def _note_bias(few, column, real) -> tuple:
+    bias = ""
+    if real.features is not None and len(real.features) >= 4:
+        size = min(len(column), len(real.features) // 2)
+        rows = np.random.default_rng(0).permutation(len(real.features))
+        halves = real.features[rows[:size]], real.features[rows[size : 2 * size]]
+        bias = (
+            f" Two samples of {size:,} real images are {frechet_distance_of_features(*halves):.4g} "
+            "apart: so much is bias."
         )
-    values = np.array(list(per_class.values()))
-    order = sorted(per_class, key=lambda label: (-per_class[label], label))
-    return {
-        "mean": float(values.mean()),
-        "deviation": float(values.std()),
-        "worst": [
-            {
-                "label": label,
-                "name": str(label if class_names is None else class_names[label]),
-                "distance": per_class[label],
-            }
-            for label in order[:worst]
-        ],
-        "per_class": per_class,
-        "classes": len(per_class),
-    }
+    return (
+        f"{few:,} images for {column.width:,} features: the covariance is singular and the Frechet "
+        f"distance too large.{bias} Compare only figures with the same number of images.",
+    )
 
 
 def tfgan_frechet_distance(features_1, features_2) -> float:

@@ -8,7 +8,10 @@ network than TF-GAN's Inception give a number of their own.
 import numpy as np
 
 from ...errors import InputError
-from .checks import feature_rows
+from .feature_rows import feature_rows
+from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
+
+_ROWS = 1000  # logits read at a time
 
 
 class InceptionScoreAccumulator:
@@ -119,6 +122,28 @@ def inception_score(logits, splits: int = 10) -> tuple[float, float]:
     accumulator = InceptionScoreAccumulator(len(logits), splits)
     accumulator.update(logits)
     return accumulator.score()
+
+
+@metric(
+    "inception_score",
+    {
+        "inception_score": Figure(
+            "Inception score (sd of splits)", "higher", "#.4g", "inception_score_deviation"
+        )
+    },
+    columns=("logits",),
+)
+def measure_inception_score(images: MeasuredImages) -> Measured:
+    """The score of all images in random order, and the deviation over its splits."""
+    column, splits = images.columns["logits"], SETTINGS["inception_splits"]
+    if len(column) < splits:
+        note = f"Fewer images than the {splits} splits of the Inception score: left out."
+        return Measured({}, (note,))
+    accumulator = InceptionScoreAccumulator(len(column), splits)
+    for start in range(0, len(column), _ROWS):
+        accumulator.update(column.take(images.order[start : start + _ROWS]))
+    score, deviation = accumulator.score()
+    return Measured({"inception_score": score, "inception_score_deviation": deviation})
 
 
 def _log_softmax(logits):

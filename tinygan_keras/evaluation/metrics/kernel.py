@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from ...errors import InputError
-from .checks import feature_rows
+from .feature_rows import feature_rows
+from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
 
 
 def kernel_distance(real, generated, max_block_size: int = 1000) -> tuple[float, float | None]:
@@ -60,6 +61,30 @@ def kernel_distance(real, generated, max_block_size: int = 1000) -> tuple[float,
     if blocks == 1:
         return float(estimates[0]), None
     return float(estimates.mean()), float(estimates.std(ddof=1) / math.sqrt(blocks))
+
+
+@metric(
+    "kernel_distance",
+    {
+        "kernel_distance": Figure(
+            "kernel distance (standard error)", "lower", "#.4g", "kernel_distance_error"
+        )
+    },
+    needs=("real_images", "real_features"),
+)
+def measure_kernel_distance(images: MeasuredImages) -> Measured:
+    """The distance to the real images, and its error bar."""
+    real, generated = images.neighbours
+    block = SETTINGS["kernel_block"]
+    # Every block needs two rows of each kind, so few images allow few blocks.
+    most = block * (min(len(real), len(generated)) // 2)
+    if not most:
+        return Measured({}, ("Too few images for the kernel distance.",))
+    value, error = kernel_distance(real[:most], generated[:most], block)
+    if error is None:
+        note = "Too few images for a second block: the kernel distance has no error bar."
+        return Measured({"kernel_distance": value}, (note,))
+    return Measured({"kernel_distance": value, "kernel_distance_error": error})
 
 
 def _blocks(features, number):

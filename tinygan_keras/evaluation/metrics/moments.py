@@ -9,7 +9,7 @@ fill up the directions in which few rows don't vary.
 import numpy as np
 
 from ...errors import InputError
-from .checks import feature_rows
+from .feature_rows import feature_rows
 
 _BLOCK = 4096  # rows that are multiplied together
 _SAFE_DEVIATIONS = 1e-12, 1e12  # squares of others come near the limits of float32

@@ -9,7 +9,8 @@ dimensions as features have.
 import numpy as np
 
 from ...errors import InputError
-from .checks import feature_rows
+from .feature_rows import feature_rows
+from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
 
 _ROWS, _COLUMNS = 1024, 4096  # of a block of distances: 32 MB
 _GROUP = 16  # columns of such a block that are looked at together
@@ -67,6 +68,24 @@ def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
         "density": float(balls_around.mean() / nearest_k),
         "coverage": float(covered.mean()),
     }
+
+
+@metric(
+    "precision_recall",
+    {
+        "precision": Figure("precision", "higher", ".4f"),
+        "recall": Figure("recall", "higher", ".4f"),
+        "density": Figure("density", "higher", ".4f"),
+        "coverage": Figure("coverage", "higher", ".4f"),
+    },
+    needs=("real_images", "real_features"),
+)
+def measure_precision_recall(images: MeasuredImages) -> Measured:
+    """Precision, recall, density and coverage of the real images."""
+    real, generated = images.neighbours
+    if min(len(real), len(generated)) <= SETTINGS["nearest_k"]:
+        return Measured({}, ("Too few images for precision, recall, density and coverage.",))
+    return Measured(manifold_metrics(real, generated, SETTINGS["nearest_k"]))
 
 
 def nearest_neighbours(

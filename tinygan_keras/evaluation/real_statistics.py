@@ -1,4 +1,4 @@
-"""Reference statistics: what real images look like to a feature extractor, measured once and kept.
+"""Statistics of real images: what they look like to a feature extractor, measured once and kept.
 
 A file is an `.npz` with `mu` and `sigma`, as other FID programs write and read them, and beside these
 the features, the labels and the protocol. Files that hold `mu` and `sigma` only can be read: they serve
@@ -6,26 +6,30 @@ for the Frechet distance, and what they were made from is unknown.
 """
 
 import dataclasses
-import hashlib
 import json
+import os
+import warnings
 import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from ..data.image_sets import open_images
 from ..errors import InputError, MissingFileError
+from ..files import content_hash, new_file, user_path
 from .environment import environment
-from .metrics.frechet import StatisticsAccumulator, feature_statistics, frechet_distance
+from .metrics.frechet import frechet_distance_of_features
+from .metrics.moments import StatisticsAccumulator
 from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
 _BLOCK = 250
-_SEED = 0
+_FORMAT = 3  # of kept files; older ones are measured anew
 
 
 @dataclasses.dataclass(frozen=True)
-class ReferenceStatistics:
+class RealStatistics:
     """Mean and covariance of real images' features, and what else is known about them.
 
     Attributes:
@@ -62,15 +66,13 @@ class ReferenceStatistics:
         """SHA-256 (hex) of the real images and labels; of mean and covariance if these are unknown."""
         if self.protocol is not None:
             return self.protocol["real_fingerprint"]
-        digest = hashlib.sha256(np.ascontiguousarray(self.mean, "<f8"))
-        digest.update(np.ascontiguousarray(self.covariance, "<f8"))
-        return digest.hexdigest()
+        return content_hash(self.mean, self.covariance)
 
-    def renumbered(self, class_names) -> "ReferenceStatistics":
+    def renumbered(self, class_names) -> "RealStatistics":
         """The same with labels that number the classes as `class_names` does.
 
         Raises:
-            ValueError: a class has none of these names.
+            InputError: a class has none of these names.
         """
         own = self.class_names
         if self.labels is None or None in (own, class_names) or tuple(own) == tuple(class_names):
@@ -88,7 +90,7 @@ class ReferenceStatistics:
         )
 
     def check(self, extractor, image_size: int) -> list:
-        """Makes sure that the statistics were taken with an extractor.
+        """Refuses statistics that were taken in another way than generated images will be.
 
         Args:
             extractor: A `FeatureExtractor`.
@@ -98,29 +100,29 @@ class ReferenceStatistics:
             What can't be checked, in words.
 
         Raises:
-            ValueError: another extractor, size, range or resizing; the message holds what differs.
+            InputError: another extractor, size, range or resizing; the message holds what differs.
         """
         if self.protocol is None:
             if len(self.mean) != extractor.feature_dim:
                 raise InputError(
-                    f"Got reference statistics of {len(self.mean)} features. Expected "
+                    f"Got real statistics of {len(self.mean)} features. Expected "
                     f"{extractor.feature_dim}, as the extractor has; measure the real images with it."
                 )
             return [
-                "The reference statistics come from a file with mu and sigma only: that they were taken "
+                "The real statistics come from a file with mu and sigma only: that they were taken "
                 "with this extractor, range and resizing can't be checked."
             ]
         wanted = {**extractor.protocol(image_size), "image_size": image_size}
         differing = differences(
             {name: self.protocol.get(name) for name in wanted},
             wanted,
-            ("the reference", "this evaluation"),
+            ("the real statistics", "this evaluation"),
             ignore=("extractor",),  # the name of a folder; its hash says what it is
         )
         if differing:
             listed = "\n  ".join(differing)
             raise InputError(
-                f"Got reference statistics taken in another way:\n  {listed}\nExpected the same "
+                f"Got real statistics taken in another way:\n  {listed}\nExpected the same "
                 "extractor, size and resizing. Measure the real images again with this extractor "
                 "(tinygan reference)."
             )
@@ -128,33 +130,34 @@ class ReferenceStatistics:
 
     def save(self, path) -> Path:
         """Writes the `.npz`; it appears whole or not at all."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         arrays = {"mu": self.mean, "sigma": self.covariance}
         for name in ("features", "labels", "class_names", "floor"):
             if getattr(self, name) is not None:
                 arrays[name] = np.asarray(getattr(self, name))
         if self.protocol is not None:
             arrays["protocol"] = np.asarray(json.dumps(self.protocol, sort_keys=True))
-        unfinished = path.with_name(path.name + ".tmp")
-        with open(unfinished, "wb") as file:
+        with new_file(path) as unfinished, open(unfinished, "wb") as file:
             np.savez(file, **arrays)
-        return unfinished.replace(path)
+        return Path(user_path(path))
 
 
 def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=True):
-    """Looks at every real image once.
+    """Measures real images, each of which is read once.
 
     Args:
-        images: An image source, see `data.image_sets`.
+        images: What `open_images` returns.
         extractor: A `FeatureExtractor`.
         max_features: Feature vectors to keep, chosen at random if there are more images.
         progress: Show a progress bar.
 
     Returns:
-        `ReferenceStatistics`.
+        `RealStatistics`.
+
+    Example:
+        statistics = measure_reference(open_images("real/"), load_extractor("inception"))
+        statistics.save("real.npz")
     """
-    order = np.random.default_rng(_SEED).permutation(images.count)
+    order = np.random.default_rng(0).permutation(images.count)
     kept = np.sort(order[:max_features])
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
@@ -176,23 +179,26 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         "measured_with": environment()["versions"],
     }
     labels = None if images.labels is None else np.asarray(images.labels)[kept]
-    return ReferenceStatistics(
+    return RealStatistics(
         mean, covariance, protocol, features, labels, images.class_names, _floor(features)
     )
 
 
-def load_reference(path) -> ReferenceStatistics:
-    """Reads a file of `ReferenceStatistics.save`, or one with `mu` and `sigma` of another program.
+def load_reference(path) -> RealStatistics:
+    """Reads a file of `RealStatistics.save`, or one with `mu` and `sigma` of another program.
+
+    Args:
+        path: The `.npz` file.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it isn't an intact `.npz` with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
+        MissingFileError: there is no such file.
+        InputError: it isn't an intact `.npz` with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
     """
-    path = Path(path).expanduser()
+    path = Path(user_path(path))
     if not path.is_file():
         raise MissingFileError(
-            f"Got the reference {str(path)!r}, which is no file. Expected an .npz with mu and sigma, as "
-            "tinygan reference writes it."
+            f"Got the real statistics {str(path)!r}, which is no file. Expected an .npz with mu and "
+            "sigma, as tinygan reference writes it."
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
@@ -200,11 +206,11 @@ def load_reference(path) -> ReferenceStatistics:
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma; "
-            "measure the reference again (tinygan reference)."
+            "measure the real images again (tinygan reference)."
         ) from error
     _check_arrays(path, arrays)
     names = arrays.get("class_names")
-    return ReferenceStatistics(
+    return RealStatistics(
         mean=arrays["mu"].astype("float64"),
         covariance=arrays["sigma"].astype("float64"),
         protocol=json.loads(str(arrays["protocol"])) if "protocol" in arrays else None,
@@ -215,13 +221,72 @@ def load_reference(path) -> ReferenceStatistics:
     )
 
 
-def is_reference_file(path) -> bool:
+def open_real_statistics(real, extractor, class_names=None, progress=True) -> RealStatistics | None:
+    """The statistics of real images: given, read, or measured now and kept for the next time; None of None.
+
+    Args:
+        real: `RealStatistics`, an `.npz` with `mu` and `sigma`, or anything that `open_images` opens or
+            returns.
+        extractor: A `FeatureExtractor`.
+        class_names: Name per label of the generated images; labels of real ones follow their names.
+        progress: Show a progress bar while measuring.
+
+    Raises:
+        InputError: the real images have other classes.
+    """
+    if real is None:
+        return None
+    if isinstance(real, (str, os.PathLike)):
+        if is_statistics_file(real):
+            real = load_reference(real)
+        else:
+            real = open_images(real, class_names=class_names)
+    if not isinstance(real, RealStatistics):
+        real = cached_statistics(real, extractor, progress=progress)
+    return real.renumbered(class_names)
+
+
+def is_statistics_file(path) -> bool:
     """Whether `path` is an `.npz` with `mu` and `sigma`, rather than one with images."""
-    path = Path(path).expanduser()
+    path = Path(user_path(path))
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
         return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
+
+
+def cached_statistics(images, extractor, folder=None, progress=True) -> RealStatistics:
+    """The statistics of images, measured the first time and read from then on.
+
+    Args:
+        images: What `open_images` returns.
+        extractor: A `FeatureExtractor`.
+        folder: Where files are kept; None for `tinygan_keras/references` in Keras' home folder
+            (`$KERAS_HOME`, or `~/.keras`). A file is named after the hash of images and extractor.
+        progress: Show a progress bar while measuring.
+    """
+    home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
+    protocol = extractor.protocol(images.image_size)
+    del protocol["extractor"]  # a folder may be moved
+    key = content_hash(_FORMAT, MAX_FEATURES, images.fingerprint, protocol)
+    path = Path(folder or Path(home, "tinygan_keras", "references"), f"{key[:24]}.npz")
+    if path.is_file():
+        try:
+            return _as_named_here(load_reference(path), images)
+        except ValueError as error:
+            warnings.warn(f"{error} It is measured anew now.", stacklevel=2)
+    statistics = measure_reference(images, extractor, progress=progress)
+    try:
+        statistics.save(path)
+    except OSError as error:
+        warnings.warn(f"The real statistics can't be kept in {path}: {error}", stacklevel=2)
+    return statistics
+
+
+def _as_named_here(statistics, images):
+    """What the file was measured from may have had another name, and other names of classes."""
+    protocol = {**statistics.protocol, "real_source": images.name, "notes": list(images.warnings)}
+    return dataclasses.replace(statistics, protocol=protocol, class_names=images.class_names)
 
 
 def _check_arrays(path, arrays):
@@ -245,7 +310,7 @@ def _check_arrays(path, arrays):
     if not finite or not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6):
         raise InputError(
             f"Got {path}, whose mu or sigma is not finite, or whose sigma is not symmetric. Expected "
-            "the mean and covariance of features; measure the reference again."
+            "the mean and covariance of features; measure the real images again."
         )
 
 
@@ -253,6 +318,7 @@ def _floor(features):
     half = len(features) // 2
     if half < 2:
         return None
-    order = np.random.default_rng(_SEED + 1).permutation(len(features))
-    halves = features[np.sort(order[:half])], features[np.sort(order[half : 2 * half])]
-    return frechet_distance(*feature_statistics(halves[0]), *feature_statistics(halves[1]))
+    order = np.random.default_rng(1).permutation(len(features))
+    return frechet_distance_of_features(
+        features[np.sort(order[:half])], features[np.sort(order[half : 2 * half])]
+    )

@@ -5,12 +5,12 @@ import pytest
 
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
-from tinygan_keras.evaluation.reference import (
-    is_reference_file,
+from tinygan_keras.evaluation.real_statistics import (
+    cached_statistics,
+    is_statistics_file,
     load_reference,
     measure_reference,
 )
-from tinygan_keras.evaluation.reference_cache import cached_reference
 
 
 class MeanColour:
@@ -81,7 +81,7 @@ def test_other_programs_files_serve_with_a_warning(images, tmp_path):
     features = images.read(0, 700).mean(axis=(1, 2))
     mean, covariance = feature_statistics(features)
     np.savez(tmp_path / "other.npz", mu=mean, sigma=covariance)
-    assert is_reference_file(tmp_path / "other.npz")
+    assert is_statistics_file(tmp_path / "other.npz")
     loaded = load_reference(tmp_path / "other.npz")
     assert frechet_distance(loaded.mean, loaded.covariance, mean, covariance) < 1e-9
     (note,) = loaded.check(MeanColour(), 4)
@@ -97,8 +97,8 @@ def test_other_programs_read_ours(images, tmp_path):
 
 def test_an_archive_of_images_is_no_reference(tmp_path):
     np.savez(tmp_path / "images.npz", images=np.zeros((2, 4, 4, 3), "uint8"))
-    assert not is_reference_file(tmp_path / "images.npz")
-    assert not is_reference_file(tmp_path / "missing.npz")
+    assert not is_statistics_file(tmp_path / "images.npz")
+    assert not is_statistics_file(tmp_path / "missing.npz")
 
 
 @pytest.mark.parametrize(
@@ -151,26 +151,26 @@ def test_a_file_cut_short_and_a_missing_one_are_refused(images, tmp_path):
 
 def test_the_cache_measures_once(images, tmp_path):
     first, second = MeanColour(), MeanColour()
-    reference = cached_reference(images, first, tmp_path, progress=False)
-    again = cached_reference(images, second, tmp_path, progress=False)
+    reference = cached_statistics(images, first, tmp_path, progress=False)
+    again = cached_statistics(images, second, tmp_path, progress=False)
     assert (first.seen, second.seen) == (700, 0)
     assert again.fingerprint == reference.fingerprint
 
 
 def test_the_cache_tells_images_and_extractors_apart(images, tmp_path):
-    cached_reference(images, MeanColour(), tmp_path, progress=False)
+    cached_statistics(images, MeanColour(), tmp_path, progress=False)
     other_extractor = MeanColour(extractor_hash="def")
-    cached_reference(images, other_extractor, tmp_path, progress=False)
+    cached_statistics(images, other_extractor, tmp_path, progress=False)
     fewer, extractor = ArrayImages(images.read(0, 600), None, None, "noise"), MeanColour()
-    cached_reference(fewer, extractor, tmp_path, progress=False)
+    cached_statistics(fewer, extractor, tmp_path, progress=False)
     assert (other_extractor.seen, extractor.seen) == (700, 600)
 
 
 def test_the_cache_says_what_the_images_are_called_now(images, tmp_path):
-    cached_reference(images, MeanColour(), tmp_path, progress=False)
+    cached_statistics(images, MeanColour(), tmp_path, progress=False)
     renamed = ArrayImages(images.read(0, 700), images.labels, ("0", "1"), "other", ("gray",))
     extractor = MeanColour()
-    reference = cached_reference(renamed, extractor, tmp_path, progress=False)
+    reference = cached_statistics(renamed, extractor, tmp_path, progress=False)
     assert extractor.seen == 0
     assert (reference.class_names, reference.protocol["real_source"]) == (("0", "1"), "other")
     assert reference.check(MeanColour(), 4) == ["gray"]
@@ -193,11 +193,11 @@ def test_a_choice_of_features_is_part_of_what_is_known(images):
 
 
 def test_a_damaged_cache_is_measured_anew(images, tmp_path):
-    cached_reference(images, MeanColour(), tmp_path, progress=False)
+    cached_statistics(images, MeanColour(), tmp_path, progress=False)
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(b"nothing")
     extractor = MeanColour()
     with pytest.warns(UserWarning, match="measured anew"):
-        cached_reference(images, extractor, tmp_path, progress=False)
+        cached_statistics(images, extractor, tmp_path, progress=False)
     assert extractor.seen == 700
     assert load_reference(path).count == 700

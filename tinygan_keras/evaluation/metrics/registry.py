@@ -1,0 +1,179 @@
+"""The metrics by name: what each needs, what it measures, and how its figures are shown.
+
+A metric is one pure function from `MeasuredImages` to `Measured`, registered by the decorator `metric`.
+Nothing is computed, stored or imported for a metric that isn't chosen. Light: no TensorFlow, no Keras.
+"""
+
+import dataclasses
+import difflib
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...errors import InputError
+
+SETTINGS = {
+    "inception_splits": 10,
+    "kernel_block": 1000,
+    "nearest_k": 5,
+    "neighbour_images": 10_000,  # of each kind, for the kernel distance too: their cost is quadratic
+}
+# What a metric may need besides images, why it may be missing, and what to do about it.
+_MISSING = {
+    "real_images": ("No real images are given", "Give real images"),
+    "real_features": (
+        "The real statistics hold mu and sigma only",
+        "Measure the real images (tinygan reference)",
+    ),
+    "labels": ("The images have no labels", "Sort them into a folder per class"),
+    "real_labels": ("The real images have no labels", "Sort them into a folder per class"),
+    "teacher": ("No teacher is given", "Give the teacher"),
+    "classification_test": ("No test images are given", "Give classification_test"),
+}
+_ON_REQUEST = ("teacher", "classification_test")  # nobody misses what he didn't ask for
+
+
+class Figure(NamedTuple):
+    """How a figure is shown: its title, which way is better (`lower`, `higher` or None), its format."""
+
+    title: str
+    better: str | None
+    format: str
+    spread: str | None = None  # the figure that is its error bar or standard deviation
+
+
+class Measured(NamedTuple):
+    """What a metric found out."""
+
+    figures: dict  # numbers by name
+    notes: tuple = ()  # what the figures can't say
+    classes: dict | None = None  # `{label: {name: number}}`
+    protocol: dict | None = None  # what moves these figures, beyond `SETTINGS`
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasuredImages:
+    """The images of an evaluation, as metrics see them.
+
+    Attributes:
+        columns: `feature_store.Column` by name, those that the chosen metrics ask for.
+        source: The images themselves: `count`, `labels`, `read(start, stop)`.
+        num_classes: How many classes they can have; None if unknown.
+        extractor_classes: How many logits the extractor has.
+        class_names: Name per label; None if unknown.
+        real: `RealStatistics`, or None.
+        classification_test: Labelled real images, or None.
+        seed: Of every random choice.
+        progress: Show progress bars.
+    """
+
+    columns: dict
+    source: Any
+    num_classes: int | None = None
+    extractor_classes: int | None = None
+    class_names: tuple | None = None
+    real: Any = None
+    classification_test: Any = None
+    seed: int = 0
+    progress: bool = False
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """A random order of the images."""
+        return np.random.default_rng(self.seed).permutation(self.source.count)
+
+    @functools.cached_property
+    def neighbours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Real and generated features, a random choice where there are many."""
+        most = SETTINGS["neighbour_images"]
+        # In a random order too: real images are often sorted, and the kernel distance takes blocks.
+        chosen = np.random.default_rng(0).permutation(len(self.real.features))[:most]
+        return self.real.features[chosen], self.columns["features"].take(self.order[:most])
+
+    def name_of(self, label: int) -> str:
+        """The name of a class; its number if it has none."""
+        known = self.class_names is not None and label < len(self.class_names)
+        return self.class_names[label] if known else str(label)
+
+
+class Metric(NamedTuple):
+    """A registered metric."""
+
+    name: str
+    measure: Callable[[MeasuredImages], Measured]
+    figures: dict  # `Figure` by name
+    needs: tuple  # names in `_MISSING`
+    columns: tuple  # what has to be stored of every image
+
+
+METRICS: dict[str, Metric] = {}
+
+
+def metric(name: str, figures: dict, needs=(), columns=("features",)):
+    """Registers a function as a metric; see `Metric`."""
+
+    def register(function):
+        METRICS[name] = Metric(name, function, figures, tuple(needs), tuple(columns))
+        return function
+
+    return register
+
+
+def choose(names=None) -> list[Metric]:
+    """The metrics of these names, in their order in tables.
+
+    Args:
+        names: Names of metrics or of figures; None for all.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    if names is None:
+        return list(METRICS.values())
+    names = [names] if isinstance(names, str) else list(names)
+    of_figure = {figure: metric.name for metric in METRICS.values() for figure in metric.figures}
+    of_figure |= {name: name for name in METRICS}
+    unknown = [name for name in names if name not in of_figure]
+    if unknown or not names:
+        near = difflib.get_close_matches(unknown[0], METRICS, n=1) if unknown else []
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise InputError(
+            f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(METRICS)}.{hint}"
+        )
+    chosen = {of_figure[name] for name in names}
+    return [metric for metric in METRICS.values() if metric.name in chosen]
+
+
+def computable(metrics: list, available: set, required: bool) -> tuple[list, list]:
+    """Leaves out the metrics that lack what they need.
+
+    Args:
+        metrics: Chosen metrics.
+        available: Which of their needs are there.
+        required: Whether somebody asked for these very metrics.
+
+    Returns:
+        The metrics that can be computed, and a note for each reason why others can't.
+
+    Raises:
+        InputError: a required metric lacks something.
+    """
+    kept, left_out = [], {}
+    for metric in metrics:
+        missing = [need for need in _MISSING if need in metric.needs and need not in available]
+        if not missing:
+            kept.append(metric)
+        elif required:
+            reason, fix = _MISSING[missing[0]]
+            raise InputError(
+                f"Got metrics with {metric.name}. {reason}, which it needs. {fix}, or leave it out."
+            )
+        elif not set(missing) & set(_ON_REQUEST):
+            titles = [figure.title for figure in metric.figures.values()]
+            left_out.setdefault(missing[0], []).extend(titles)
+    return kept, [
+        f"{_MISSING[need][0]}: left out are {', '.join(titles)}."
+        for need, titles in left_out.items()
+    ]

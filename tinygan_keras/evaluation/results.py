@@ -1,0 +1,234 @@
+"""Evaluations and reports as files and tables: JSON for programs, Markdown for people.
+
+Scope: the form of what is written, reading it again, and several evaluations side by side.
+"""
+
+import json
+from pathlib import Path
+
+from ..errors import InputError, MissingFileError
+from ..files import plain, read_json, user_path, write_json, write_text
+from .metrics import FIGURES
+from .metrics.registry import Figure
+from .protocol import check_comparable
+
+FILE = "evaluation.json"
+_WORST = 10  # classes named on a page
+_COLUMNS = {"teacher": "teacher", "student": "student", "reference_student": "reference student"}
+_COSTS = {
+    "parameters": Figure("parameters", None, ","),
+    "multiply_adds": Figure("multiply-adds per image", None, ","),
+    "images_per_second": Figure("images per second", None, ",.4g"),
+}
+_RATIOS = (*_COSTS, "frechet_distance")
+
+
+def write_evaluation(result: dict, folder) -> Path:
+    """Writes what `evaluate` returns to `evaluation.json`, whose path is returned, and `evaluation.md`."""
+    columns = beside_teacher(result)
+    sections = [
+        f"# Evaluation\n\nOf {result['generator']['source']}",
+        _figures({name: column["figures"] for name, column in columns.items()}),
+        _farthest_classes(result["classes"]),
+        _notes(result["notes"]),
+        _listing("Protocol", result["protocol"]),
+    ]
+    return _write(folder, "evaluation", result, sections)
+
+
+def write_report(report: dict, folder) -> Path:
+    """Writes what a run reached to `report.json` and `report.md`.
+
+    Args:
+        report: Nested dict. Known keys: `teacher`, `student` and optionally `reference_student`, each a
+            dict of costs (`parameters`, `multiply_adds`, `images_per_second`) and of figures; `seconds`,
+            `seed`, `git_commit`, `versions`, `protocol`, `notes`, `config`. Others are written too. Numbers
+            that are not finite become null.
+        folder: Made if missing.
+
+    Returns:
+        The path of `report.json`.
+
+    Raises:
+        TypeError: a value is nothing that JSON can hold; see `files.plain`.
+    """
+    report = plain(report)
+    columns = {title: report[name] for name, title in _COLUMNS.items() if report.get(name)}
+    named = {*_COLUMNS, "protocol", "config", "versions", "notes"}
+    config = json.dumps(report.get("config"), indent=2, sort_keys=True, ensure_ascii=False)
+    sections = [
+        "# Distillation report",
+        _figures(columns, {**_COSTS, **FIGURES}, report.get("teacher")),
+        columns and "In brackets: error bar, or multiple of the teacher's figure.",
+        _notes(report.get("notes")),
+        _listing("Protocol", report.get("protocol")),
+        _listing("Run", {key: value for key, value in report.items() if key not in named}),
+        _listing("Versions", report.get("versions")),
+        f"## Config\n\n```json\n{config}\n```" if report.get("config") else "",
+    ]
+    return _write(folder, "report", report, sections)
+
+
+def read_evaluation(path) -> dict:
+    """Reads an evaluation.
+
+    Args:
+        path: `evaluation.json`, its folder, or the run folder around that.
+
+    Raises:
+        MissingFileError: there is none.
+        InputError: the file is no evaluation.
+    """
+    path = Path(user_path(path))
+    candidates = (path / FILE, path / "evaluation" / FILE) if path.is_dir() else (path,)
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
+        raise MissingFileError(
+            f"Got {str(path)!r}, which holds no {FILE}. Expected a folder that tinygan evaluate wrote, "
+            f"or its run folder. Evaluate it first: tinygan evaluate --model={path}"
+        )
+    result = read_json(file)
+    if not {"figures", "protocol"} <= set(result):
+        raise InputError(
+            f"Got {file}, which is no evaluation. Expected what tinygan evaluate writes."
+        )
+    return result
+
+
+def beside_teacher(result: dict, name="generator") -> dict:
+    """An evaluation as columns of a table: its generator, and the teacher if there is one."""
+    columns = {name: result}
+    if result.get("teacher"):
+        columns["teacher"] = result["teacher"]
+    return columns
+
+
+def as_table(results: dict) -> str:
+    """Figures as text, one column per evaluation; `*` marks the best of several.
+
+    Args:
+        results: Evaluations by name.
+    """
+    rows = [("", *results)]
+    for name, title, cells in _rows({key: result["figures"] for key, result in results.items()}):
+        values = [result["figures"].get(name) for result in results.values()]
+        best = _best(values, FIGURES[name].better)
+        pairs = zip(cells, values, strict=True)
+        rows.append((title, *(cell + "*" * (value == best is not None) for cell, value in pairs)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for title, *cells in rows:
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
+        lines.append("  ".join([title.ljust(widths[0]), *padded]).rstrip())
+    return "\n".join(lines)
+
+
+def compare(results: dict, ignore=()) -> str:
+    """Several evaluations side by side, if they were made in the same way.
+
+    Args:
+        results: Evaluations by name, at least two.
+        ignore: Dotted names of the protocol that may differ, such as "versions.tensorflow".
+
+    Returns:
+        The table, and below it what only some of the protocols know.
+
+    Raises:
+        ProtocolError: two protocols differ; the message holds the differing lines.
+    """
+    protocols = {name: result["protocol"] for name, result in results.items()}
+    # The name of an extractor may change with its folder; its hash says what it is.
+    unknown = check_comparable(protocols, (*ignore, "extractor"))
+    text = as_table(results) + "\n\n* the best of its row"
+    if unknown:
+        text += "\n\nNot known everywhere, so not checked:\n  " + "\n  ".join(unknown)
+    if ignore:
+        text += f"\n\nDifferences ignored: {', '.join(ignore)}"
+    return text
+
+
+def _write(folder, name, value, sections) -> Path:
+    """Writes `name.json` and `name.md`, each whole or not at all."""
+    folder = Path(user_path(folder))
+    value = plain(value)  # before anything is written
+    write_text(folder / f"{name}.md", "\n\n".join(filter(None, sections)) + "\n")
+    write_json(folder / f"{name}.json", value)
+    return folder / f"{name}.json"
+
+
+def _rows(columns: dict, table=FIGURES):
+    """Yields name, title and cells of every figure that a column has."""
+    for name, figure in table.items():
+        cells = [_cell(figures, name, figure) for figures in columns.values()]
+        if any(cells):
+            yield name, figure.title, cells
+
+
+def _cell(figures, name, figure) -> str:
+    """A figure with its error bar or deviation in brackets; empty if it is unknown."""
+    value, spread = figures.get(name), figures.get(figure.spread)
+    if value is None:
+        return ""
+    return f"{value:{figure.format}}" + ("" if spread is None else f" ({spread:.2g})")
+
+
+def _best(values, better):
+    known = [value for value in values if value is not None]
+    if better is None or len(known) < 2:
+        return None
+    return min(known) if better == "lower" else max(known)
+
+
+def _figures(columns: dict, table=FIGURES, teacher=None) -> str:
+    """The table of a page; with a teacher, costs are followed by their multiple of the teacher's."""
+    rows = []
+    for name, title, cells in _rows(columns, table):
+        whole = (teacher or {}).get(name) if name in _RATIOS else None
+        for place, figures in enumerate(columns.values()):
+            if whole and cells[place] and figures is not teacher:
+                cells[place] += f" ({figures[name] / whole:.3g})"
+        rows.append((title, *cells))
+    return _markdown(("", *columns), rows) if rows else ""
+
+
+def _farthest_classes(classes) -> str:
+    measured = [row for row in classes if "frechet_distance" in row]
+    if not measured:
+        return ""
+    rows = []
+    for row in sorted(measured, key=lambda row: (-row["frechet_distance"], row["label"]))[:_WORST]:
+        accuracy = f"{row['label_accuracy']:.1%}" if "label_accuracy" in row else ""
+        rows.append((row["name"], f"{row['frechet_distance']:.4g}", accuracy, f"{row['images']:,}"))
+    heads = ("class", "Frechet distance", "label accuracy", "images")
+    return f"## Farthest classes\n\n{_markdown(heads, rows)}"
+
+
+def _markdown(heads, rows) -> str:
+    lines = [
+        f"| {' | '.join(heads)} |".replace("|  |", "| |"),
+        "|---|" + "---:|" * (len(heads) - 1),
+    ]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _notes(notes) -> str:
+    if not notes:
+        return ""
+    return "\n".join(["## What the figures can't say", "", *(f"- {note}" for note in notes)])
+
+
+def _listing(title, values) -> str:
+    if not values:
+        return ""
+    lines = []
+    for key, value in sorted(values.items()):
+        if isinstance(value, dict):
+            value = ", ".join(f"{name} {_text(part)}" for name, part in sorted(value.items()))
+        lines.append(f"- {key}: {_text(value)}")
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _text(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "unknown" if value is None else str(value)
