@@ -13,8 +13,7 @@ unless --skip_unreadable leaves them out. Stopped at any moment, the same comman
 Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate --real=imagenet_128/.
 """
 
-from ..errors import InputError
-from .cache import check_out, pipeline_options
+from .cache import check_out, pipeline_options, report_problems
 from .flags import check_required
 
 FLAGS = (
@@ -26,7 +25,9 @@ REQUIRED = ("out",)
 
 def run(flags):
     if flags.verify:
-        _verify(flags.out)
+        from ..data.records.record_set import verify_records
+
+        report_problems(flags.out, verify_records(flags.out))
         return
     check_required("prepare", ("data", "image_size"), flags)
     runner = pipeline_options(flags)
@@ -46,17 +47,3 @@ def run(flags):
             runner,
         )
     )
-
-
-def _verify(out):
-    from ..data.records.record_set import verify_records
-
-    if problems := verify_records(out):
-        raise InputError(
-            "\n  ".join(
-                [f"Got {len(problems):,} problems in the prepared images {out}:", *problems]
-            )
-            + "\nExpected every file as it was written. Delete these files and give the command that made "
-            "them again: it makes what is missing."
-        )
-    print(f"{out}: every shard is as it was written.")

@@ -10,10 +10,7 @@ from a live teacher; real images from memory or from records, or there are none 
 import tensorflow as tf
 
 from ..classes.selection import class_numbers
-from ..errors import InputError
 from ..latents import resolve_truncation, truncated_normal
-from .fashion_mnist import LabelledImages
-from .image_sets import ArrayImages
 
 
 def distillation_batches(
@@ -32,8 +29,8 @@ def distillation_batches(
         source: `TeacherSamples`, `TeacherCache`, or anything else with `latent_dim` and
             `batches(batch_size, seed, start_step)`; or a live teacher, with `latent_dim` and `num_classes`,
             for which latents and labels are made here and whose images `TinyGAN` computes.
-        real: Real images for the GAN terms: anything with `batches(batch_size, seed, start_step)`, or
-            `LabelledImages`; None for data-free training.
+        real: Real images for the GAN terms, as `open_images` or `load_fashion_mnist` gives them, or anything
+            else with `batches(batch_size, seed, start_step)`; None for data-free training.
         batch_size: Examples per batch; the shape is static.
         seed: Seed of order, latents, labels and flips.
         truncation: Scale of the latents that are made here, in [0, 1]; None for the source's, and 1 where it
@@ -62,13 +59,6 @@ def distillation_batches(
         labels = class_numbers(classes, source.num_classes, distinct=True)
         steps = tf.data.Dataset.counter(start_step, dtype=tf.int32)
         streams = [steps.map(_live(labels, shape, seed, truncation))]
-    if isinstance(real, LabelledImages):
-        if not len(real.labels):
-            raise InputError(
-                "Got an empty data set: no real images. Expected at least one; for data-free training "
-                "pass real=None."
-            )
-        real = ArrayImages(real.images, real.labels)
     if real is not None:
         flip = {"horizontal_flip": True} if horizontal_flip else {}
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))

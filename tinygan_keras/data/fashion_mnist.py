@@ -41,6 +41,13 @@ class LabelledImages(NamedTuple):
     source: str
     class_names: tuple = CLASS_NAMES
 
+    def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
+        """Passes over the images again and again, as those of `open_images`."""
+        from .image_sets import ArrayImages
+
+        images = ArrayImages(self.images, self.labels)
+        return images.batches(batch_size, seed, start_step, horizontal_flip)
+
 
 def load_fashion_mnist(split="train", download=True) -> LabelledImages:
     """Loads all of Fashion-MNIST, 60,000 (train) or 10,000 (test) images of 32x32x3.

@@ -12,8 +12,6 @@ import tensorflow as tf
 from ...classes.folder_labels import listed
 from ...errors import InputError, UnusableFileError
 from ...files import content_hash, user_path
-from ...images import to_float
-from ..preprocessing import flip_at_random
 from ..shuffling import shuffled_records
 from .record_format import (
     SETTINGS_FILE,
@@ -94,33 +92,18 @@ class RecordSet:
             start += len(records)
         return np.concatenate(parts)
 
-    def batches(
-        self, batch_size: int, seed=0, start_step=0, horizontal_flip=False
-    ) -> tf.data.Dataset:
-        """Passes over the images again and again, each time in another order.
-
-        Batch k is a pure function of the seed and k, wherever it starts.
+    def decoded_batches(self, batch_size, seed, start_step, finish) -> tf.data.Dataset:
+        """Passes over the records again and again; batch k is a pure function of the seed and k.
 
         Args:
-            batch_size: Images per batch; the shape is static.
-            seed: Seed of the order and of the flips.
+            batch_size: Records per batch; the shape is static.
+            seed: Seed of the order.
             start_step: Number of the first batch.
-            horizontal_flip: Mirror half of the images, chosen at random each time.
+            finish: Function of the number of a batch and of what `decoder` gives, that returns the batch.
 
         Returns:
-            Endless data set of dicts `image` float32 `[B, S, S, 3]` in [-1, 1] and `image_label` int32 `[B]`.
+            Endless `tf.data.Dataset`.
         """
-
-        def finish(step, batch):
-            images = batch["image"]
-            if horizontal_flip:
-                images = flip_at_random(images, seed, step)
-            return {"image": to_float(images), "image_label": batch["label"]}
-
-        return self.decoded_batches(batch_size, seed, start_step, finish)
-
-    def decoded_batches(self, batch_size, seed, start_step, finish) -> tf.data.Dataset:
-        """Batches of what `decoder` gives, each put through `finish(step, batch)`."""
         if batch_size > self.count:
             raise InputError(
                 f"Got batch_size={batch_size} and {self.folder} with {self.count} records. Expected at "
