@@ -1,4 +1,4 @@
-"""Drawn data sets: what is written is what was images, readers read it back, and nothing half is left."""
+"""Data sets of generated images: what is written is what was generated, and nothing half is left."""
 
 from types import SimpleNamespace
 
@@ -48,20 +48,20 @@ def by_label(images, labels):
     )
 
 
-@pytest.mark.parametrize("format", ["images", "folder", "npz"])
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
 def test_open_images_reads_what_was_written(generator, format, tmp_path):
     images = generated(generator, per_class=3)
 
     path = write_data_set(images, tmp_path / "new" / f"set.{format}", format, NAMES)
 
     read = open_images(path, class_names=NAMES)
-    assert (read.count, read.image_size, read.class_names) == (9, SIZE, NAMES)
+    assert (read.count, read.image_size, tuple(read.class_names)) == (9, SIZE, NAMES)
     assert read.warnings == []
     assert by_label(read.read(0, 9), read.labels) == by_label(images.read(0, 9), images.labels)
     assert [entry.name for entry in (tmp_path / "new").iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("format", ["folder", "npz"])
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
 def test_a_run_trains_on_what_was_written(generator, format, tmp_path):
     path = write_data_set(
         generated(generator, per_class=2), tmp_path / f"set.{format}", format, NAMES

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from prediction_service import ModelServer
+from saved_model_session import SavedModelSession
 
+import tinygan_keras as tg
 from tinygan_keras.cli import main
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.data.teacher_samples import sample_teacher
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 from tinygan_keras.generators.opening import load_student, open_generator
-from tinygan_keras.saved_model.export import export_saved_model
 
 CLASSES, SEEDS, TRUNCATIONS = (7, 8, 0, 3, 9), (5, 2**40), (0.3, 1.0)
 COUNT = len(CLASSES) * len(SEEDS)
@@ -36,7 +38,7 @@ def generator(model):
 def exported(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("serving") / "1"
     names = open_generator(model).class_names
-    return export_saved_model(load_student(model), path, class_names=names)
+    return tg.export_saved_model(load_student(model), path, class_names=names)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,70 @@ def saved_model(request, truncation, folder):
     """`serving_default`, whose latents are made here."""
     generator = open_generator(request.getfixturevalue("exported"), truncation)
     return generator.generate(*grid_of(CLASSES, SEEDS))
+
+
+def rows(truncation):
+    """The inputs of the signatures that take seeds."""
+    labels, seeds = grid_of(CLASSES, SEEDS)
+    return {
+        "label": tf.constant(labels, tf.int64),
+        "seed": tf.constant(seeds),
+        "truncation": tf.fill([COUNT], truncation),
+    }
+
+
+def signature_uint8(request, truncation, folder):
+    module = tf.saved_model.load(request.getfixturevalue("exported"))
+    return module.signatures["sample_uint8"](**rows(truncation))["image"].numpy()
+
+
+def signature_by_name(request, truncation, folder):
+    module = tf.saved_model.load(request.getfixturevalue("exported"))
+    names = request.getfixturevalue("generator").class_names
+    inputs = rows(truncation)
+    inputs["class_name"] = tf.gather(tf.constant(names), inputs.pop("label"))
+    pngs = module.signatures["sample_by_name"](**inputs)["image_bytes"]
+    return np.stack([tf.io.decode_png(png).numpy() for png in pngs])
+
+
+def client(transport, request, truncation):
+    """Through a stand-in for a model server that runs the exported graph."""
+    labels, seeds = grid_of(CLASSES, SEEDS)
+    versions = {1: SavedModelSession(request.getfixturevalue("exported"))}
+    with (
+        ModelServer({"tinygan": versions}, grpc=transport == "grpc") as server,
+        tg.ServingClient(getattr(server, f"{transport}_address"), batch_size=4) as serving_client,
+    ):
+        return serving_client.images(labels.tolist(), seeds.tolist(), truncation)
+
+
+def client_rest(request, truncation, folder):
+    return client("rest", request, truncation)
+
+
+def client_grpc(request, truncation, folder):
+    pytest.importorskip("tensorflow_serving", reason="needs the extra serving")
+    return client("grpc", request, truncation)
+
+
+def small_runtime(package, export, request, truncation, folder):
+    """A student in float32 for one of the small runtimes."""
+    pytest.importorskip(package, reason=f"needs the package {package}")
+    export(load_student(request.getfixturevalue("model")), folder / "runtime")
+    return open_generator(folder / "runtime").generate(*grid_of(CLASSES, SEEDS), truncation)
+
+
+def litert(request, truncation, folder):
+    return small_runtime("ai_edge_litert", tg.export_litert, request, truncation, folder)
+
+
+def onnx(request, truncation, folder):
+    pytest.importorskip("tf2onnx", reason="needs the package tf2onnx")
+    return small_runtime("onnxruntime", tg.export_onnx, request, truncation, folder)
+
+
+def openvino(request, truncation, folder):
+    return small_runtime("openvino", tg.export_openvino, request, truncation, folder)
 
 
 class StudentAsTeacher:
@@ -192,6 +258,9 @@ DOORS = (
     generate_by_name,
     read_in_parts,
     saved_model,
+    pytest.param(litert, marks=pytest.mark.edge),
+    pytest.param(onnx, marks=pytest.mark.edge),
+    pytest.param(openvino, marks=pytest.mark.edge),
     teacher_samples,
     teacher_cache,
     sample_images,
