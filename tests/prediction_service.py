@@ -1,7 +1,7 @@
 """A stand-in for TensorFlow Serving: the genuine gRPC stubs and a REST front over models in this process.
 
 TensorFlow Serving is in no package index, so tests can't start it. This answers like it, in its words and
-codes, as far as a client of ours can tell: unknown models, versions, labels and signatures, inputs that don't
+codes, as far as our client can see: unknown models, versions, labels and signatures, inputs that don't
 fit, status, metadata, JSON in rows and columns, versions that can't be loaded. What a signature does is up to
 the backend, which has
 

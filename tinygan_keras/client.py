@@ -326,13 +326,7 @@ def _checked_target(address, model, version, label) -> Target:
         complete = parts.scheme in ("http", "https", "grpc") and parts.hostname and parts.port
     except ValueError:  # a port that is no number, half an IPv6 address
         complete = False
-    if (
-        not complete
-        or "@" in parts.netloc
-        or parts.path.strip("/")
-        or parts.query
-        or parts.fragment
-    ):
+    if not complete or "@" in parts.netloc or "".join(parts[2:]).strip("/"):
         shown = re.sub("//.*@", "//...@", repr(address))  # a password isn't for a log
         raise InputError(
             f"Got the address {shown}. Expected a scheme, a host and a port and nothing else, such as "
@@ -379,8 +373,8 @@ def _checked_rows(classes, seeds, truncation) -> list:
     if _is_number(seeds):
         seeds = range(int(seeds), int(seeds) + len(classes))
     seeds = _listed("seeds", seeds)
-    truncations = truncation if np.ndim(truncation) else [truncation] * len(classes)
-    truncations = _listed("truncation", truncations)
+    one = not isinstance(truncation, (list, tuple)) and np.ndim(truncation) == 0
+    truncations = _listed("truncation", [truncation] * len(classes) if one else truncation)
     if not classes or not len(classes) == len(seeds) == len(truncations):
         raise InputError(
             f"Got {len(classes)} classes, {len(seeds)} seeds and {len(truncations)} truncations. Expected as "
@@ -441,7 +435,7 @@ def _class_folder(row, class_name, taken) -> str:
     """The folder of a row's class; `taken` remembers which classes have which folder."""
     class_name = class_name or str(row.class_)
     folder = as_file_name(class_name)
-    # Some file systems don't tell "Polo" from "polo".
+    # Some file systems take "Polo" and "polo" for one name.
     names, labels = taken.setdefault(folder.casefold(), (set(), set()))
     names.add(class_name)
     if isinstance(row.class_, int):
@@ -455,7 +449,7 @@ def _class_folder(row, class_name, taken) -> str:
 
 
 def _versions(answer) -> list:
-    """From the JSON form of a `GetModelStatusResponse`."""
+    """From the JSON of a `GetModelStatusResponse`."""
     return [
         VersionStatus(
             int(version["version"]),
@@ -467,7 +461,7 @@ def _versions(answer) -> list:
 
 
 def _signatures(definitions) -> dict:
-    """Types and shapes, from the JSON form of `SignatureDef`s by name."""
+    """Types and shapes, from the JSON of `SignatureDef`s by name."""
 
     def described(info):
         name = info.get("dtype", "DT_INVALID")

@@ -54,7 +54,7 @@ def exported_folder(scratch):
 
 
 def write_table(folder, path):
-    """Draws every class and seed with the newest version in a folder."""
+    """Generates every class and seed with the newest version in a folder."""
     import tensorflow as tf
 
     version = folder / str(max(int(p.name) for p in folder.iterdir() if p.name.isdecimal()))

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import zlib
 
 import numpy as np
@@ -20,7 +19,7 @@ import pytest
 from PIL import Image
 from prediction_service import Broken, ModelServer
 from run_processes import free_ports
-from serving_fixtures import CLASS_NAMES, PaintedModel, as_png, painted
+from serving_fixtures import PaintedModel, as_png, painted
 from tensorflow.core.framework.tensor_pb2 import TensorProto
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
@@ -190,6 +189,7 @@ def test_row_without_an_image_can_be_left_out(client):
         (([1], [1], 1.01), r"truncation 1\.01"),
         (([1], [1], "0.5"), r"truncation '0\.5'"),
         (([1], [1], None), "truncation None"),
+        (([1, 1], 1, [[1], [1, 2]]), "Expected a list"),
     ],
 )
 def test_rows_that_can_t_be_are_refused_unsent(rows, message):
@@ -691,23 +691,6 @@ def test_certificates_are_looked_at(tls_address, tmp_path, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
     images = ServingClient(tls_address, retries=0).images([1], [2])
     np.testing.assert_array_equal(images, [painted(1, 2)])
-
-
-def test_rows_and_columns_give_the_same(rest_server):
-    """The stand-in has both forms of JSON, as TensorFlow Serving does; the client sends columns."""
-    rows = [{"label": c, "seed": 5, "truncation": 1} for c in (0, 1)]
-    columns = {"label": [0, 1], "seed": [5, 5], "truncation": [1.0, 1.0]}
-    predictions = ask(rest_server, {"signature_name": "sample_uint8", "instances": rows})
-    outputs = ask(rest_server, {"signature_name": "sample_uint8", "inputs": columns})
-    assert [row["image"] for row in predictions["predictions"]] == outputs["outputs"]["image"]
-    assert outputs["outputs"]["class_name"] == list(CLASS_NAMES[:2])
-    np.testing.assert_array_equal(outputs["outputs"]["image"][1], painted(1, 5, 1.0))
-
-
-def ask(server, body):
-    url = f"{server.rest_address}/v1/models/tinygan:predict"
-    with urllib.request.urlopen(url, json.dumps(body).encode()) as response:
-        return json.load(response)
 
 
 # gRPC alone

@@ -104,30 +104,30 @@ def opened(png) -> np.ndarray:
 
 
 def test_three_signatures_give_the_same_images(client):
-    drawn = outputs_of(client, "sample")
+    generated = outputs_of(client, "sample")
     pixels = outputs_of(client, "sample_uint8")
-    names = {"class_name": np.array(drawn["class_name"], object)}
+    names = {"class_name": np.array(generated["class_name"], object)}
     by_name = {**{key: ROWS[key] for key in ("seed", "truncation")}, **names}
     named = client.predict("sample_by_name", by_name)
 
-    assert drawn["valid"] == pixels["valid"] == named["valid"] == [True] * 3
-    assert drawn["class_name"] == pixels["class_name"] == named["class_name"]
-    images = np.array([opened(png) for png in drawn["image_bytes"]])
+    assert generated["valid"] == pixels["valid"] == named["valid"] == [True] * 3
+    assert generated["class_name"] == pixels["class_name"] == named["class_name"]
+    images = np.array([opened(png) for png in generated["image_bytes"]])
     assert images.shape[3] == 3 and images.std() > 0
     np.testing.assert_array_equal(images, pixels["image"])
     np.testing.assert_array_equal(images, [opened(png) for png in named["image_bytes"]])
     assert np.abs(images[0] - images[2]).max() > 1  # the seed counts
 
 
-def test_images_don_t_depend_on_what_they_are_drawn_with(address):
+def test_images_don_t_depend_on_what_they_are_generated_with(address):
     classes, seeds, truncation = [0, 1] * 5, range(10), np.linspace(0.1, 1, 10)
-    drawn = []
+    generated = []
     for batch_size in (1, 3, 32, 32):
         with ServingClient(address, batch_size=batch_size) as client:
-            drawn.append(client.images(classes, seeds, truncation).astype("int16"))
-    assert np.abs(drawn[0] - drawn[1]).max() <= 1
-    assert np.abs(drawn[0] - drawn[2]).max() <= 1
-    np.testing.assert_array_equal(drawn[2], drawn[3])
+            generated.append(client.images(classes, seeds, truncation).astype("int16"))
+    assert np.abs(generated[0] - generated[1]).max() <= 1
+    assert np.abs(generated[0] - generated[2]).max() <= 1
+    np.testing.assert_array_equal(generated[2], generated[3])
 
 
 @pytest.mark.parametrize(

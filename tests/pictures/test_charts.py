@@ -1,4 +1,4 @@
-"""Charts of class distances and maps of features: what is drawn, from which numbers, for how many classes."""
+"""Charts of class distances and maps of features: what is shown, from which numbers, for how many classes."""
 
 import sys
 
@@ -18,7 +18,7 @@ NAMES = ("Bag", "Coat", "Dress")
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The figures that were drawn, to look at what is in them."""
+    """The figures that were made, to look at what is in them."""
     made = []
     pixels = charts.pixels
 
@@ -46,7 +46,7 @@ def bars(axes):
 
 
 def in_order(points):
-    """Points `[N, 2]` from left to right: the order of drawing is random."""
+    """Points `[N, 2]` from left to right: the order of points is random."""
     return np.asarray(points)[np.argsort(points[:, 0])]
 
 
@@ -177,9 +177,9 @@ def test_map_draws_a_panel_per_source_on_the_axes_of_the_real_features(figures):
     assert real.get_ylim() == student.get_ylim()
     plane = principal_components(features["real"])
     for panel, source in ((real, "real"), (student, "student")):
-        drawn = panel.collections[-1].get_offsets()
+        shown = panel.collections[-1].get_offsets()
         expected = plane.project(features[source])
-        assert in_order(drawn) == pytest.approx(in_order(expected))
+        assert in_order(shown) == pytest.approx(in_order(expected))
     # The real points lie pale behind the student's.
     pale = student.collections[0].get_offsets()
     assert in_order(pale) == pytest.approx(in_order(plane.project(features["real"])))
@@ -191,7 +191,7 @@ def test_colours_follow_the_class_and_the_legend_names_them(figures):
     feature_map(features, labels, dict(enumerate(NAMES)))
     panel = figures[0].axes[0]
     points = principal_components(features["real"]).project(features["real"])
-    drawn = panel.collections[-1]
+    shown = panel.collections[-1]
     legend = {
         text.get_text(): handle.get_color()
         for text, handle in zip(
@@ -199,7 +199,7 @@ def test_colours_follow_the_class_and_the_legend_names_them(figures):
         )
     }
     assert list(legend) == [*NAMES, "real, all classes"]
-    for place, colour in zip(drawn.get_offsets(), drawn.get_facecolors(), strict=True):
+    for place, colour in zip(shown.get_offsets(), shown.get_facecolors(), strict=True):
         row = np.abs(points - place).sum(1).argmin()
         assert colour[:3] == pytest.approx(legend[NAMES[labels["real"][row]]])
 
@@ -212,8 +212,8 @@ def test_map_without_real_features_takes_the_axes_of_all(figures):
     feature_map(features, labels, NAMES)
     assert "all features" in figures[0].get_suptitle()
     plane = principal_components(np.concatenate(list(features.values())))
-    drawn = figures[0].axes[1].collections[-1].get_offsets()
-    assert in_order(drawn) == pytest.approx(in_order(plane.project(features["student"])))
+    shown = figures[0].axes[1].collections[-1].get_offsets()
+    assert in_order(shown) == pytest.approx(in_order(plane.project(features["student"])))
 
 
 def test_map_is_the_same_picture_every_time():

@@ -30,7 +30,7 @@ def class_distance_chart(
     title="Intra-class Frechet distance",
     worst=30,
 ) -> np.ndarray:
-    """Draws a bar per class, the worst first, with a line at the mean.
+    """Shows a bar per class, the worst first, with a line at the mean.
 
     With more than 50 classes: how the distances are distributed, and bars of the worst ones.
 
@@ -38,7 +38,7 @@ def class_distance_chart(
         distances: Frechet distance per label.
         class_names: Name per label; numbers if None.
         title: What stands on top.
-        worst: How many bars are drawn of many classes.
+        worst: How many bars are shown of many classes.
 
     Returns:
         uint8 `[H, W, 3]`.
