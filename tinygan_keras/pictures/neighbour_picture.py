@@ -16,41 +16,25 @@ CLOSE_PERCENT = 1  # of the real images lie closer to another one than what is c
 
 
 class NeighbourBlock(NamedTuple):
-    """Rows of a neighbour picture below one heading.
+    """Rows of a neighbour picture below one heading."""
 
-    Args:
-        heading: Which generated images these are.
-        names: One per row, for example the class.
-        images: Generated, uint8 `[Q, S, S, 3]`.
-        neighbours: The real images nearest to each, nearest first, uint8 `[Q, k, R, R, 3]`.
-        distances: Float `[Q, k]`.
-    """
-
-    heading: str
-    names: list
-    images: np.ndarray
-    neighbours: np.ndarray
-    distances: np.ndarray
+    heading: str  # which generated images these are
+    names: list  # one per row, for example the class
+    images: np.ndarray  # generated, uint8 [Q, S, S, 3]
+    neighbours: np.ndarray  # the real images nearest to each, nearest first, uint8 [Q, k, R, R, 3]
+    distances: np.ndarray  # float [Q, k]
 
 
 class MemorisationScale(NamedTuple):
-    """What `memorisation_scale` found.
+    """What `memorisation_scale` found."""
 
-    Attributes:
-        threshold: Distances below it are called close.
-        real_median, generated_median: Of the distances to the nearest real image.
-        generated: Number of generated images looked at.  close: How many of them are close.
-        expected: How many would be, were they new real images.
-        suspicious: Whether that is more than chance explains.
-    """
-
-    threshold: float
-    real_median: float
+    threshold: float  # distances below it are called close
+    real_median: float  # of the distances to the nearest other real image
     generated_median: float
-    generated: int
-    close: int
-    expected: float
-    suspicious: bool
+    generated: int  # number of generated images looked at
+    close: int  # how many of them are close
+    expected: float  # how many would be, were they new real images
+    suspicious: bool  # whether that is more than chance explains
 
 
 def memorisation_scale(real_distances, generated_distances) -> MemorisationScale:
