@@ -286,7 +286,7 @@ def test_configs_take_real_steps(repository, real_images, tmp_path, eager_functi
         pairs = zip(old, network.trainable_variables, strict=True)
         assert any(np.any(a != b.numpy()) for a, b in pairs)
     assert ("adversarial_gan" in history) == (not name.endswith("data_free"))
-    if classes:
+    if classes is not None:
         assert next(iter(batches))["label"].numpy().max() < 398
 
 

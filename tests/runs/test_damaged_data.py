@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
+from image_tree_fixtures import write_classes, write_image
 
+from tinygan_keras.data.image_sets import open_images
 from tinygan_keras.runs.distill import data_errors_in_words
+from tinygan_keras.runs.run_folder import RunFolder
 
 
 def read(data_set, cache=None):
@@ -35,3 +38,21 @@ def test_other_errors_are_left_as_they_are():
     wrong = tf.data.Dataset.from_tensors(b"no photo").map(tf.io.decode_jpeg)
     with pytest.raises(tf.errors.InvalidArgumentError):
         read(wrong)
+
+
+def test_a_resumed_run_goes_on_without_images_that_are_gone_and_names_all_changes(tmp_path, capsys):
+    data, folder = write_classes(tmp_path / "data", cat=4), RunFolder(tmp_path / "run")
+
+    def begin():
+        images = open_images(data)
+        folder.begin({}, {"real images": images.fingerprint}, real_images=images)
+
+    begin()
+    (data / "cat" / "2.png").unlink()
+    begin()
+    assert "1 is gone (cat/2.png). The training goes on without them" in capsys.readouterr().out
+    begin()
+    assert not capsys.readouterr().out
+    write_image(data / "cat" / "9.png")
+    with pytest.raises(ValueError, match=r"other real images .*1 is new \(cat/9.png\)"):
+        begin()

@@ -11,6 +11,7 @@ import os
 import shlex
 import time
 import zlib
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from ..classes.folder_labels import listed, missing_classes
 from ..classes.selection import class_synonyms
 from ..errors import InputError
 from ..files import content_hash
-from ..images import check_images, check_labels, to_float, to_uint8
+from ..images import check_images, check_labels, to_float
 from .image_decoding import Findings, decode_all
 from .image_sources import RecordSource, open_source
 from .preprocessing import crop_and_resize, describe_preprocessing, flip_at_random
@@ -28,7 +29,29 @@ MEMORY_LIMIT = 2 * 2**30
 """Bytes of decoded images that are kept in memory by default."""
 _SHOWN = 5
 _AT_ONCE = 256
+_MOST_NAMES = 200_000
 _QUIET_SECONDS = 3.0
+
+
+class ContentChanges(NamedTuple):
+    """Names of images that are gone, have changed, or are new; as text, how many and which."""
+
+    gone: list
+    changed: list
+    new: list
+
+    @property
+    def only_gone(self) -> bool:
+        """Whether there are none but these."""
+        return bool(self.gone) and not self.changed and not self.new
+
+    def __str__(self):
+        verbs = (("is", "are", "gone"), ("has", "have", "changed"), ("is", "are", "new"))
+        return ", ".join(
+            f"{len(names):,} {several if len(names) > 1 else one} {what} ({listed(names, _SHOWN)})"
+            for names, (one, several, what) in zip(self, verbs, strict=True)
+            if names
+        )
 
 
 class ImageSet(abc.ABC):
@@ -47,7 +70,7 @@ class ImageSet(abc.ABC):
         fingerprint: str, SHA-256 (hex) of images and labels, wherever they are; resuming expects the same.
     """
 
-    def __init__(self, name, labels, num_classes, class_names, classes, warnings, found):
+    def __init__(self, name, labels, num_classes, class_names, classes=None, warnings=(), found=()):
         self.name, self.labels = name, labels
         self.num_classes, self.class_names = num_classes, class_names
         self.classes = None if classes is None else tuple(classes)
@@ -60,6 +83,9 @@ class ImageSet(abc.ABC):
         """Returns the images from `start` up to `stop`, uint8 `[n, S, S, 3]`, cut off at the end."""
 
     @abc.abstractmethod
+    def _stored_batches(self, batch_size, seed, start_step, finish):
+        """Endless data set of `finish(step, {"image": uint8, "label": int32})`; no label without labels."""
+
     def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
         """Passes over the images again and again, each time in another order.
 
@@ -76,28 +102,41 @@ class ImageSet(abc.ABC):
             int32 `[B]` (absent without labels).
         """
 
-    @abc.abstractmethod
+        def finish(step, batch):
+            images = batch["image"]
+            if horizontal_flip:
+                images = flip_at_random(images, seed, step)
+            label = {} if self.labels is None else {"image_label": batch["label"]}
+            return {"image": to_float(images), **label}
+
+        return self._stored_batches(batch_size, seed, start_step, finish).prefetch(2)
+
     def draw(self, count: int, seed=0) -> "ArrayImages":
         """Returns images in memory: `count` at random and each once, or all if there are no more."""
+        count = min(count, self.count)
+        size = min(count, _AT_ONCE)
+        batches = self._stored_batches(size, seed, 0, lambda step, batch: batch)
+        batches = list(batches.take(-(-count // size)).as_numpy_iterator())
+        images, labels = (
+            np.concatenate([batch[key] for batch in batches])[:count] if key in batches[0] else None
+            for key in ("image", "label")
+        )
+        name = self.name if count == self.count else f"{count:,} of {self.name}"
+        labels = None if self.labels is None else labels
+        return ArrayImages(
+            images, labels, self.class_names, name, (), self.num_classes, self.classes
+        )
 
     def contents(self) -> dict:
         """A checksum by name of image, which tells what has changed; empty for images without names."""
         return {}
 
-    def changes_since(self, contents: dict) -> str:
-        """Says in words what has changed since these `contents`; "" if nothing has, or nobody knows."""
+    def changes_since(self, contents: dict) -> ContentChanges:
+        """What has changed since these `contents`."""
         now = self.contents()
-        both = contents.keys() & now.keys()
-        kinds = {
-            ("image has changed", "have changed"): [n for n in both if contents[n] != now[n]],
-            ("is gone", "are gone"): contents.keys() - now.keys(),
-            ("is new", "are new"): now.keys() - contents.keys(),
-        }
-        return ", ".join(
-            f"{len(names):,} {one if len(names) == 1 else several} ({listed(sorted(names), _SHOWN)})"
-            for (one, several), names in kinds.items()
-            if names and contents and now
-        )
+        changed = sorted(n for n in contents.keys() & now.keys() if contents[n] != now[n])
+        gone, new = contents.keys() - now.keys(), now.keys() - contents.keys()
+        return ContentChanges(sorted(gone), changed, sorted(new))
 
     @functools.cached_property
     def class_counts(self) -> np.ndarray | None:
@@ -110,35 +149,27 @@ class ImageSet(abc.ABC):
         """Returns what was found, as lines to print."""
         lines = {"images": f"{self.count:,}"}
         if self.labels is not None:
-            present = int(np.count_nonzero(self.class_counts))
+            counts = self.class_counts
+            present = np.flatnonzero(counts)
+            least, most = (int(present[pick(counts[present])]) for pick in (np.argmin, np.argmax))
             of_all = f", of {self.num_classes:,} in all" if self.classes is not None else ""
-            lines["images"] += f" in {present:,} of {len(self._wanted()):,} classes{of_all}"
-            lines["images per class"] = self._extremes()
+            lines["images"] += f" in {len(present):,} of {len(self._wanted()):,} classes{of_all}"
+            lines["images per class"] = (
+                f"{counts[least]:,} (fewest: {self._named(least)}) to "
+                f"{counts[most]:,} (most: {self._named(most)})"
+            )
         lines |= self.found
         lines["preprocessing"] = describe_preprocessing(self.image_size, horizontal_flip)
         width = max(map(len, lines)) + 2
         rows = [f"  {title + ':':<{width}}{text}" for title, text in lines.items()]
-        return "\n".join(
-            [f"Real images: {self.name}", *rows, *(f"  Warning: {w}" for w in self.warnings)]
-        )
+        rows += [f"  Warning: {warning}" for warning in self.warnings]
+        return "\n".join([f"Real images: {self.name}", *rows])
 
     def _wanted(self):
         return range(self.num_classes) if self.classes is None else self.classes
 
-    def _extremes(self):
-        counts = self.class_counts
-        present = np.flatnonzero(counts)
-        least, most = (int(present[pick(counts[present])]) for pick in (np.argmin, np.argmax))
-        return (
-            f"{counts[least]:,} (fewest: {self._called(least)}) to {counts[most]:,} (most: "
-            f"{self._called(most)})"
-        )
-
-    def _called(self, label):
+    def _named(self, label):
         return f"{label} {self.class_names[label]}" if self.class_names else str(label)
-
-    def _name_of(self, count):
-        return self.name if count == self.count else f"{count:,} of {self.name}"
 
     def __repr__(self):
         size = self.image_size
@@ -198,37 +229,26 @@ class ArrayImages(ImageSet):
     def fingerprint(self) -> str:
         return content_hash(self._images, "" if self.labels is None else self.labels)
 
-    def batches(self, batch_size, seed=0, start_step=0, horizontal_flip=False):
+    def _stored_batches(self, batch_size, seed, start_step, finish):
         import tensorflow as tf
 
         shape = (batch_size, self.image_size, self.image_size, 3)
-        labels = None if self.labels is None else tf.constant(self.labels)
-
-        def chosen(index):
-            return self._images[index]
 
         def batch(step):
             index = shuffled_indices(step, batch_size, self.count, seed)
             # From NumPy: a constant would be a second copy, and as part of a graph be limited to 2 GB.
-            images = tf.ensure_shape(tf.numpy_function(chosen, [index], tf.uint8, False), shape)
-            if horizontal_flip:
-                images = flip_at_random(images, seed, step)
-            result = {"image": to_float(images)}
-            return result if labels is None else {**result, "image_label": tf.gather(labels, index)}
+            images = tf.numpy_function(lambda rows: self._images[rows], [index], tf.uint8, False)
+            label = {} if self.labels is None else {"label": tf.gather(self.labels, index)}
+            return finish(step, {"image": tf.ensure_shape(images, shape), **label})
 
         steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
-        return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
-
-    def draw(self, count, seed=0):
-        count = min(count, self.count)
-        index = np.asarray(shuffled_indices(0, count, self.count, seed))
-        labels = None if self.labels is None else self.labels[index]
-        arguments = (self.class_names, self._name_of(count), (), self.num_classes, self.classes)
-        return ArrayImages(self._images[index], labels, *arguments)
+        return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
     def contents(self) -> dict:
-        labels = self.labels if self.labels is not None else np.zeros(self.count, "int32")
-        rows = zip(self._names or (), self._images, labels.tolist(), strict=False)
+        if self._names is None or self.count > _MOST_NAMES:
+            return {}
+        labels = [0] * self.count if self.labels is None else self.labels.tolist()
+        rows = zip(self._names, self._images, labels, strict=True)
         return {name: zlib.crc32(image.tobytes(), label) for name, image, label in rows}
 
 
@@ -236,55 +256,33 @@ class RecordImages(ImageSet):
     """Images of a prepared record set, read from its files as they are needed; see `ImageSet`."""
 
     def __init__(self, source: RecordSource, class_map, classes=None):
-        self.records = source.records
+        self._records = source.records
         self.count, self.image_size = source.count, source.image_size
+        labels, names, num_classes = class_map
         super().__init__(
-            source.name,
-            class_map.labels,
-            class_map.num_classes,
-            class_map.class_names,
-            classes,
-            source.warnings,
-            source.found,
+            source.name, labels, num_classes, names, classes, source.warnings, source.found
         )
 
     def read(self, start, stop):
-        return self.records.read(start, stop)
+        return self._records.read(start, stop)
 
     @property
     def fingerprint(self) -> str:
-        return content_hash(self.records.fingerprint, "" if self.labels is None else self.labels)
+        return content_hash(self._records.fingerprint, "" if self.labels is None else self.labels)
 
-    def batches(self, batch_size, seed=0, start_step=0, horizontal_flip=False):
+    def _stored_batches(self, batch_size, seed, start_step, finish):
         import tensorflow as tf
 
-        table = None
-        if self.labels is not None:  # from the numbers in the records to those of the teacher
-            table = np.full(int(self.records.labels.max()) + 1, -1, "int32")
-            table[self.records.labels] = self.labels
+        if self.labels is None:
+            return self._records.decoded_batches(batch_size, seed, start_step, finish)
+        # From the numbers in the records to those of the teacher.
+        table = np.zeros(int(self._records.labels.max()) + 1, "int32")
+        table[self._records.labels] = self.labels
 
-        def finish(step, batch):
-            images = batch["image"]
-            if horizontal_flip:
-                images = flip_at_random(images, seed, step)
-            result = {"image": to_float(images)}
-            if table is None:
-                return result
-            return {**result, "image_label": tf.gather(tf.constant(table), batch["label"])}
+        def renumbered(step, batch):
+            return finish(step, {**batch, "label": tf.gather(table, batch["label"])})
 
-        return self.records.decoded_batches(batch_size, seed, start_step, finish)
-
-    def draw(self, count, seed=0):
-        count = min(count, self.count)
-        size = min(count, _AT_ONCE)
-        batches = self.batches(size, seed).take(-(-count // size)).as_numpy_iterator()
-        batches = list(batches)
-        images = np.concatenate([to_uint8(batch["image"]) for batch in batches])[:count]
-        labels = None
-        if self.labels is not None:
-            labels = np.concatenate([batch["image_label"] for batch in batches])[:count]
-        arguments = (self.class_names, self._name_of(count), (), self.num_classes)
-        return ArrayImages(images, labels, *arguments)
+        return self._records.decoded_batches(batch_size, seed, start_step, renumbered)
 
 
 def open_images(

@@ -116,7 +116,7 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
                 config.sample_seed,
                 components.classes,
             )
-        folder.begin(config.to_dict(), components.fingerprints(), overwrite)
+        folder.begin(config.to_dict(), components.fingerprints(), overwrite, components.real_images)
         watch.keep_in(folder.seconds)
         train(run, gallery)
     with watch.phase("evaluation"):

@@ -29,6 +29,7 @@ class RunFolder:
     OWNED = {
         "config": "config.json",
         "data": "data.json",
+        "real_images": "real_images.json",
         "seconds": "seconds.json",
         "class_names": "class_names.txt",
         "history": "history.csv",
@@ -87,27 +88,38 @@ class RunFolder:
                 "overwrite it (--overwrite)."
             )
 
-    def check_data(self, fingerprints: dict):
-        """Refuses data by whose fingerprints, a hash or None by name, a resumed run would see other ones."""
+    def check_data(self, fingerprints: dict, real_images=None):
+        """Refuses data by whose fingerprints, a hash or None by name, a resumed run would see other ones.
+
+        Real images that are gone are named, and the run goes on without them.
+        """
         if not self.data.is_file():
             return
-        former = read_json(self.data)
+        former, details = read_json(self.data), ""
         changed = [name for name, value in fingerprints.items() if former.get(name) != value]
+        if changed == ["real images"] and real_images is not None and self.real_images.is_file():
+            changes = real_images.changes_since(read_json(self.real_images))
+            if changes.only_gone:
+                print(f"Since the run began, {changes}. The training goes on without them.")
+                return
+            details = f" ({changes})" if str(changes) else ""
         if changed:
             raise InputError(
-                f"Got other {' and '.join(changed)} than {self.path} has been trained with so far. Expected "
-                "the same, in the same order. Bring the former ones back, choose another workdir, or "
-                "start anew (--overwrite)."
+                f"Got other {' and '.join(changed)} than {self.path} has been trained with so far{details}. "
+                "Expected the same, in the same order. Bring the former ones back, choose another workdir, "
+                "or start anew (--overwrite)."
             )
 
-    def begin(self, config: dict, fingerprints: dict, overwrite=False):
+    def begin(self, config: dict, fingerprints: dict, overwrite=False, real_images=None):
         """Records config and data, after removing the files of the run before if `overwrite` is set."""
         if overwrite:
             for name in self.OWNED.values():
                 discard(self.path / name)
-        self.check_data(fingerprints)
+        self.check_data(fingerprints, real_images)
         write_json(self.config, config)
         write_json(self.data, fingerprints)
+        if real_images is not None and (contents := real_images.contents()):
+            write_json(self.real_images, contents)
 
     def repair_history(self, epochs_done: int):
         """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
