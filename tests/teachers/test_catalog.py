@@ -11,27 +11,23 @@ BIGGAN_DEEP = "https://tfhub.dev/deepmind/biggan-deep-128/1"
 
 
 @pytest.mark.parametrize(
-    ("name", "latent_dim", "image_size", "parameters"),
+    ("name", "latent_dim", "image_size"),
     [
-        ("biggan-128/1", 120, 128, 70_433_988),
-        ("biggan-256/1", 140, 256, 82_097_604),
-        ("biggan-512/1", 128, 512, 82_296_804),
-        ("biggan-128/2", 120, 128, 70_433_988),
-        ("biggan-256/2", 140, 256, 82_097_604),
-        ("biggan-512/2", 128, 512, 82_296_804),
-        ("biggan-deep-128/1", 128, 128, 50_390_000),
-        ("biggan-deep-256/1", 128, 256, 55_880_000),
-        ("biggan-deep-512/1", 128, 512, 56_160_000),
+        ("biggan-128/1", 120, 128),
+        ("biggan-256/1", 140, 256),
+        ("biggan-512/1", 128, 512),
+        ("biggan-128/2", 120, 128),
+        ("biggan-256/2", 140, 256),
+        ("biggan-512/2", 128, 512),
+        ("biggan-deep-128/1", 128, 128),
+        ("biggan-deep-256/1", 128, 256),
+        ("biggan-deep-512/1", 128, 512),
     ],
 )
-def test_each_module_is_described(name, latent_dim, image_size, parameters):
+def test_each_module_is_described(name, latent_dim, image_size):
     entry = DEEPMIND[f"https://tfhub.dev/deepmind/{name}"]
-    assert entry.latent_dim == latent_dim
-    assert entry.image_size == image_size
-    assert entry.num_classes == 1000
-    assert entry.generator_parameters == parameters
+    assert (entry.latent_dim, entry.image_size, entry.num_classes) == (latent_dim, image_size, 1000)
     assert entry.truncation_range == ((0.0, 1.0) if "deep" in name else (0.02, 1.0))
-    assert entry.stateful == name.endswith("/1")
 
 
 def test_there_are_nine_modules():

@@ -27,14 +27,14 @@ class Generator:
         draw: Callable from latents float32 `[B, latent_dim]` and labels int `[B]` to images float32
             `[B, image_size, image_size, 3]` in [-1, 1].
         latent_dim: int.
-        num_classes: int, or None.
-        class_names: Tuple of str by label, or None.
-        truncation: That of the latents it was trained with, or of a teacher's statistics; in [0, 1].
         image_size: int, height and width in pixels.
         source: What it was opened from, as given.
         format: "run folder", "keras file", "saved model", "teacher", "keras model" (in memory), or a small
             runtime with its precision, such as "litert int8".
         content_hash: SHA-256 (hex) of graph or config and of weights; it names the generator.
+        num_classes: int, or None.
+        class_names: Tuple of str by label, or None.
+        truncation: That of the latents it was trained with, or of a teacher's statistics; in [0, 1].
         weights: Which weights of the training these are: "exponential moving average" or "last step".
         parameters: int, what training changes by gradient.
         teacher: Handle of the teacher it was distilled from.
@@ -49,17 +49,17 @@ class Generator:
 
     draw: Callable
     latent_dim: int
-    num_classes: int | None
-    class_names: tuple | None
-    truncation: float | None
     image_size: int
     source: str
     format: str
     content_hash: str
-    weights: str | None
-    parameters: int | None
-    teacher: str | None
-    mix: Callable | None
+    num_classes: int | None = None
+    class_names: tuple | None = None
+    truncation: float | None = None
+    weights: str | None = None
+    parameters: int | None = None
+    teacher: str | None = None
+    mix: Callable | None = None
 
     def generate(self, classes=None, seeds=0, truncation=None) -> np.ndarray:
         """Generates images: image i is that of class i and seed i, now and everywhere else.

@@ -14,7 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from ..errors import InputError, MissingFileError
 from ..files import content_hash, is_url, user_path
-from ..latents import DEFAULT_TRUNCATION
+from ..latents import resolve_truncation
 from ..networks.network import check_class_weights, count_parameters
 from ..networks.student import StudentGenerator
 from ..teachers import download
@@ -64,8 +64,7 @@ def open_generator(model, truncation=None) -> Generator:
         generator = model
     else:
         name = f"{getattr(model, 'name', type(model).__name__)} in memory"
-        unknown = dict.fromkeys(("class_names", "truncation", "weights", "teacher"))
-        generator = _from_keras(model, {**unknown, "source": name, "format": "keras model"})
+        generator = _from_keras(model, {"source": name, "format": "keras model"})
     if truncation is None:
         return generator
     return dataclasses.replace(generator, truncation=truncation_of(generator, truncation))
@@ -93,7 +92,7 @@ def load_student(path) -> keras.Model:
 def _from_path(path, truncation):
     source = str(path)
     if is_url(source):
-        return _from_teacher(HubTeacher(source, _of_teacher(truncation)), source)
+        return _from_teacher(HubTeacher(source, resolve_truncation(truncation)), source)
     path = user_path(path)
     if not path.exists():
         raise MissingFileError(
@@ -111,7 +110,7 @@ def _from_path(path, truncation):
         return dataclasses.replace(load_runtime(path), truncation=truncation)
     signatures = _signatures(path)
     if signatures and "default" in signatures:
-        return _from_teacher(HubTeacher(path, _of_teacher(truncation)), source, class_names)
+        return _from_teacher(HubTeacher(path, resolve_truncation(truncation)), source, class_names)
     known = {
         "source": source,
         "class_names": class_names,
@@ -123,10 +122,6 @@ def _from_path(path, truncation):
         return _from_saved_model(path, known)
     format = "run folder" if path.is_dir() else "keras file"
     return _from_keras(load_student(path), {**known, "format": format})
-
-
-def _of_teacher(truncation):
-    return DEFAULT_TRUNCATION if truncation is None else truncation
 
 
 def _from_teacher(teacher, source, class_names=None):
@@ -141,9 +136,7 @@ def _from_teacher(teacher, source, class_names=None):
         source=source,
         format="teacher",
         content_hash=teacher.content_hash,
-        weights=None,
         parameters=teacher.parameters,
-        teacher=None,
         mix=teacher.mix,
     )
 
@@ -156,7 +149,7 @@ def _from_keras(student, known: dict):
             f"Got {known['source']}, of type {type(student).__name__}. Expected a Keras model with "
             f"{', '.join(needed)}, such as StudentGenerator; of a TinyGAN, its ema_student."
         )
-    _check_class_names(known["class_names"], student.num_classes, known["source"])
+    _check_class_names(known.get("class_names"), student.num_classes, known["source"])
 
     @tf.function(reduce_retracing=True)
     def draw(latents, labels):
@@ -213,7 +206,6 @@ def _from_saved_model(path, known):
         format="saved model",
         content_hash=download.module_hash(str(path)),
         parameters=_parameters(module, signature),
-        mix=None,
         **known,
     )
 

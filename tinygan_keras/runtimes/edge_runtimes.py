@@ -61,10 +61,7 @@ def load_runtime(path, threads: int | None = None) -> Generator:
         source=str(path),
         format=f"{form.name} {config['precision']}",
         content_hash=_content_hash(folder, form),
-        weights=None,
         parameters=config.get("parameters"),
-        teacher=None,
-        mix=None,
     )
 
 

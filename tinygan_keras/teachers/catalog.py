@@ -16,44 +16,23 @@ from ..errors import InputError
 
 
 class CatalogEntry(NamedTuple):
-    """One module.
-
-    `generator_parameters` is what the publisher states: exact for BigGAN, rounded to 10,000 for
-    BigGAN-deep. A `stateful` module keeps batch-norm statistics of the last truncation it has seen, and
-    its first call after a new one still uses the old ones.
-    """
+    """The sizes of one module, and the truncations that it has statistics for."""
 
     latent_dim: int
     image_size: int
-    num_classes: int
     truncation_range: tuple[float, float]
-    generator_parameters: int
-    stateful: bool
+    num_classes: int = 1000
 
 
 PREFIX = "https://tfhub.dev/deepmind/"
 
-_BIGGAN = {"num_classes": 1000, "truncation_range": (0.02, 1.0)}
-_BIGGAN_DEEP = {"num_classes": 1000, "truncation_range": (0.0, 1.0), "stateful": True}
-
 DEEPMIND = {
-    **{
-        f"{PREFIX}biggan-{image_size}/{version}": CatalogEntry(
-            latent_dim, image_size, generator_parameters=count, stateful=version == 1, **_BIGGAN
-        )
-        for image_size, latent_dim, count in (
-            (128, 120, 70_433_988),
-            (256, 140, 82_097_604),
-            (512, 128, 82_296_804),
-        )
-        for version in (1, 2)
-    },
-    **{
-        f"{PREFIX}biggan-deep-{image_size}/1": CatalogEntry(
-            128, image_size, generator_parameters=count, **_BIGGAN_DEEP
-        )
-        for image_size, count in ((128, 50_390_000), (256, 55_880_000), (512, 56_160_000))
-    },
+    f"{PREFIX}biggan-{image_size}/{version}": CatalogEntry(latent_dim, image_size, (0.02, 1.0))
+    for image_size, latent_dim in ((128, 120), (256, 140), (512, 128))
+    for version in (1, 2)
+} | {
+    f"{PREFIX}biggan-deep-{image_size}/1": CatalogEntry(128, image_size, (0.0, 1.0))
+    for image_size in (128, 256, 512)
 }
 
 
