@@ -16,21 +16,7 @@ from ..errors import InputError
 
 
 def shuffled_indices(step, batch_size: int, count: int, seed: int):
-    """The numbers of the examples of one batch; every pass shows each example once.
-
-    Args:
-        step: Int or int tensor, the number of the batch.
-        batch_size: Examples per batch.
-        count: Number of examples, at least 1.
-        seed: Seed of the order.
-
-    Returns:
-        Int64 tensor `[batch_size]` in [0, count).
-
-    Example:
-        >>> int(tf.reduce_sum(shuffled_indices(0, 4, 4, seed=1)))  # 0, 1, 2 and 3 in some order
-        6
-    """
+    """Int64 `[batch_size]`, the numbers of the examples of batch `step`; each of `count` once a pass."""
     position = tf.cast(step, tf.int64) * batch_size + tf.range(batch_size, dtype=tf.int64)
     return _permuted(position % count, count, seed, position // count, 0)
 
@@ -46,23 +32,13 @@ def shuffled_records(
 
     Args:
         counts: Ints, the number of records of each shard, each at least 1.
-        read_shard: Function of an int64 scalar tensor, the number of a shard, that returns a
-            `tf.data.Dataset` of its records, always in the same order.
-        batch_size: Records per batch; the shape is static.
-        seed: Seed of the order.
-        start_step: Number of the first batch.
+        read_shard: Function from the number of a shard, an int64 tensor, to a data set of its records.
+        batch_size, seed, start_step: Records per batch, seed of the order, number of the first batch.
         window: Shards whose records are permuted together.
 
     Returns:
-        Endless data set of batches of records, such as strings `[batch_size]`. While it is read, a shard that
-        holds another number of records raises tf.errors.InvalidArgumentError.
-
-    Raises:
-        InputError: a batch size below 1 or a negative step.
-
-    Example:
-        counts, files = [1000, 1000, 417], tf.constant(["0.tfrecord", "1.tfrecord", "2.tfrecord"])
-        batches = shuffled_records(counts, lambda i: tf.data.TFRecordDataset(files[i]), 64, seed=0)
+        Endless data set of batches of records. A shard that holds another number of records raises
+        tf.errors.InvalidArgumentError while it is read.
     """
     if batch_size < 1 or start_step < 0:
         raise InputError(

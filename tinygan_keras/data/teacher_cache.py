@@ -259,16 +259,15 @@ def _load_teacher(handle, truncation):
 def _load_examples(load_teacher, settings):
     """What a Beam worker makes its shards from: its own copy of the teacher, if it is the same one."""
     teacher = load_teacher()
-    own = _settings_of(teacher)
-    if lines := [
-        f"{name}: {value}, in the cache {settings[name]}"
-        for name, value in own.items()
+    differing = [
+        f"\n  {name}: {value}, in the cache {settings[name]}"
+        for name, value in _settings_of(teacher).items()
         if value != settings[name]
-    ]:
-        listed = "\n  ".join(lines)
+    ]
+    if differing:
         raise InputError(
-            f"Got a worker whose teacher differs from that of the cache:\n  {listed}\nExpected the same "
-            "files and truncation on every worker. Copy the files, empty the worker's TensorFlow Hub cache, "
-            "or fix load_teacher."
+            f"Got a worker whose teacher differs from that of the cache:{''.join(differing)}\nExpected the "
+            "same files and truncation on every worker. Copy the files, empty the worker's TensorFlow Hub "
+            "cache, or fix load_teacher."
         )
     return functools.partial(_examples, teacher, settings)

@@ -31,8 +31,8 @@ _THREADS = min(8, os.cpu_count() or 1)
 class RecordSet:
     """A finished set of records, as `open_records` gives it.
 
-    Opening reads names, settings and labels, and no image. While images are read, TFRecord's checksums are
-    compared; `verify_records` reads them all.
+    Opening reads names and settings, and no image. While images are read, TFRecord's checksums are compared;
+    `verify_records` reads them all.
 
     Attributes:
         folder, name: str, where it is.
@@ -93,17 +93,7 @@ class RecordSet:
         return np.concatenate(parts)
 
     def decoded_batches(self, batch_size, seed, start_step, finish) -> tf.data.Dataset:
-        """Passes over the records again and again; batch k is a pure function of the seed and k.
-
-        Args:
-            batch_size: Records per batch; the shape is static.
-            seed: Seed of the order.
-            start_step: Number of the first batch.
-            finish: Function of the number of a batch and of what `decoder` gives, that returns the batch.
-
-        Returns:
-            Endless `tf.data.Dataset`.
-        """
+        """Endless batches, batch k a function of seed and k: `finish(k, what decoder gives)`."""
         if batch_size > self.count:
             raise InputError(
                 f"Got batch_size={batch_size} and {self.folder} with {self.count} records. Expected at "
@@ -154,37 +144,12 @@ class RecordSet:
 
 
 def open_records(folder) -> RecordSet:
-    """Opens a finished set of records: teacher samples, or prepared real images.
-
-    Args:
-        folder: Path, or a URL that TensorFlow's file systems know.
-
-    Returns:
-        `RecordSet`.
-
-    Raises:
-        MissingFileError: there is no set.
-        InputError: shards are missing, or the settings were changed.
-        UnusableFileError: it can't be read.
-    """
+    """Opens a finished set of records, whose shards are all there."""
     return RecordSet(folder)
 
 
 def verify_records(folder, progress=True) -> list:
-    """Finds flipped bits, missing and short shards, and shards of another set.
-
-    Args:
-        folder: See `open_records`.
-        progress: Show a progress bar.
-
-    Returns:
-        List of str, a problem each, with the name of the file; empty for a set that is whole.
-
-    Raises:
-        MissingFileError: there is no set.
-        InputError: the settings were changed or damaged.
-        UnusableFileError: the folder can't be read.
-    """
+    """Lists flipped bits, missing and short shards, and those of another set: a line each, with the file."""
     folder = os.fspath(user_path(folder))
     record_settings = read_settings(folder)
     bar = progress_bar(record_settings["count"], progress)
