@@ -157,6 +157,11 @@ def test_blocks_have_headings_and_the_title_is_broken_where_the_picture_ends():
     assert dark(titled[: red[0]])
 
 
+def test_no_block_is_empty():
+    one, two = (image_rows([images(RED)], ["Bag"], blocks=blocks).shape for blocks in (1, 2))
+    assert one == two
+
+
 def test_frames_have_one_size_whatever_the_step():
     shapes = {
         image_rows([images(RED), images(GREEN)], marks=("teacher", f"step {step}")).shape

@@ -87,74 +87,105 @@ def image_rows(
             f"names. Expected at least one row, images of one size, and a name for every {group} rows."
         )
     right_names = [shortened(name) for name in right_names or ()]
-    tile = rows[0].shape[1] * max(1, _TILE // rows[0].shape[1])
-    name_width = max(_width(name, _NAME) for name in names) + (_PAD if any(names) else 0)
-    least = 0 if any(names) else _LEAST_MARK_WIDTH  # frames of an animation have one size
-    mark_width = max([least, *(_width(mark, _MARK) for mark in marks)]) + _PAD if marks else 0
-    left = name_width + mark_width
-    count = max(map(len, rows))
-    rule_width = _GROUP_GAP if rule_after else 0
-    images_width = count * (tile + _SEAM) - _SEAM + rule_width
-    right_width = max([_width(name, _NAME) + _PAD for name in right_names], default=0)
-    block_width = left + images_width + right_width
-    picture_width = blocks * (block_width + _BLOCK_GAP) - _BLOCK_GAP
-    width = max(picture_width, _LEAST_TITLE_WIDTH) if title else picture_width
+    layout = _layout(rows, names, marks or (), right_names, blocks, bool(captions), rule_after)
+    blocks = -(-len(names) // layout.groups)  # without empty ones
+    width = blocks * (layout.block_width + _BLOCK_GAP) - _BLOCK_GAP
+    width = max(width, _LEAST_TITLE_WIDTH) if title else width
 
     pasted, texts, y = [], [], _PAD
     for line, size, colour in _broken(title, lines, width):
         texts.append(_Text(_PAD, y + _LINE_HEIGHT / 2, line, size, colour))
         y += round(_LINE_HEIGHT * (1.5 if size == _TITLE else 1))
     y += _GROUP_GAP if title else 0
-    top = y + (_HEADING_HEIGHT if headings else 0) + (_CAPTION_HEIGHT if columns else 0)
-    row_height = tile + (_CAPTION_HEIGHT if captions else 0)
-    group_height = group * (row_height + _SEAM) + (_GROUP_GAP if group > 1 else _ROW_GAP) - _SEAM
-    groups = -(-len(names) // blocks)  # of a block
+    for block, text in enumerate(headings or ()):
+        x = layout.corner(block * layout.groups * group)[0] - layout.left
+        texts.append(_Text(x, y + _HEADING_HEIGHT / 2, text, _NAME, _BLACK))
+    y += _HEADING_HEIGHT if headings else 0
+    for block in range(blocks if columns else 0):
+        x = layout.corner(block * layout.groups * group)[0]
+        for column, text in enumerate(columns):
+            centre = layout.column(x, column) + layout.tile / 2
+            texts.append(_Text(centre, y + _CAPTION_HEIGHT / 2, text, _MARK, _GREY, "center"))
+    y += _CAPTION_HEIGHT if columns else 0
 
-    def place(row):
-        """Left and upper end of a row's images."""
-        block, number = divmod(row // group, groups)
-        x = _PAD + block * (block_width + _BLOCK_GAP) + left
-        return x, top + number * group_height + row % group * (row_height + _SEAM)
-
-    def column_x(x, column):
-        return x + column * (tile + _SEAM) + (rule_width if column >= rule_after else 0)
-
+    half = layout.tile / 2
     for number, images in enumerate(rows):
-        x, row_top = place(number)
+        x, row_y = layout.corner(number)
+        row_y += y
         if number % group == 0:
-            middle = row_top + (group * (row_height + _SEAM) - row_height + tile - _SEAM) / 2
-            texts.append(_Text(x - left, middle, names[number // group], _NAME, _BLACK))
+            middle = row_y + (group - 1) * (layout.row_height + _SEAM) / 2 + half
+            texts.append(_Text(x - layout.left, middle, names[number // group], _NAME, _BLACK))
         if marks:
-            mark = marks[number % group]
-            texts.append(_Text(x - _PAD, row_top + tile / 2, mark, _MARK, _GREY, "right"))
+            texts.append(_Text(x - _PAD, row_y + half, marks[number % group], _MARK, side="right"))
         if right_names:
-            side = x + images_width + _PAD
-            texts.append(_Text(side, row_top + tile / 2, right_names[number], _NAME, _BLACK))
+            right = x + layout.images_width + _PAD
+            texts.append(_Text(right, row_y + half, right_names[number], _NAME, _BLACK))
         if rule_after:
-            rule = np.full((row_height, 1, 3), _RULE, "uint8")
-            pasted.append((column_x(x, rule_after) - rule_width // 2 - 1, row_top, rule))
+            rule = np.full((layout.row_height, 1, 3), _RULE, "uint8")
+            pasted.append((layout.column(x, rule_after) - _GROUP_GAP // 2 - 1, row_y, rule))
         for column, image in enumerate(images):
-            is_framed = framed is not None and framed[number][column]
-            pasted.append((column_x(x, column), row_top, _enlarged(image, tile, is_framed)))
+            is_framed, left = bool(framed and framed[number][column]), layout.column(x, column)
+            pasted.append((left, row_y, _enlarged(image, layout.tile, is_framed)))
             if captions:
-                centre, below = column_x(x, column) + tile / 2, row_top + tile + _CAPTION_HEIGHT / 2
+                below, text = row_y + layout.tile + _CAPTION_HEIGHT / 2, captions[number][column]
                 colour = _RED if is_framed else _GREY
-                texts.append(
-                    _Text(centre, below, captions[number][column], _MARK, colour, "center")
-                )
-    for block in range(-(-len(names) // groups)):
-        x, above = place(block * groups * group)
-        for column, text in enumerate(columns or ()):
-            centre = column_x(x, column) + tile / 2
-            texts.append(_Text(centre, above - _CAPTION_HEIGHT / 2, text, _MARK, _GREY, "center"))
-        if headings:
-            texts.append(_Text(x - left, y + _HEADING_HEIGHT / 2, headings[block], _NAME, _BLACK))
-    gap = group_height - group * (row_height + _SEAM) + _SEAM  # after the last group
-    height = top + min(groups, len(names)) * group_height - gap + _PAD
+                texts.append(_Text(left + half, below, text, _MARK, colour, "center"))
+    height = y + min(layout.groups, len(names)) * layout.group_height - layout.group_gap + _PAD
     picture = _drawn(width + 2 * _PAD, height, pasted, texts)
     if path is not None:
         save_png(picture, path)
     return picture
+
+
+class _Layout(NamedTuple):
+    """Where things are, in pixels; blocks of groups of rows, a name for each group."""
+
+    tile: int  # side of an image
+    group: int  # rows of a group
+    groups: int  # of a block
+    left: int  # of a block, up to its images
+    images_width: int
+    block_width: int
+    row_height: int
+    group_height: int
+    group_gap: int  # of that height, the white below
+    rule_after: int
+
+    def corner(self, row):
+        """Left end of a row's images in the picture, upper end below the first row's."""
+        block, number = divmod(row // self.group, self.groups)
+        x = _PAD + block * (self.block_width + _BLOCK_GAP) + self.left
+        return x, number * self.group_height + row % self.group * (self.row_height + _SEAM)
+
+    def column(self, x, column):
+        """Left end of a column, of a block whose images begin at x."""
+        rule_width = _GROUP_GAP if self.rule_after and column >= self.rule_after else 0
+        return x + column * (self.tile + _SEAM) + rule_width
+
+
+def _layout(rows, names, marks, right_names, blocks, has_captions, rule_after) -> _Layout:
+    size, group = rows[0].shape[1], len(marks) or 1
+    tile = size * max(1, _TILE // size)
+    left = max(_width(name, _NAME) for name in names) + (_PAD if any(names) else 0)
+    if marks:
+        least = 0 if any(names) else _LEAST_MARK_WIDTH  # frames of an animation have one size
+        left += max([least, *(_width(mark, _MARK) for mark in marks)]) + _PAD
+    images_width = max(map(len, rows)) * (tile + _SEAM) - _SEAM + (_GROUP_GAP if rule_after else 0)
+    right = max([_width(name, _NAME) + _PAD for name in right_names], default=0)
+    row_height = tile + (_CAPTION_HEIGHT if has_captions else 0)
+    group_gap = _GROUP_GAP if group > 1 else _ROW_GAP
+    return _Layout(
+        tile=tile,
+        group=group,
+        groups=-(-len(names) // blocks),
+        left=left,
+        images_width=images_width,
+        block_width=left + images_width + right,
+        row_height=row_height,
+        group_height=group * (row_height + _SEAM) - _SEAM + group_gap,
+        group_gap=group_gap,
+        rule_after=rule_after,
+    )
 
 
 def class_grid(teacher_images, student_images, labels, class_names, blocks=2) -> np.ndarray:
