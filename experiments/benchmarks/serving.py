@@ -87,7 +87,7 @@ def prepare(folder):
     import keras
 
     from tinygan_keras.networks.student import StudentGenerator
-    from tinygan_keras.saved_model.export import export_saved_model
+    from tinygan_keras.saved_model.exporting import export_saved_model
 
     keras.utils.set_random_seed(0)
     student = StudentGenerator.from_preset(FLAGS.preset)
@@ -104,7 +104,7 @@ def prepare(folder):
 
 def exporter(form):
     """The function that exports in a form."""
-    module = importlib.import_module(f"tinygan_keras.runtimes.export_{form}")
+    module = importlib.import_module(f"tinygan_keras.runtimes.{form}")
     return getattr(module, f"export_{form}")
 
 

@@ -45,7 +45,7 @@ def exported_folder(scratch):
         return Path(FLAGS.exported)
     from tinygan_keras.generators.opening import load_student
     from tinygan_keras.generators.side_files import read_class_names
-    from tinygan_keras.saved_model.export import export_saved_model
+    from tinygan_keras.saved_model.exporting import export_saved_model
 
     model = Path(FLAGS.model)
     path = scratch / "tinygan" / "1"

@@ -112,9 +112,9 @@ def pytorch_channels_last(folder):
 
 def runtime(folder, name):
     """One of the small runtimes."""
-    from tinygan_keras.runtimes.edge_runtimes import load_runtime
+    from tinygan_keras.runtimes.formats import open_runtime
 
-    return load_runtime(folder / name).draw
+    return open_runtime(folder / name).draw
 
 
 def teacher(folder):

@@ -27,10 +27,10 @@ from results import markdown, write
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.latents import sample_latents
-from tinygan_keras.runtimes.edge_runtimes import load_runtime
-from tinygan_keras.runtimes.export_litert import export_litert
-from tinygan_keras.runtimes.export_onnx import export_onnx
-from tinygan_keras.runtimes.export_openvino import export_openvino
+from tinygan_keras.runtimes.formats import open_runtime
+from tinygan_keras.runtimes.litert import export_litert
+from tinygan_keras.runtimes.onnx import export_onnx
+from tinygan_keras.runtimes.openvino import export_openvino
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "saved_models/tinygan_fashion_32", "Run folder of the student.")
@@ -60,7 +60,7 @@ def exported_forms(model, folder):
         for precision in precisions:
             path = Path(folder) / f"{export.__name__}_{precision}"
             exported = export(student, path, precision, truncation=truncation)
-            yield f"{runtime} {precision}", load_runtime(path), exported
+            yield f"{runtime} {precision}", open_runtime(path), exported
 
 
 def frechet_distance(generator):

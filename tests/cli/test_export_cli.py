@@ -73,7 +73,7 @@ def test_exported_model_samples_the_same_images(run_folder, tmp_path):
         ),
         (
             ["export", "--model={run}", "--out=x", "--format=litert", "--batch_size=0"],
-            "Got batch_size=0 for litert",
+            "--batch_size=0: 0 is not a positive integer",
         ),
     ],
 )

@@ -21,7 +21,7 @@ from run_processes import free_ports
 from experiments.benchmarks.serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
 from tinygan_keras import ServingClient, ServingError
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.saved_model.export import export_saved_model
+from tinygan_keras.saved_model.exporting import export_saved_model
 
 CLASS_NAMES = ("T-shirt/top", "Sneaker", "Häschen")
 STARTED_IN = 120  # seconds

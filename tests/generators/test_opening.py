@@ -15,7 +15,7 @@ from tinygan_keras.generators.generator import Generator
 from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.generators.side_files import write_class_names
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.saved_model.export import export_saved_model
+from tinygan_keras.saved_model.exporting import export_saved_model
 from tinygan_keras.teachers.hub import HubTeacher
 
 NAMES = ("cat", "dog", "T-shirt/top")

@@ -104,10 +104,10 @@ def _from_path(path, truncation):
     if truncation is not None:
         truncation = check_truncation(truncation, source)
 
-    from ..runtimes.edge_runtimes import is_edge_export, load_runtime  # it imports this room
+    from ..runtimes.formats import is_export, open_runtime  # it imports this room
 
-    if is_edge_export(path, config):
-        return dataclasses.replace(load_runtime(path), truncation=truncation)
+    if is_export(path, config):
+        return dataclasses.replace(open_runtime(path), truncation=truncation)
     signatures = _signatures(path)
     if signatures and "default" in signatures:
         return _from_teacher(HubTeacher(path, resolve_truncation(truncation)), source, class_names)

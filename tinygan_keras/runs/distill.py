@@ -26,7 +26,7 @@ from ..evaluation.results import write_report
 from ..files import read_json
 from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png
-from ..saved_model.export import export_saved_model
+from ..saved_model.exporting import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, whole_file
 from .components import Components, open_batches, open_components
 from .config import epochs, validate

@@ -10,7 +10,7 @@ one of large values is rounded away. Two exact rewrites give all channels about 
 
 On the embedded student LiteRT's int8 images had a PSNR of 20 dB without and 29 dB with them. This is the
 idea of Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
-arXiv:1906.04721, with ranges taken from drawn images.
+arXiv:1906.04721, with ranges taken from generated images.
 
 Rejected: integer scales per channel of feature maps, which neither runtime has.
 """
@@ -22,7 +22,7 @@ from ..networks.student import StudentGenerator
 
 
 def balanced_student(student: StudentGenerator, latents, labels) -> StudentGenerator:
-    """Returns a student with other weights that draws the same images.
+    """Returns a student with other weights that gives the same images.
 
     Args:
         student: The student; it isn't changed.
@@ -66,7 +66,7 @@ def balanced_student(student: StudentGenerator, latents, labels) -> StudentGener
 
 
 def _write_normalized(get, block, mean, deviation):
-    """Lets the layers that write a feature map write it normalised; `block` None: those of the first."""
+    """Makes the layers that write a feature map write it normalised; `block` None: those of the first."""
     if block is None:
         positions = get("projection").units // len(mean)
         factor, shift = 1 / deviation, -mean / deviation
@@ -92,7 +92,7 @@ def _scale_outputs(layer, factor, shift):
 
 
 def _scale_inputs(layer, factor, shift):
-    """Lets a 1x1 convolution of x do what it did, given (x - shift) / factor."""
+    """Makes a 1x1 convolution of x give the same from (x - shift) / factor."""
     kernel, bias = _values(layer)
     _assign(layer, kernel * factor[:, None], bias + shift @ kernel[0, 0])
 

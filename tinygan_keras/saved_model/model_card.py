@@ -9,7 +9,9 @@ import json
 
 import tensorflow as tf
 
-from ..generators import cost
+from ..errors import InputError
+from ..generators.cost import multiply_adds
+from ..latents import LAW
 from ..networks.network import count_parameters
 
 PACKAGES = ("tinygan-keras", "tensorflow", "keras", "tensorflow-serving-api")
@@ -41,11 +43,11 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
     size, count = generator.image_size, generator.num_classes
     facts = {
         "images": f"{size} x {size} pixels, {count} classes",
-        "latents": f"{generator.latent_dim} numbers: truncation * normal cut off at 2 standard deviations",
+        "latents": f"{generator.latent_dim} numbers: {LAW}",
         "teacher": teacher or config.get("teacher"),
         "truncation of the training": truncation,
         "parameters": f"{parameters(generator):,}",
-        "multiply-adds per image": multiply_adds(generator),
+        "multiply-adds per image": _multiply_adds(generator),
     }
     sections = [
         f"# TinyGAN student, {size} px",
@@ -63,15 +65,18 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
 
 
 def parameters(generator) -> int:
-    """How many training changes by gradient, of a frozen generator too."""
+    """How many values training changes by gradient, of a frozen generator too."""
     statistics = ("moving_mean", "moving_variance")
     return count_parameters(v for v in generator.weights if v.name not in statistics)
 
 
-def multiply_adds(generator) -> str:
-    """Those of one image."""
-    latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
-    return f"{cost.multiply_adds(generator, (latents, tf.TensorSpec((1,), tf.int32))):,}"
+def _multiply_adds(generator) -> str | None:
+    """Those of one image; None if a graph doesn't say."""
+    latents = tf.TensorSpec((1, generator.latent_dim))
+    try:
+        return f"{multiply_adds(generator, (latents, tf.TensorSpec((1,), tf.int32))):,}"
+    except InputError:
+        return None
 
 
 def _request(class_name, truncation) -> str:
@@ -89,7 +94,7 @@ def _request(class_name, truncation) -> str:
 | `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |
 
 The same class, seed and truncation give the same image. A row with a class that isn't there, a truncation
-outside (0, 1] or a negative seed gets a black image and `valid` false; its neighbours are drawn.
+outside [0, 1] or a negative seed gets a black image and `valid` false; its neighbours are generated.
 
     tensorflow_model_server --model_name=tinygan --model_base_path=$PWD/.. --rest_api_port=8501
     curl http://127.0.0.1:8501/v1/models/tinygan:predict -d '{body}'

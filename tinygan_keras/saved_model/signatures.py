@@ -1,4 +1,4 @@
-"""What an exported generator can be asked: its signatures, as functions with the form of their inputs.
+"""What an exported generator can be asked: its signatures, as functions with the types of their inputs.
 
 | signature | inputs | outputs |
 |---|---|---|
@@ -8,20 +8,23 @@
 | `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |
 
 Every input is `[B]`, seed and truncation too, or servers could neither put requests together nor take them
-row by row. The latents of a row are `truncation * truncated_normal(seed)`, a function of nothing but that
-row. A row that can't be drawn is no error, which would be its neighbours' too once a server has put requests
-together: it gets a black image, an empty name and `valid` false. A request that is wrong as a whole is
-INVALID_ARGUMENT with our words, and so is, in `serving_default`, a bad label or latent, as there is nothing
-to say it with.
+row by row. The latents of a row are those of its seed and truncation (`latents.py`), and of nothing else. A
+row that can't be generated is no error, which would be its neighbours' too once a server has put requests
+together: it gets a black image, an empty name and `valid` false. A request that is wrong as a whole (a
+shape, or numbers of rows that differ) is INVALID_ARGUMENT with our words, and so is, in `serving_default`, a
+bad label or latent, as there is nothing to say it with. A wrong type is refused by TensorFlow before the
+graph sees it.
 
-Rejected: an exported `keras.random.SeedGenerator`, whose images can't be drawn again.
+Rejected: an exported `keras.random.SeedGenerator`, whose images can't be made again.
 """
 
 import collections
 
 import tensorflow as tf
 
-from ..latents import truncated_normal
+from ..latents import latents_in_graph
+
+_PACKET = 16  # float32 numbers that a vector unit takes at once, at most
 
 
 def distinct_names(class_names, num_classes: int) -> list:
@@ -84,28 +87,22 @@ def signatures(draw, generator, names: ClassNames) -> dict:
     truncation = tf.TensorSpec((None,), tf.float32, "truncation")
 
     def serving_default(z, label):
-        finite = tf.reduce_all(tf.math.is_finite(z))
+        z, label = _checked({"z": z, "label": label}, latent_dim)
         in_range = tf.reduce_all((label >= 0) & (label < num_classes))
-        z, label = _checked(
-            {"z": z, "label": label},
-            (finite, ["z has values that are not finite. Expected numbers."]),
-            (
-                in_range,
-                [
-                    f"label is out of range. Expected whole numbers from 0 to {num_classes - 1}.",
-                    label,
-                ],
-            ),
+        expected = f"label is out of range. Expected whole numbers from 0 to {num_classes - 1}."
+        z, label = _asserted(
+            (z, label),
+            (tf.reduce_all(tf.math.is_finite(z)), ["z has values that are not finite."]),
+            (in_range, [expected, label]),
         )
         return {"image": draw(z, label)}
 
-    @tf.function(
-        input_signature=[label, seed, truncation], autograph=False
-    )  # once for three signatures
+    # Once for three signatures.
+    @tf.function(input_signature=[label, seed, truncation], autograph=False)
     def rows(label, seed, truncation):
         """Images uint8, and the outputs that go with them."""
         valid = (label >= 0) & (label < num_classes) & (seed >= 0)
-        valid &= (truncation > 0) & (truncation <= 1)  # which NaN isn't
+        valid &= (truncation >= 0) & (truncation <= 1)  # which NaN isn't
         label, seed = (tf.where(valid, x, tf.zeros_like(x)) for x in (label, seed))
         truncation = tf.where(valid, truncation, tf.ones_like(truncation))
         images = to_uint8(draw(_latents(seed, truncation, latent_dim), label))
@@ -137,39 +134,53 @@ def signatures(draw, generator, names: ClassNames) -> dict:
 
 
 def to_uint8(images):
-    """Maps float images [-1, 1] to uint8 [0, 255], as `data.images.to_uint8` does, in the graph."""
+    """Maps float images [-1, 1] to uint8 [0, 255] in the graph, as `images.to_uint8` does."""
     return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
 
 
 def _latents(seed, truncation, latent_dim):
-    """`[B, latent_dim]`, row by row: drawn at once they would depend on their places in the batch."""
+    """Float32 `[B, latent_dim]`, bit by bit the same in any batch.
 
-    def row(arguments):
-        seed, truncation = arguments
-        return truncated_normal((latent_dim,), tf.stack([seed, 0]), truncation)
-
-    spec = tf.TensorSpec((latent_dim,), tf.float32)
-    return tf.map_fn(row, (seed, truncation), fn_output_signature=spec)
+    Whole packets of numbers a row: what is left over of all rows together would be rounded in another way.
+    """
+    padded = -(-latent_dim // _PACKET) * _PACKET
+    return latents_in_graph(seed, padded, truncation)[:, :latent_dim]
 
 
 def _as_png(images):
     return tf.map_fn(tf.io.encode_png, images, fn_output_signature=tf.TensorSpec((), tf.string))
 
 
-def _checked(inputs: dict, *conditions):
-    """Passes the inputs on if they have as many rows each and every condition holds.
+def _checked(inputs: dict, latent_dim=None):
+    """Passes the inputs on if each has its shape, and all have as many rows.
 
-    Args:
-        inputs: Tensors by name.
-        *conditions: Pairs: a scalar bool, and what is said where it is false.
+    Servers don't check shapes. TensorFlow believes those of the signature and computes ranks beforehand, so
+    that what is checked here has to hide where it comes from.
     """
-    lengths = [tf.shape(tensor)[0] for tensor in inputs.values()]
-    alike = tf.reduce_all(tf.equal(lengths, lengths[0]))
-    said = [
-        f"{', '.join(inputs)} have different numbers of rows. Expected as many of each.",
-        lengths,
-    ]
-    asserts = [tf.debugging.Assert(*condition) for condition in ((alike, said), *conditions)]
+    shapes = {
+        name: tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
+        for name, tensor in inputs.items()
+    }
+    conditions = []
+    for name, shape in shapes.items():
+        wanted, said = ([2, latent_dim], f"[B, {latent_dim}]") if name == "z" else ([1], "[B]")
+        found = tf.concat([[tf.size(shape)], shape[1:]], 0)  # the rank, and all but the rows
+        same = tf.raw_ops.Equal(x=found, y=wanted, incompatible_shape_error=False)
+        conditions.append((tf.reduce_all(same), [f"{name} has another shape than {said}:", shape]))
+    lengths = tf.concat([shape[:1] for shape in shapes.values()], 0)
+    alike = tf.reduce_all(tf.equal(lengths, lengths[:1]))
+    said = f"{', '.join(inputs)} have different numbers of rows. Expected as many of each."
+    return _asserted(inputs.values(), *conditions, (alike, [said, lengths]))
+
+
+def _asserted(tensors, *conditions):
+    """Passes tensors on if all conditions hold: pairs of a scalar bool and what is said where it is false."""
+    asserts = []
+    for condition in conditions:
+        with tf.control_dependencies(
+            asserts[-1:]
+        ):  # the first that fails is the one that is reported
+            asserts.append(tf.debugging.Assert(*condition))
     # Asserts reach a client only if what they check flows on through them.
     with tf.control_dependencies(asserts):
-        return [tf.identity(tensor) for tensor in inputs.values()]
+        return [tf.identity(tensor) for tensor in tensors]

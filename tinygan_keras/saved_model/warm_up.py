@@ -31,13 +31,7 @@ def can_write() -> bool:
 
 
 def write_warm_up(folder, latent_dim: int, class_name: str):
-    """Writes a request of 1 image and one of 8 for every signature.
-
-    Args:
-        folder: Of the SavedModel.
-        latent_dim: Length of z.
-        class_name: A name that the model knows.
-    """
+    """Writes a request of 1 image and one of 8 for every signature of the SavedModel in `folder`."""
     from tensorflow_serving.apis.predict_pb2 import PredictRequest
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
@@ -45,7 +39,7 @@ def write_warm_up(folder, latent_dim: int, class_name: str):
     file.parent.mkdir()
     with tf.io.TFRecordWriter(str(file)) as records:
         for count in BATCHES:
-            for signature, inputs in _inputs(count, latent_dim, class_name).items():
+            for signature, inputs in requests(count, latent_dim, class_name).items():
                 request = PredictRequest()
                 request.model_spec.name = "tinygan"  # any: the server knows which model it loads
                 request.model_spec.signature_name = signature
@@ -55,7 +49,8 @@ def write_warm_up(folder, latent_dim: int, class_name: str):
                 records.write(log.SerializeToString())
 
 
-def _inputs(count, latent_dim, class_name) -> dict:
+def requests(count, latent_dim, class_name) -> dict:
+    """Inputs by name of a request of `count` images, by signature."""
     label = np.zeros(count, "int64")
     row = {"seed": np.arange(count, dtype="int64"), "truncation": np.full(count, 0.5, "float32")}
     return {

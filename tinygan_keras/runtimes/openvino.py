@@ -1,6 +1,6 @@
-"""The student for OpenVINO, Intel's runtime.
+"""The student in OpenVINO, Intel's runtime.
 
-Scope: conversion by OpenVINO, quantisation by NNCF.
+Scope: conversion by OpenVINO, quantisation by NNCF, and running.
 
 Feature maps are quantised with one scale for all channels. NNCF's scales per channel in front of depthwise
 convolutions are wrong where a map is transposed, as TensorFlow's are: images of 10 dB.
@@ -10,8 +10,10 @@ OpenVINO's tools report to their makers that they were used; `opt_in_out --opt_o
 
 import logging
 
-from .exporting import EdgeExport, export_form
-from .forms import OPENVINO, needed
+import numpy as np
+
+from .conversion import EdgeExport, export_format
+from .formats import OPENVINO, needed
 
 # Sums, products and resizings are cheap, and lose more than they save.
 _LEFT_IN_FLOAT = ["Add", "Multiply", "Relu", "Interpolate"]
@@ -24,7 +26,7 @@ def export_openvino(
 
     The model takes `z` float32 `[B, latent_dim]` and `label` int32 `[B]` in `[0, num_classes)` and returns
     `image` float32 `[B, S, S, 3]` in [-1, 1], in both precisions. OpenVINO computes in bfloat16 where the
-    processor can, unless it is compiled with `INFERENCE_PRECISION_HINT="f32"`, as `load_runtime` does.
+    processor can, unless it is compiled with `INFERENCE_PRECISION_HINT="f32"`, as `open_runtime` does.
 
     Args:
         student, path, class_names, truncation: As in `export_litert`.
@@ -33,16 +35,22 @@ def export_openvino(
         batch_size: Images per call; None for any.
 
     Raises:
-        FileExistsError, TypeError, ValueError: As `export_litert`.
-        ImportError: the extra `openvino` isn't installed.
+        As `export_litert`; the extra is `openvino`.
 
     Example:
         export_openvino(student, "edge/student_openvino", "int8", truncation=0.5)
     """
-    for module in ("openvino", "nncf"):
-        needed(module, OPENVINO)
-    known = {"class_names": class_names, "truncation": truncation}
-    return export_form(OPENVINO, _convert, student, path, precision, batch_size, known)
+    arguments = (student, path, precision, batch_size, class_names, truncation)
+    return export_format(OPENVINO, _convert, *arguments)
+
+
+def open_model(file, threads):
+    """Returns a function of latents float32 and labels int32 to images."""
+    core = needed("openvino", OPENVINO).Core()
+    # It computes in bfloat16 otherwise where the processor can.
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    model = core.compile_model(str(file), "CPU", hints)
+    return lambda latents, labels: np.array(model({"z": latents, "label": labels})["image"])
 
 
 def _convert(order, folder, scratch):

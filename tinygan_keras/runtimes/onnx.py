@@ -1,13 +1,14 @@
-"""The student for ONNX Runtime.
+"""The student in ONNX Runtime.
 
-Scope: conversion by tf2onnx, quantisation by ONNX Runtime. Only convolutions and matrix products are
-quantised: they are nearly all of the work, and with the maps between them in float32 the images stay closer.
+Scope: conversion by tf2onnx, quantisation by ONNX Runtime, and running. Only convolutions and matrix products
+are quantised: they are nearly all of the work, and with the maps between them in float32 the images stay
+closer.
 """
 
 import tensorflow as tf
 
-from .exporting import EdgeExport, export_form
-from .forms import ONNX, needed
+from .conversion import EdgeExport, export_format
+from .formats import ONNX, needed
 
 _OPSET = 18
 _QUANTIZED = ["Conv", "MatMul", "Gemm"]
@@ -28,16 +29,22 @@ def export_onnx(
         batch_size: Images per call; None for any.
 
     Raises:
-        FileExistsError, TypeError, ValueError: As `export_litert`.
-        ImportError: the extra `onnx` isn't installed.
+        As `export_litert`; the extra is `onnx`.
 
     Example:
         export_onnx(student, "edge/student_onnx", truncation=0.5)
     """
-    for module in ("onnx", "onnxruntime", "tf2onnx"):
-        needed(module, ONNX)
-    known = {"class_names": class_names, "truncation": truncation}
-    return export_form(ONNX, _convert, student, path, precision, batch_size, known)
+    arguments = (student, path, precision, batch_size, class_names, truncation)
+    return export_format(ONNX, _convert, *arguments)
+
+
+def open_model(file, threads):
+    """Returns a function of latents float32 and labels int32 to images."""
+    onnxruntime = needed("onnxruntime", ONNX)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return lambda latents, labels: session.run(["image"], {"z": latents, "label": labels})[0]
 
 
 def _convert(order, folder, scratch):

@@ -1,6 +1,7 @@
-"""The student for LiteRT (TensorFlow Lite), the quickest runtime at batch 1, on phones and on CPUs.
+"""The student in LiteRT (TensorFlow Lite), the quickest runtime at batch 1, on phones and on CPUs.
 
-Scope: conversion by TensorFlow's own converter. The batch is static, since XNNPACK plans a graph for one.
+Scope: conversion by TensorFlow's own converter, and running. The batch is static, since XNNPACK plans a
+graph for one.
 
 Only built-in operators: a graph that needs TensorFlow's own (Flex) or custom ones is refused, as the small
 runtime doesn't have them.
@@ -11,8 +12,8 @@ import warnings
 import tensorflow as tf
 
 from ..errors import InputError
-from .exporting import EdgeExport, export_form
-from .forms import LITERT, needed
+from .conversion import EdgeExport, export_format
+from .formats import LITERT, needed
 
 
 def export_litert(
@@ -24,8 +25,8 @@ def export_litert(
     `[batch_size]` in `[0, num_classes)` and returns `image` float32 `[batch_size, S, S, 3]` in [-1, 1], in
     every precision. A label out of range is an error of the runtime.
 
-    The images are compared with the student's before anything is there to see: `parity.check_parity` has
-    the bounds.
+    The images are compared with the student's before the folder gets its name: `check_equivalence` has the
+    bounds.
 
     Args:
         student: A Keras model called as `student((latents, labels), training=False)`, with the attributes
@@ -35,23 +36,31 @@ def export_litert(
             arithmetic, calibrated on 64 images of the student's own.
         batch_size: Images per call, at least 1.
         class_names: Name per label, written to `class_names.txt`.
-        truncation: Scalar in (0, 1] that the student was trained at, and the scale of the latents for
+        truncation: Scalar in [0, 1] that the student was trained at, and the scale of the latents for
             calibration and comparison; None for 0.5.
 
     Raises:
-        FileExistsError: `path` exists. An export is never replaced.
-        ImportError: the extra `litert` isn't installed.
+        ExistingFileError: `path` exists. An export is never replaced.
+        MissingPackageError: the extra `litert` isn't installed.
         TypeError: `student` lacks one of the attributes.
-        ValueError: a precision, batch size, truncation or names that can't be; or images that differ.
+        InputError: a precision, batch size, truncation or names that can't be; or images that differ.
 
     Example:
         exported = export_litert(student, "edge/student_int8", "int8", truncation=0.5)
         exported.bytes / exported.float32_bytes  # about 0.4
-        images = load_runtime("edge/student_int8").draw(latents, labels)
+        images = open_generator("edge/student_int8").generate(seeds=7)
     """
-    needed("ai_edge_litert.interpreter", LITERT)
-    known = {"class_names": class_names, "truncation": truncation}
-    return export_form(LITERT, _convert, student, path, precision, batch_size, known)
+    arguments = (student, path, precision, batch_size, class_names, truncation)
+    return export_format(LITERT, _convert, *arguments)
+
+
+def open_model(file, threads):
+    """Returns a function of latents float32 and labels int32 of the file's batch to images."""
+    interpreter = needed("ai_edge_litert.interpreter", LITERT).Interpreter(
+        model_path=str(file), num_threads=threads
+    )
+    signature = interpreter.get_signature_runner("serving_default")
+    return lambda latents, labels: signature(z=latents, label=labels)["image"]
 
 
 def _convert(order, folder, scratch):

@@ -1,0 +1,161 @@
+"""What all formats share: arguments checked, converted aside, compared with the student, moved into place.
+
+Scope: the way of an export, the graph that every format is converted from, and the images for calibration.
+How a format is converted is in its own module.
+
+The graph is a SavedModel with one signature, `serving_default(z, label) -> image`; all converters read it
+with its names. Labels are int32, since that is what phones index with. For int8 the weights are rewritten by
+`balancing`.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from ..files import new_folder, write_json
+from ..generators.side_files import NAMES_FILE
+from ..latents import resolve_truncation
+from ..networks.student import StudentGenerator
+from ..saved_model.equivalence import check_equivalence, evenly_spread
+from ..saved_model.exporting import check_generator, check_place, names_as_text
+from ..saved_model.inference import inference_student
+from ..saved_model.model_card import parameters
+from .balancing import balanced_student
+from .formats import Format, check_format, model_files, needed, open_runtime
+
+CALIBRATION_SEED = 2_000_000  # far from those of training, of evaluation and of the check
+# LiteRT and ONNX Runtime take the largest value that they see, and it grows with the number of images: of the
+# embedded student's LiteRT int8, 1000 images cost 0.9 of Frechet distance, 64 cost 0.6.
+CALIBRATION_IMAGES = 64
+_BATCH = 8  # where a format takes any
+_SATURATION = 4.0  # tanh(4) is 1 to a tenth of one level of 255
+
+
+class EdgeExport(NamedTuple):
+    """What was exported.
+
+    Attributes:
+        path: The folder.
+        bytes: Size of the model's files.
+        float32_bytes: That of the same student in the same format in float32.
+        max_difference, mean_difference: Of images in [-1, 1] to the student's.
+        psnr: Of the images to the student's, in dB.
+    """
+
+    path: Path
+    bytes: int
+    float32_bytes: int
+    max_difference: float
+    mean_difference: float
+    psnr: float
+
+
+class Order(NamedTuple):
+    """What a format's conversion gets; `truncation` is the scale of the latents for calibration."""
+
+    student: Any
+    precision: str
+    batch_size: int | None
+    truncation: float
+
+    def write_source(self, folder) -> str:
+        """Writes the graph to convert as a SavedModel; returns its path."""
+        graph = _graph(self)
+        archive = keras.export.ExportArchive()
+        archive.add_endpoint(
+            "serving_default",
+            lambda z, label: {"image": tf.cast(graph(z, label), tf.float32)},
+            input_signature=[
+                tf.TensorSpec((self.batch_size, self.student.latent_dim), tf.float32, "z"),
+                tf.TensorSpec((self.batch_size,), tf.int32, "label"),
+            ],
+        )
+        archive.write_out(str(folder), verbose=False)
+        return str(folder)
+
+    def calibration_batches(self) -> list:
+        """Dicts of `z` float32 `[B, latent_dim]` and `label` int32 `[B]`, of 64 rows or a few more."""
+        size = self.batch_size or _BATCH
+        count = -(-CALIBRATION_IMAGES // size) * size
+        latents, labels = evenly_spread(self.student, count, self.truncation, CALIBRATION_SEED)
+        portions = (slice(start, start + size) for start in range(0, count, size))
+        return [{"z": latents[rows], "label": labels[rows]} for rows in portions]
+
+
+def export_format(
+    format: Format, convert: Callable, student, path, precision, batch_size, class_names, truncation
+) -> EdgeExport:
+    """Writes a student in a format; the arguments beside the first two, and errors, as of `export_litert`.
+
+    Args:
+        format: One of `FORMATS`.
+        convert: Function of an `Order`, the folder for the model and one for scratch, that writes the model
+            in float32 as `scratch / format.file`, and in another precision as `folder / format.file`.
+    """
+    for package in format.packages:
+        needed(package, format)
+    path = check_place(path)
+    check_format(format, precision, batch_size)
+    check_generator(student)
+    names = None if class_names is None else names_as_text(class_names, student.num_classes)
+    own = None if truncation is None else resolve_truncation(truncation)
+    with new_folder(path) as folder, tempfile.TemporaryDirectory() as scratch:
+        folder.mkdir()
+        if isinstance(student, StudentGenerator):
+            student = student.copy(dtype="float32")
+        order = Order(student, precision, batch_size, resolve_truncation(truncation))
+        convert(order, folder, Path(scratch))
+        float32_bytes = _size(Path(scratch), format)
+        if precision == "float32":
+            for file in model_files(Path(scratch), format):
+                shutil.copyfile(file, folder / file.name)
+        if names is not None:
+            (folder / NAMES_FILE).write_text(names, encoding="utf-8", newline="\n")
+        config = {
+            "format": format.name,
+            "precision": precision,
+            "batch_size": batch_size,
+            "latent_dim": student.latent_dim,
+            "num_classes": student.num_classes,
+            "image_size": student.image_size,
+            "truncation": own,
+            "parameters": parameters(student),
+        }
+        write_json(folder / "config.json", config)
+        found = check_equivalence(student, open_runtime(folder).draw, precision, order.truncation)
+        figures = {
+            "bytes": _size(folder, format),
+            "float32_bytes": float32_bytes,
+            **found._asdict(),
+        }
+        write_json(folder / "config.json", {**config, **figures})
+    return EdgeExport(path, **figures)
+
+
+def _graph(order):
+    """The function of latents and labels to convert."""
+    student = order.student
+    if not isinstance(student, StudentGenerator):  # nothing is known of it but its images
+        return lambda z, label: student((z, label), training=False)
+    if order.precision != "int8":
+        student = inference_student(student)
+        return lambda z, label: student((z, label), training=False)
+    measured = evenly_spread(student, CALIBRATION_IMAGES, order.truncation, CALIBRATION_SEED)
+    student = balanced_student(student, *measured)
+    before_tanh = keras.Model(student.inputs, student.get_layer("to_rgb").output)
+
+    def draw(z, label):
+        # Values reach far into where tanh is 1, and a quantised map has 256 levels for all of them.
+        values = before_tanh((z, label), training=False)
+        return tf.tanh(tf.clip_by_value(values, -_SATURATION, _SATURATION))
+
+    return draw
+
+
+def _size(folder, format) -> int:
+    return sum(file.stat().st_size for file in model_files(folder, format))

@@ -1,0 +1,180 @@
+"""The formats of small runtimes: what they are, and opening what `tinygan export` wrote in one of them.
+
+Scope: what the command line needs for its help and its mistakes comes without TensorFlow. A format with a
+static batch generates any number of images, in portions of that size.
+"""
+
+import importlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import InputError, MissingFileError, MissingPackageError
+from ..files import content_hash, read_json, user_path
+
+
+class Format(NamedTuple):
+    """A format of a student for a runtime.
+
+    Attributes:
+        name: As in --format; its module here and its extra have the same name.
+        file: Name of the model's file in the exported folder.
+        precisions: Those of float32, float16 and int8 that it has.
+        batch: Default batch size; None for any, decided when it runs.
+        packages: Modules that writing needs.
+    """
+
+    name: str
+    file: str
+    precisions: tuple
+    batch: int | None
+    packages: tuple
+
+
+LITERT = Format(
+    "litert", "model.tflite", ("float32", "float16", "int8"), 1, ("ai_edge_litert.interpreter",)
+)
+ONNX = Format("onnx", "model.onnx", ("float32", "int8"), None, ("onnx", "onnxruntime", "tf2onnx"))
+OPENVINO = Format("openvino", "model.xml", ("float32", "int8"), None, ("openvino", "nncf"))
+FORMATS = {format.name: format for format in (LITERT, ONNX, OPENVINO)}
+
+
+def check_format(format: Format, precision, batch_size):
+    """Raises InputError for a precision that the format doesn't have, or a batch size that none has."""
+    if precision not in format.precisions:
+        raise InputError(
+            f"Got precision {precision!r} for {format.name}. Expected one of {', '.join(format.precisions)}. "
+            f"All of them: {'; '.join(f'{f.name} {list(f.precisions)}' for f in FORMATS.values())}."
+        )
+    whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
+    if not whole and (batch_size is not None or format.batch):
+        default = format.batch or "any batch"
+        raise InputError(
+            f"Got batch_size={batch_size!r} for {format.name}. Expected a whole number from 1. Leave it out "
+            f"for {default}."
+        )
+
+
+def needed(module: str, format: Format):
+    """Imports an optional module; MissingPackageError names the extra."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{module} can't be imported: {error}. Expected the packages of an optional part: pip install "
+            f'"tinygan-keras[{format.name}]".'
+        ) from error
+
+
+def is_export(path: Path, config: dict) -> bool:
+    """Whether a path is that of a folder, or of the model's file in it, whose config.json is `config`."""
+    format = FORMATS.get(config.get("format"))
+    return format is not None and (path.is_dir() or path.name == format.file)
+
+
+def model_files(folder: Path, format: Format) -> list:
+    """The files of the model; OpenVINO's has its weights beside it."""
+    main = folder / format.file
+    return [main, main.with_suffix(".bin")] if format is OPENVINO else [main]
+
+
+def open_runtime(path, threads: int | None = None):
+    """Opens what `tinygan export --format=litert`, `onnx` or `openvino` wrote.
+
+    `open_generator` takes such a folder too; here the number of threads can be chosen.
+
+    Args:
+        path: The exported folder, or the model's file in it.
+        threads: CPU threads; None for all.
+
+    Returns:
+        A `Generator`.
+
+    Raises:
+        MissingFileError: there is no such folder, or it is no export.
+        MissingPackageError: the runtime isn't installed; the message names the extra.
+        InputError: the files can't be read.
+
+    Example:
+        generator = open_runtime("edge/student_int8", threads=1)
+        images = generator.generate("Sneaker,8", seeds=7)
+    """
+    # Here, as both import TensorFlow.
+    from ..generators.generator import Generator
+    from ..generators.side_files import read_class_names
+
+    path = Path(user_path(path))
+    folder = path if path.is_dir() else path.parent
+    config = _read_config(path, folder)
+    format = FORMATS[config["format"]]
+    runtime = importlib.import_module(f".{format.name}", __package__)
+    try:
+        run = runtime.open_model(folder / format.file, threads or os.cpu_count() or 1)
+    except ImportError:
+        raise
+    except Exception as error:  # of a damaged file, each runtime raises what it likes
+        raise InputError(
+            f"Got {folder / format.file}, which can't be loaded: {error}. Expected a whole file. Copy it "
+            "again, or export the student again."
+        ) from error
+    return Generator(
+        draw=_in_portions(run, config),
+        latent_dim=config["latent_dim"],
+        num_classes=config["num_classes"],
+        class_names=read_class_names(folder),
+        truncation=config["truncation"],
+        image_size=config["image_size"],
+        source=str(path),
+        format=f"{format.name} {config['precision']}",
+        content_hash=content_hash(*model_files(folder, format)),
+        weights=None,
+        parameters=config.get("parameters"),
+        teacher=None,
+        mix=None,
+    )
+
+
+def _read_config(path, folder) -> dict:
+    file = folder / "config.json"
+    config = read_json(file) if file.is_file() else {}
+    format = FORMATS.get(config.get("format"))
+    if not format or not all(name.is_file() for name in model_files(folder, format)):
+        raise MissingFileError(
+            f"Got {str(path)!r}. Expected a folder that `tinygan export` wrote, with a config.json and one "
+            f"of {', '.join(format.file for format in FORMATS.values())}. Export the student again."
+        )
+    return config
+
+
+def _in_portions(run, config):
+    """Returns `draw` for a function of arrays of the format's batch."""
+    size, classes = config["batch_size"], config["num_classes"]
+
+    def draw(latents, labels):
+        latents, labels = np.asarray(latents, "float32"), np.asarray(labels)
+        # Runtimes differ in what they do then, from an error to some image.
+        if len(latents) != len(labels):
+            raise InputError(
+                f"Got {len(latents)} latents and {len(labels)} labels. Expected a label per latent vector."
+            )
+        whole = np.issubdtype(labels.dtype, np.integer)
+        if labels.size and not (whole and 0 <= labels.min() <= labels.max() < classes):
+            raise InputError(
+                f"Got labels from {labels.min()} to {labels.max()}. Expected whole numbers from 0 to "
+                f"{classes - 1}."
+            )
+        labels = labels.astype("int32")
+        if size in (None, len(labels)):
+            return run(latents, labels)
+        missing = -len(labels) % size
+        latents = np.pad(latents, ((0, missing), (0, 0)))
+        padded = np.pad(labels, (0, missing))
+        portions = [
+            run(latents[start : start + size], padded[start : start + size])
+            for start in range(0, len(padded), size)
+        ]
+        return np.concatenate(portions)[: len(labels)]
+
+    return draw

@@ -1,0 +1,205 @@
+"""The student as a SavedModel, as TensorFlow Serving loads it.
+
+Scope: what makes up the folder, and in which order. What can be asked is in `signatures.py`, how it is
+generated in `inference.py`.
+
+`keras.export.ExportArchive` writes the graph: a plain `tf.saved_model.save` of a module with Keras
+variables loads in Python and fails in the C++ loader of TensorFlow Serving. The archive doesn't track the
+generator: what an endpoint uses is saved anyway, and tracking would write every weight twice (keras issue
+23553). It does track the lookup tables, which it wouldn't find.
+"""
+
+import contextlib
+import json
+import tempfile
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.saved_model.loader_impl import SavedModelLoader
+
+from ..errors import InputError
+from ..files import is_url, new_folder, user_path
+from ..generators.side_files import NAMES_FILE
+from ..latents import resolve_truncation
+from ..networks.student import StudentGenerator
+from . import warm_up
+from .equivalence import check_equivalence
+from .inference import row_by_row
+from .model_card import model_card, parameters
+from .signatures import ClassNames, distinct_names, signatures
+
+
+def export_saved_model(
+    generator,
+    path,
+    *,
+    class_names=None,
+    truncation=None,
+    teacher=None,
+    report=None,
+    rewrite=True,
+) -> Path:
+    """Writes a generator as a SavedModel that needs none of this package's code to run.
+
+    The signature `serving_default` takes `z` float32 `[B, latent_dim]` and `label` int64 `[B]` in
+    `[0, num_classes)`, and returns `image` float32 `[B, image_size, image_size, 3]` in [-1, 1]. `sample`,
+    `sample_uint8` and `sample_by_name` take class, seed and truncation, and return finished pictures, those
+    of `Generator.generate`; see `signatures`. A student's images are the same bit by bit in any batch.
+
+    Beside the model lie a `model_card.md` and requests that warm up a server. The folder is written aside,
+    loaded, compared with the generator, and renamed into place: a server that watches its parent never sees
+    half a model or a wrong one.
+
+    Args:
+        generator: A Keras model called as `generator((latents, labels), training=False)`, with the
+            attributes `latent_dim`, `num_classes` and `image_size`, such as `StudentGenerator`.
+        path: The folder to write. Servers expect a version number as its name: "saved_model/1".
+        class_names: Name per label, written to `class_names.txt` in the folder; `sample_by_name` knows them.
+            Names of several classes, and empty ones, get their label added: "crane (134)". None: the labels.
+        truncation: Scalar in [0, 1] that the generator was trained at, written to `config.json` there.
+            `open_generator` reads both files, and servers ignore them. A folder inside its run needs no
+            `config.json`: that of the run says more, and this one would hide it.
+        teacher: Handle or folder of the teacher, for the model card.
+        report: What `tinygan distill` or `tinygan evaluate` wrote as JSON, as a dict, for the model card.
+        rewrite: Whether a `StudentGenerator` becomes a graph of constants that makes images one by one, the
+            quicker one on CPUs; see `inference`. False: its own graph, a batch at once, with variables. Other
+            models are always exported like that.
+
+    Returns:
+        The path written.
+
+    Raises:
+        ExistingFileError: `path` exists. A published version is never replaced.
+        TypeError: `generator` lacks one of the attributes.
+        InputError: names that are not one line per class, a truncation out of range, or images that are not
+            finite or differ from the generator's by more than 1e-4.
+
+    Example:
+        export_saved_model(model.ema_student, "runs/demo/saved_model/1")
+        export_saved_model(student, "serving/tinygan/1", class_names=names, truncation=0.5)
+        served = tf.saved_model.load("runs/demo/saved_model/1").signatures["sample_uint8"]
+        images = served(label=labels, seed=seeds, truncation=truncations)["image"]
+    """
+    path = check_place(path)
+    check_generator(generator)
+    texts = {}
+    if class_names is not None:
+        texts[NAMES_FILE] = names_as_text(class_names, generator.num_classes)
+    if truncation is not None:
+        truncation = resolve_truncation(truncation)
+        texts["config.json"] = json.dumps({"truncation": truncation}) + "\n"
+    names = distinct_names(class_names, generator.num_classes)
+    notes = []
+    if not warm_up.can_write():
+        notes.append(f"Exported {warm_up.MISSING}")
+        warnings.warn(f"{path}: exported {warm_up.MISSING}", stacklevel=2)
+    # Variables must exist before the graph is traced; the first call of a model makes them.
+    latents = np.zeros((1, generator.latent_dim), "float32")
+    generator((latents, np.zeros(1, "int32")), training=False)
+    texts["model_card.md"] = model_card(generator, names, truncation, teacher, report, notes)
+
+    with new_folder(path) as folder:
+        if isinstance(generator, StudentGenerator):
+            generator = generator.copy(dtype="float32")
+        _write_graph(folder, generator, names, rewrite)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        if not notes:
+            warm_up.write_warm_up(folder, generator.latent_dim, names[0])
+        _check_folder(folder, generator, names[0])
+    return path
+
+
+def check_place(path) -> Path:
+    """Returns the folder that an export is to become; `files.new_folder` refuses one that exists."""
+    if is_url(path):
+        raise InputError(
+            f"Got {path!r} to export to. Expected a folder on a disk. Export to one, and copy it there as a "
+            "whole."
+        )
+    return Path(user_path(path))
+
+
+def check_generator(generator):
+    """Raises TypeError for a generator that lacks an attribute which an export has to know."""
+    needed = ("latent_dim", "num_classes", "image_size")
+    missing = [name for name in needed if not hasattr(generator, name)]
+    if missing:
+        raise TypeError(
+            f"Got a generator of type {type(generator).__name__} without {', '.join(missing)}. Expected one "
+            "such as StudentGenerator; of a TinyGAN, pass model.ema_student."
+        )
+
+
+def names_as_text(class_names, num_classes: int) -> str:
+    """The content of `class_names.txt`; InputError unless there is a name of one line per class."""
+    names = [str(name) for name in class_names]
+    text = "".join(f"{name}\n" for name in names)
+    if len(names) != num_classes or text.splitlines() != names:
+        raise InputError(
+            f"Got the class names {names}. Expected {num_classes}, a name of one line per class. Give those "
+            "of the data that the generator was trained on."
+        )
+    return text
+
+
+def _write_graph(folder, generator, names, rewrite):
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch, NAMES_FILE)
+        file.write_text(names_as_text(names, len(names)), encoding="utf-8", newline="\n")
+        tables = ClassNames(file)
+        archive = keras.export.ExportArchive()
+        archive.track(tables)
+        draw = _drawing(generator, rewrite)
+        for name, (function, inputs) in signatures(draw, generator, tables).items():
+            archive.add_endpoint(name, function, inputs)
+        # Constants don't say how many of them training changed.
+        count = tf.Variable(parameters(generator), dtype=tf.int64)
+        archive.add_variable_collection("parameters", [count])
+        archive.write_out(str(folder), verbose=False)
+
+
+def _drawing(generator, rewrite):
+    """Returns a `tf.function` of latents and labels in range to images, traced once for all signatures."""
+    size = generator.image_size
+
+    def draw(z, label):
+        # The signature promises float32 also for a model that computes in bfloat16 or float16.
+        images = tf.cast(generator((z, label), training=False), tf.float32)
+        return tf.ensure_shape(images, (None, size, size, 3))
+
+    if rewrite and isinstance(generator, StudentGenerator):
+        draw = row_by_row(generator)
+    inputs = [
+        tf.TensorSpec((None, generator.latent_dim), tf.float32),
+        tf.TensorSpec((None,), tf.int64),
+    ]
+    return tf.function(draw, input_signature=inputs, autograph=False)
+
+
+def _check_folder(folder, generator, class_name):
+    """Loads what was written, compares its images, and asks it the requests of the warm-up.
+
+    A session is how model servers load it. `tf.saved_model.load` would take the lookup tables of this
+    process, which have the same names, for those of the files.
+    """
+    with contextlib.closing(tf.compat.v1.Session(graph=tf.Graph())) as session:
+        definitions = SavedModelLoader(str(folder)).load(session, ["serve"]).signature_def
+
+        def ask(name, inputs):
+            definition = definitions[name]
+            feeds = {definition.inputs[key].name: value for key, value in inputs.items()}
+            outputs = {key: info.name for key, info in definition.outputs.items()}
+            return session.run(outputs, feeds)
+
+        def draw(latents, labels):
+            return ask("serving_default", {"z": latents, "label": labels})["image"]
+
+        if isinstance(generator, StudentGenerator):
+            check_equivalence(generator, draw)
+        for name, inputs in warm_up.requests(1, generator.latent_dim, class_name).items():
+            if not np.all(ask(name, inputs).get("valid", True)):
+                raise RuntimeError(f"The exported signature {name} doesn't answer {inputs}.")
