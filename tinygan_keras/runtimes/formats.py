@@ -129,10 +129,7 @@ def open_runtime(path, threads: int | None = None):
         source=str(path),
         format=f"{format.name} {config['precision']}",
         content_hash=content_hash(*model_files(folder, format)),
-        weights=None,
         parameters=config.get("parameters"),
-        teacher=None,
-        mix=None,
     )
 
 
