@@ -228,7 +228,7 @@ def _add(digest, part):
         rows = max(1, _CHUNK // max(1, part[:1].nbytes)) if part.ndim else 1
         for start in range(0, len(part) if part.ndim else 1, rows):
             piece = part[start : start + rows] if part.ndim else part
-            digest.update(np.ascontiguousarray(piece).data)
+            digest.update(piece.tobytes())  # bfloat16 has no buffer
     elif isinstance(part, Path) and part.is_dir():
         for file in sorted(f for f in part.rglob("*") if f.is_file()):
             digest.update(os.fsencode(file.relative_to(part).as_posix()) + b"\0")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinygan_keras.files import content_hash
 from tinygan_keras.generators.generator import Generator
 from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.generators.side_files import write_class_names
@@ -219,6 +220,11 @@ def test_model_in_memory_is_a_generator(student):
     assert (generator.format, generator.image_size) == ("keras model", 8)
     assert isinstance(generator, Generator) and open_generator(generator) is generator
     assert open_generator(generator, truncation=0.0).truncation == 0.0
+
+
+def test_weights_in_bfloat16_have_a_hash():
+    weights = np.asarray(tf.ones((2, 3), tf.bfloat16))
+    assert content_hash(weights) != content_hash(2 * weights)
 
 
 @pytest.mark.parametrize(
