@@ -25,8 +25,8 @@ from .image_sources import RecordSource, open_source
 from .preprocessing import crop_and_resize, describe_preprocessing, flip_at_random
 from .shuffling import shuffled_indices
 
-MEMORY_LIMIT = 2 * 2**30
-"""Bytes of decoded images that are kept in memory by default."""
+MEMORY_LIMIT = 4 * 2**30
+"""Bytes of decoded images that are kept in memory by default: 50,000 of 128x128 pixels fit."""
 _SHOWN = 5
 _AT_ONCE = 256
 _MOST_NAMES = 200_000
@@ -340,6 +340,12 @@ def open_images(
         )
     known = _known(num_classes, class_names)
     source = open_source(data, num_classes is not None, class_names, known, data_subset)
+    prepared = isinstance(source, RecordSource) and image_size in (None, source.image_size)
+    size = image_size or getattr(source, "image_size", None)
+    if (
+        size and classes is None and not prepared
+    ):  # before labels are looked for, which may take minutes
+        _check_fits(source.count, size, source, data, memory_limit)
     class_map = source.classes(num_classes, class_names)
     if num_classes is not None and class_map.labels is None:
         raise InputError(
@@ -347,10 +353,8 @@ def open_images(
             "into a folder per class, or add the array labels, int [N], to the .npz file."
         )
     chosen = wanted_images(source, class_map, classes)
-    everything = len(chosen) == source.count
-    if isinstance(source, RecordSource) and image_size in (None, source.image_size) and everything:
+    if prepared and len(chosen) == source.count:
         return RecordImages(source, class_map, classes)
-    size = image_size or getattr(source, "image_size", None)
     if size:
         _check_fits(len(chosen), size, source, data, memory_limit)
     images, findings = None, Findings(source)

@@ -21,6 +21,7 @@ from ..images import check_labels
 from .class_folders import list_images
 from .fashion_mnist import CLASS_NAMES, load_fashion_mnist, load_fashion_mnist_subset
 from .image_decoding import file_text
+from .records.record_format import SETTINGS_FILE
 
 EXPECTED = (
     "'fashion_mnist' or 'fashion_mnist:test', 'keras:cifar10' or another of Keras' data sets, "
@@ -61,8 +62,8 @@ class ImageSource:
         """Name of an image, to print."""
         return f"image {index}"
 
-    def image_names(self, indices):
-        """Names of images, or None if they have none."""
+    def image_names(self, indices) -> list | None:
+        """Names of images, if they have names that are quickly found."""
         return None
 
     def content(self, indices) -> str:
@@ -89,7 +90,9 @@ class ImageSource:
 class ArraySource(ImageSource):
     """Images in an array: uint8 `[N, H, W, 3]`, or gray `[N, H, W]`; 28x28 gray is padded to 32x32."""
 
-    def __init__(self, images, labels, name, class_names=None, own_order=False):
+    own_order = True
+
+    def __init__(self, images, labels, name, class_names=None):
         super().__init__(name)
         if images.dtype != np.uint8 or images.shape[3:] not in ((), (3,)) or images.ndim < 3:
             fix = "Crop or convert them all in the same way."
@@ -101,19 +104,16 @@ class ArraySource(ImageSource):
         if not images.size:
             raise InputError(f"Got {name} without images. Expected at least one.")
         self._images, self.count = images, len(images)
-        self.own_order = own_order
-        self.class_names = None if class_names is None else tuple(map(_text, class_names))
+        self._padded = images.shape[1:] == (28, 28)
+        if class_names is not None:
+            texts = (file_text(n) if isinstance(n, bytes) else str(n) for n in class_names)
+            self.class_names = tuple(texts)
         if labels is not None:
-            classes = None if class_names is None else len(class_names)
-            self.labels = check_labels(labels, self.count, classes, name)
+            self.labels = check_labels(labels, self.count, name=name)
         if images.ndim == 3 and not self._padded:
             self.warnings.append(
                 f"Converted {self.count} of {self.count} images to RGB, which are gray."
             )
-
-    @property
-    def _padded(self):
-        return self._images.ndim == 3 and self._images.shape[1:] == (28, 28)
 
     def payloads(self, indices):
         for start in range(0, len(indices), _BLOCK):
@@ -248,7 +248,7 @@ def open_source(data, labelled=False, class_names=None, known=(), data_subset=""
 
         return open_tfds(rest)
     path = user_path(data) if text else Path(".missing")
-    if is_url(path) or (path / "settings.json").is_file():
+    if is_url(path) or is_prepared(path):
         from .records.record_set import open_records
 
         return RecordSource(open_records(path))
@@ -265,6 +265,11 @@ def open_source(data, labelled=False, class_names=None, known=(), data_subset=""
     return _open_archive(path)
 
 
+def is_prepared(path) -> bool:
+    """Whether a folder holds a record set, or a part of one."""
+    return (Path(path) / SETTINGS_FILE).is_file() and any(Path(path).glob("*.tfrecord"))
+
+
 def _fashion_mnist(split, data_subset):
     try:
         data = load_fashion_mnist(split, download=not data_subset)
@@ -274,7 +279,7 @@ def _fashion_mnist(split, data_subset):
             raise
         data = load_fashion_mnist_subset(data_subset)
         name = f"Fashion-MNIST, {data.source}"
-    return ArraySource(data.images, data.labels, name, CLASS_NAMES, own_order=True)
+    return ArraySource(data.images, data.labels, name, CLASS_NAMES)
 
 
 def _open_archive(path):
@@ -300,7 +305,7 @@ def _open_archive(path):
     name = path.name
     if images.shape[1:] == (28, 28):
         name += " (28x28 gray, padded to 32x32 RGB)"
-    return ArraySource(images, labels, name, class_names, own_order=True)
+    return ArraySource(images, labels, name, class_names)
 
 
 def _archive_images(path, archive):
@@ -321,7 +326,3 @@ def _archive_images(path, archive):
         raise ValueError("it holds objects")
     order = "F" if fortran else "C"
     return np.memmap(unpacked, dtype, "r", unpacked.tell(), shape, order)
-
-
-def _text(name) -> str:
-    return name.decode() if isinstance(name, bytes) else str(name)

@@ -53,7 +53,7 @@ def open_keras_set(name) -> ArraySource:
     else:
         images, labels = _load(name, split)
     title = f"keras:{name}, {split}"
-    return ArraySource(images, np.asarray(labels).ravel(), title, _SETS[name][0], own_order=True)
+    return ArraySource(images, np.asarray(labels).ravel(), title, _SETS[name][0])
 
 
 def _load(name, split):
