@@ -46,6 +46,12 @@ def test_a_sample_is_the_picture_of_its_class_seed_and_truncation(tmp_path):
     images = teacher(tf.constant(latents), tf.constant(labels))
     np.testing.assert_array_equal(found["teacher_image"], to_float(to_uint8(images)))
     assert len(np.unique(found["teacher_image"])) > 50
+    records = tf.data.TFRecordDataset(sorted(map(str, tmp_path.glob("*.tfrecord"))))
+    features = [
+        tf.train.Example.FromString(r).features.feature for r in records.as_numpy_iterator()
+    ]
+    assert [f["seed"].int64_list.value[0] for f in features] == list(range(7, 7 + COUNT))
+    assert [f["index"].int64_list.value[0] for f in features] == list(range(COUNT))
 
 
 def test_samples_do_not_depend_on_shards_batches_encoding_or_where_they_are_kept(tmp_path):
