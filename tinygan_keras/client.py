@@ -493,11 +493,6 @@ _CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_PASSING = (
-    429,
-    503,
-)  # of what stands before the server; TensorFlow Serving lets REST requests wait
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0  # seconds
 
 
 class RestTransport:
@@ -559,7 +554,9 @@ class RestTransport:
             answer = json.loads(content)
             if status == 200:
                 return read(answer)
-            reason = answer["error"].strip() + (f" (HTTP status {status})" * (status == 504))
+            reason = answer["error"].strip()
+            if status == 504:
+                reason += " (HTTP status 504)"  # the server's own limit, not this client's
         except _MALFORMED as error:
             if status == 200:
                 raise _malformed(repr(shown), self.target) from error
@@ -568,17 +565,7 @@ class RestTransport:
 
     def _send(self, method, url, body):
         """Returns status and content of the answer, after as many tries as there may be."""
-        retry = _Retry(
-            self.retries,
-            allowed_methods=None,
-            status_forcelist=_PASSING,
-            raise_on_status=False,
-            respect_retry_after_header=False,
-            backoff_factor=FIRST_PAUSE
-            / 2,  # nothing before the first repetition, then 0.2, 0.4, ...
-            backoff_jitter=FIRST_PAUSE,
-            backoff_max=LONGEST_PAUSE,
-        )
+        retry = _Retry(self.retries, **_RETRIES)
         retry.end = time.monotonic() + self.timeout
         # Uncompressed, as compressing takes the server longer than it saves.
         request = requests.Request(method, url, json=body, headers={"Accept-Encoding": "identity"})
@@ -587,6 +574,18 @@ class RestTransport:
         with contextlib.closing(HTTPAdapter(max_retries=retry)) as adapter:
             response = adapter.send(request.prepare(), timeout=self.timeout, verify=verify)
             return response.status_code, response.content
+
+
+_RETRIES = {
+    "allowed_methods": None,  # all
+    "status_forcelist": (429, 503),  # of what stands before the server, which lets requests wait
+    "raise_on_status": False,
+    "respect_retry_after_header": False,
+    # No pause before the first repetition; then 0.2, 0.4, 0.8, ... seconds, and up to 0.2 more.
+    "backoff_factor": 0.1,
+    "backoff_jitter": 0.2,
+    "backoff_max": 5.0,
+}
 
 
 class _Retry(Retry):
@@ -735,14 +734,17 @@ class GrpcTransport:
             raise _malformed(f"{error} in {str(response)[:_SHOWN]!r}", self.target) from error
 
 
+_GRPC_RETRIES = {
+    # 0.2, 0.5, 1.25 and 3.1 seconds, a fifth more or less.
+    "initialBackoff": "0.2s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 2.5,
+    "retryableStatusCodes": ["RESOURCE_EXHAUSTED", "UNAVAILABLE"],
+}
+
+
 def _grpc_options(retries) -> list:
-    policy = {
-        "maxAttempts": min(retries, 4) + 1,  # 5 is the most that gRPC takes
-        "initialBackoff": f"{FIRST_PAUSE}s",
-        "maxBackoff": f"{LONGEST_PAUSE}s",
-        "backoffMultiplier": 2.5,  # 0.2, 0.5, 1.25 and 3.1 seconds, a fifth more or less
-        "retryableStatusCodes": ["RESOURCE_EXHAUSTED", "UNAVAILABLE"],
-    }
+    policy = {"maxAttempts": min(retries, 4) + 1, **_GRPC_RETRIES}  # 5 is the most that gRPC takes
     config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]} if retries else {}
     return [
         ("grpc.service_config", json.dumps(config)),
