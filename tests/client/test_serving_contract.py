@@ -20,6 +20,9 @@ from run_processes import free_ports
 
 from experiments.benchmarks.serving_malformed import MALFORMED, ROWS, WRONG_ROW, send
 from tinygan_keras import ServingClient, ServingError
+from tinygan_keras.generators.opening import open_generator
+from tinygan_keras.images import to_uint8
+from tinygan_keras.latents import latents_of_seeds
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model.exporting import export_saved_model
 
@@ -28,10 +31,14 @@ STARTED_IN = 120  # seconds
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
+def student():
+    return StudentGenerator(channels=(8, 4), latent_dim=6, num_classes=3, embedding_dim=4)
+
+
+@pytest.fixture(scope="module")
+def models(student, tmp_path_factory):
     """A folder with one version of a tiny student."""
     folder = tmp_path_factory.mktemp("models")
-    student = StudentGenerator(channels=(8, 4), latent_dim=6, num_classes=3, embedding_dim=4)
     export_saved_model(student, folder / "tinygan" / "1", class_names=CLASS_NAMES)
     return folder
 
@@ -163,6 +170,26 @@ def test_unknown_name_is_a_wrong_row(client):
 def test_malformed_requests_are_answered_with_their_reason(client, case):
     problem, _ = send(case, client.target.address, 30.0)
     assert problem is None
+
+
+@pytest.mark.parametrize("truncation", [0.0, 0.3, 1.0])
+def test_pictures_are_those_of_the_student(client, student, truncation):
+    """A picture is (class, seed, truncation), from a server too."""
+    if "TINYGAN_TF_SERVING" in os.environ:
+        pytest.skip("another student may be served there")
+    seeds = [0, 7, 2**40]
+    images = client.images([0, "Sneaker", "Häschen"], seeds, truncation).astype("int16")
+    expected = open_generator(student).generate([0, 1, 2], seeds, truncation)
+    assert np.abs(images - expected).max() <= 1
+
+
+def test_latents_of_a_seed_give_the_picture_of_that_seed(client):
+    labels, seeds = np.array([1, 0]), np.array([5, 2**40])
+    latents = latents_of_seeds(seeds, latent_dim_of(client), 0.5)
+    outputs = client.predict("serving_default", {"z": latents, "label": labels})
+    images = client.images(labels, seeds, 0.5)
+    difference = to_uint8(np.array(outputs["image"])).astype("int16") - images
+    assert list(outputs) == ["image"] and np.abs(difference).max() <= 1
 
 
 def test_label_out_of_range_is_refused_by_serving_default(client):
