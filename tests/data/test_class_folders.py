@@ -286,3 +286,11 @@ def test_more_than_fits_into_memory_is_refused_with_the_command(tmp_path):
     assert f"tinygan prepare --data={tmp_path} --image_size=6" in message
     message = refusal(tmp_path, memory_limit=400, image_size=12)
     assert "--image_size=12" in message
+
+
+def test_what_is_left_out_is_named_by_its_whole_path(tmp_path):
+    write_tree(tmp_path / "n01440764", ("images",))
+    (tmp_path / "n01440764" / "images" / "notes.txt").write_text("")
+    (tmp_path / "n01440764" / "images" / "@eaDir").mkdir()
+    found = open_images(tmp_path, image_size=8).found["ignored"]
+    assert found == "2: n01440764/images/@eaDir/, n01440764/images/notes.txt"

@@ -184,3 +184,9 @@ def test_beam_makes_the_same_shards(tmp_path):
     prepare_images(data, tmp_path / "beam", **arguments, runner=["--runner=DirectRunner"])
     for path in (tmp_path / "one").glob("*.tfrecord"):
         assert (tmp_path / "beam" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_classes_of_images_without_labels_are_refused(tmp_path):
+    write_image(tmp_path / "flat" / "0.png")
+    with pytest.raises(ValueError, match="which has no labels"):
+        prepare_images(tmp_path / "flat", tmp_path / "out", 6, "3", progress=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..classes.mapping import plain_name
-from ..errors import InputError, MissingFileError, UnusableFileError
+from ..errors import InputError
 from .image_decoding import SUFFIXES, file_text
 
 TRAINING_FOLDERS = ("train", "Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/train")
@@ -48,14 +48,9 @@ def list_images(path, labelled=False, class_names=()) -> FoundImages:
         class_names: Those that are known, for folders that are deeper or that look like none.
 
     Raises:
-        MissingFileError, UnusableFileError: there is no such folder.
         InputError: no images; images in and below it; images below folders that are no classes.
     """
     given = path = Path(path)
-    if not path.is_dir():
-        if path.exists():
-            raise UnusableFileError(f"Got {path}, which is a file. Expected a folder of images.")
-        raise MissingFileError(f"Got {path}, which is not there. Expected a folder of images.")
     known = {plain_name(name) for name in class_names}
     for inner in TRAINING_FOLDERS if labelled else ():
         if (path / inner).is_dir() and any(entry.is_dir() for entry in _visible(path / inner)):
@@ -63,11 +58,10 @@ def list_images(path, labelled=False, class_names=()) -> FoundImages:
             break
     files, flat, empty, others = {}, [], [], []
     for entry in _visible(path):
-        if entry.is_dir() and (
-            _is_known(entry.name, known) or not _NOT_CLASSES.fullmatch(entry.name)
-        ):
+        left_behind = _NOT_CLASSES.fullmatch(entry.name) and not _is_known(entry.name, known)
+        if entry.is_dir() and not left_behind:
             images = []
-            _collect(entry, "", images, others)
+            _collect(entry.path, "", images, others, entry.name)
             if images:
                 files[entry.name] = images
             else:
@@ -76,21 +70,14 @@ def list_images(path, labelled=False, class_names=()) -> FoundImages:
             others.append(f"{entry.name}/")
         else:
             (flat if _is_image(entry) else others).append(entry.name)
-    deep = [
-        (folder, image)
-        for folder, images in files.items()
-        if not _WNID.fullmatch(folder) and not _is_known(folder, known)
-        for image in images
-        if "/" in image
-    ]
-    if deep:
-        folder, image = deep[0]
-        raise InputError(
-            f"Got {given} with images more than one folder down (such as "
-            f"{file_text(path / folder / image)}). Expected images in it or in a sub-folder per class. "
-            "Give the folder that the class folders lie in, such as "
-            f"{file_text((path / folder / image).parents[1])}."
-        )
+    for folder, images in files.items():
+        deep = next((path / folder / image for image in images if "/" in image), None)
+        if deep and not _WNID.fullmatch(folder) and not _is_known(folder, known):
+            raise InputError(
+                f"Got {given} with images more than one folder down (such as {file_text(deep)}). Expected "
+                "images in it or in a sub-folder per class. Give the folder that the class folders lie in, "
+                f"such as {file_text(deep.parents[1])}."
+            )
     if not files and not flat:
         raise InputError(
             f"Got {given}, which holds no images. Expected files that end in {', '.join(SUFFIXES)}. Give "
@@ -108,20 +95,20 @@ def list_images(path, labelled=False, class_names=()) -> FoundImages:
     return FoundImages(path, files, empty, [file_text(name) for name in (*flat, *others)])
 
 
-def _collect(folder, prefix, images, others):
+def _collect(folder, prefix, images, others, top):
     """Adds the images of a class folder and of all folders in it, by their names relative to it."""
     for entry in _visible(folder):
         name = prefix + entry.name
         # A link to a folder above would never end.
         if entry.is_dir(follow_symlinks=False):
             if _NOT_CLASSES.fullmatch(entry.name):
-                others.append(f"{os.path.basename(folder)}/{name}/")
+                others.append(f"{top}/{name}/")
             else:
-                _collect(entry.path, f"{name}/", images, others)
+                _collect(entry.path, f"{name}/", images, others, top)
         elif _is_image(entry):
             images.append(name)
         else:
-            others.append(f"{os.path.basename(folder)}/{name}")
+            others.append(f"{top}/{name}")
 
 
 def _visible(folder):

@@ -35,7 +35,7 @@ from ..errors import InputError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Ends of the names of the files in a folder that are taken for images, in lower case."""
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 _LOSSY = ("JPEG", "MPO", "WEBP")
 _ORIENTATION = 0x0112
 _UPRIGHT = {
@@ -87,7 +87,7 @@ def decode(source) -> Decoded:
     elif not os.path.getsize(source):
         raise ValueError("empty")
     conversions = []
-    with Image.open(source, formats=FORMATS) as opened:
+    with Image.open(source, formats=_FORMATS) as opened:
         if opened.format != "MPO" and getattr(opened, "is_animated", False):
             conversions.append("Took the first frame of {}, which are animations")
         opened.load()

@@ -115,7 +115,7 @@ class Conversion:
         wanted = None
         if classes.strip():
             _, known, count = self._class_map
-            wanted = class_numbers(classes, count or 0, known, distinct=True)
+            wanted = class_numbers(classes, count, known, distinct=True)
         self._keep(wanted_images(self.source, self._class_map, wanted))
 
     def _keep(self, indices):
@@ -128,11 +128,10 @@ class Conversion:
     @property
     def settings(self):
         _, class_names, num_classes = self._class_map
-        labels = self.labels
         return {
             "kind": "real images",
             "image_size": self.image_size,
-            "num_classes": None if labels is None else num_classes,
+            "num_classes": None if self.labels is None else num_classes,
             "class_names": class_names,
             "own_order": self.source.own_order,
             "source": self.source.name,
