@@ -230,12 +230,8 @@ def sample_tfrecord(request, truncation, folder):
     return in_order(images, labels, seeds)
 
 
-def sample_png(request, truncation, folder):
-    """The images are looked for in the picture, row by row; it shows pixels as squares."""
-    picture = np.asarray(
-        Image.open(sample(request, truncation, folder / "grid.png")).convert("RGB")
-    )
-    wanted = request.getfixturevalue("expected")[truncation]
+def images_in(picture, wanted):
+    """Looks for images in a picture of rows, which shows pixels as squares; returns what it shows."""
     for side in range(1, 5):
         windows = np.lib.stride_tricks.sliding_window_view(picture, (32 * side, 32 * side, 3))
         windows = windows[:, :, 0, ::side, ::side]
@@ -246,10 +242,27 @@ def sample_png(request, truncation, folder):
                 if np.abs(windows[place].astype(int) - image).max() <= 1:
                     found.append(place)
                     break
-        if len(found) == COUNT:
+        if len(found) == len(wanted):
             assert found == sorted(found)
             return np.stack([windows[place] for place in found])
     raise AssertionError("The picture doesn't show the images.")
+
+
+def sample_png(request, truncation, folder):
+    file = sample(request, truncation, folder / "grid.png")
+    wanted = request.getfixturevalue("expected")[truncation]
+    return images_in(np.asarray(Image.open(file).convert("RGB")), wanted)
+
+
+def request_png(request, truncation, folder):
+    versions = {1: SavedModelSession(request.getfixturevalue("exported"))}
+    classes, seeds = (",".join(map(str, numbers)) for numbers in (CLASSES, SEEDS))
+    flags = [f"--classes={classes}", f"--seeds={seeds}", f"--truncation={truncation}"]
+    file = folder / "grid.png"
+    with ModelServer({"tinygan": versions}) as server:
+        assert main(["request", f"--server={server.rest_address}", *flags, f"--out={file}"]) == 0
+    wanted = request.getfixturevalue("expected")[truncation]
+    return images_in(np.asarray(Image.open(file).convert("RGB")), wanted)
 
 
 DOORS = (
@@ -258,6 +271,11 @@ DOORS = (
     generate_by_name,
     read_in_parts,
     saved_model,
+    signature_uint8,
+    signature_by_name,
+    client_rest,
+    client_grpc,
+    request_png,
     pytest.param(litert, marks=pytest.mark.edge),
     pytest.param(onnx, marks=pytest.mark.edge),
     pytest.param(openvino, marks=pytest.mark.edge),

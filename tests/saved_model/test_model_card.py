@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.generators.cost import multiply_adds
+from tinygan_keras.networks.network import count_parameters
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.saved_model.model_card import model_card, parameters
+from tinygan_keras.saved_model.model_card import model_card
 
 NAMES = ("cat", "dog's", "T-shirt/top")
 
@@ -27,10 +28,10 @@ def rows(card) -> dict:
 def test_costs_are_those_of_the_evaluation(student):
     expected = multiply_adds(student, (tf.TensorSpec((1, 6)), tf.TensorSpec((1,), tf.int32)))
     assert rows(model_card(student, NAMES))["multiply-adds per image"] == f"{expected:,}"
-    count = parameters(student)
+    count = count_parameters(student)
     assert count == sum(int(tf.size(variable)) for variable in student.trainable_variables)
     student.trainable = False
-    assert parameters(student) == count
+    assert count_parameters(student) == count
     student.trainable = True
 
 
@@ -59,7 +60,7 @@ def test_figures_of_a_run_come_with_their_protocol(student, repository, file):
     assert facts["label accuracy"] == "0.8807"
     assert facts["real images"] == "10000"
     assert facts["versions"].startswith("keras 3")
-    assert facts["parameters"] == f"{parameters(student):,}"  # of this model
+    assert facts["parameters"] == f"{count_parameters(student):,}"  # of this model
     assert "## What the figures can't say\n\n- few images" in model_card(
         student, NAMES, report={**report, "notes": ["few images"]}
     )

@@ -1,4 +1,4 @@
-"""What a generator costs: parameters, multiply-adds per image, images per second.
+"""What a generator costs: multiply-adds per image, images per second.
 
 Multiply-adds are counted in the graph that runs, so that they mean the same for a Keras model and for a
 frozen TF-Hub module. Rejected: `tf.compat.v1.profiler`, whose figures agree for convolutions and matrix
@@ -13,32 +13,9 @@ import tensorflow as tf
 from tensorflow.python.grappler import tf_optimizer
 
 from ..errors import InputError
-from ..networks.network import count_parameters
 
 # Attributes that keep a call from being inlined, and one that turns loops into a tangle of TF1 nodes.
 _OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")
-
-
-def parameters(source) -> int:
-    """Number of parameters.
-
-    Args:
-        source: A teacher with an integer attribute `parameters`; a Keras model, whose trainable
-            variables are counted (moving statistics are not, as in the papers' tables); or an
-            iterable of variables.
-
-    Raises:
-        ValueError: there is nothing to count.
-    """
-    if isinstance(getattr(source, "parameters", None), int):
-        return source.parameters
-    variables = list(getattr(source, "trainable_variables", source))
-    if not variables:
-        raise InputError(
-            f"Got {source!r} without trainable variables. Expected a built, unfrozen model; call it "
-            "once, set trainable = True, or give the list of variables."
-        )
-    return count_parameters(variables)
 
 
 def multiply_adds(function, *specs) -> int:

@@ -164,7 +164,7 @@ def _from_keras(student, known: dict):
         num_classes=student.num_classes,
         image_size=student.image_size,
         content_hash=content_hash(config, *(np.asarray(variable) for variable in student.weights)),
-        parameters=count_parameters(student.trainable_variables),
+        parameters=count_parameters(student),
         mix=_mixing(student) if isinstance(student, StudentGenerator) else None,
         **known,
     )

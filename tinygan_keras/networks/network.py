@@ -10,10 +10,15 @@ from keras import ops
 from ..errors import InputError
 from .presets import preset
 
+_STATISTICS = ("moving_mean", "moving_variance")
 
-def count_parameters(variables) -> int:
-    """The number of values in variables."""
-    return sum(math.prod(variable.shape) for variable in variables)
+
+def count_parameters(source) -> int:
+    """The number of values in variables, or of those of a Keras model that training changes by gradient."""
+    if isinstance(source, keras.Model):  # when it is frozen, names alone say which these were
+        frozen = [weight for weight in source.weights if weight.name not in _STATISTICS]
+        source = source.trainable_variables or frozen
+    return sum(math.prod(variable.shape) for variable in source)
 
 
 class ConditionalNetwork(keras.Model):

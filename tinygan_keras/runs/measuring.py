@@ -19,7 +19,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
-from ..generators.cost import images_per_second, multiply_adds, parameters
+from ..generators.cost import images_per_second, multiply_adds
 from ..generators.opening import load_student, open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
 from ..latents import sample_latents
@@ -39,11 +39,11 @@ def summarize(components, config, folder) -> dict:
     report = {
         "name": config.name,
         "teacher": {"handle": teacher.handle, "content_hash": teacher.content_hash}
-        | _costs(teacher, teacher),
-        "student": _costs(student, components.model.student),
+        | _costs(teacher),
+        "student": _costs(student),
     }
     if reference_student is not None:
-        report["reference_student"] = _costs(reference_student, reference_student)
+        report["reference_student"] = _costs(reference_student)
     if components.extractor is not None:
         result = _evaluate(components, config, student, teacher, folder.evaluation)
         report["teacher"] |= result["teacher"]["figures"]
@@ -216,7 +216,7 @@ def _evaluate(components, config, generator, teacher=None, folder=None) -> dict:
     return result
 
 
-def _costs(generator, counted) -> dict:
+def _costs(generator) -> dict:
     """Parameters, multiply-adds and speed of a teacher or a `Generator`."""
     draw: Callable = getattr(generator, "draw", generator)
     latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
@@ -225,7 +225,7 @@ def _costs(generator, counted) -> dict:
         tf.zeros([_TIMED_BATCH], tf.int32),
     )
     return {
-        "parameters": parameters(counted),
+        "parameters": generator.parameters,
         "multiply_adds": multiply_adds(draw, latents, tf.TensorSpec((1,), tf.int32)),
         "images_per_second": images_per_second(lambda: draw(*timed), _TIMED_BATCH),
     }

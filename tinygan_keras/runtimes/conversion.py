@@ -20,11 +20,11 @@ import tensorflow as tf
 from ..files import new_folder, write_json
 from ..generators.side_files import NAMES_FILE
 from ..latents import resolve_truncation
+from ..networks.network import count_parameters
 from ..networks.student import StudentGenerator
 from ..saved_model.equivalence import check_equivalence, evenly_spread
 from ..saved_model.exporting import check_generator, check_place, names_as_text
 from ..saved_model.inference import inference_student
-from ..saved_model.model_card import parameters
 from .balancing import balanced_student
 from .formats import Format, check_format, model_files, needed, open_runtime
 
@@ -124,7 +124,7 @@ def export_format(
             "num_classes": student.num_classes,
             "image_size": student.image_size,
             "truncation": own,
-            "parameters": parameters(student),
+            "parameters": count_parameters(student),
         }
         write_json(folder / "config.json", config)
         found = check_equivalence(student, open_runtime(folder).draw, precision, order.truncation)

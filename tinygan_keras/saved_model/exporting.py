@@ -24,11 +24,12 @@ from ..errors import InputError
 from ..files import is_url, new_folder, user_path
 from ..generators.side_files import NAMES_FILE
 from ..latents import resolve_truncation
+from ..networks.network import count_parameters
 from ..networks.student import StudentGenerator
 from . import warm_up
 from .equivalence import check_equivalence
 from .inference import row_by_row
-from .model_card import model_card, parameters
+from .model_card import model_card
 from .signatures import ClassNames, distinct_names, signatures
 
 
@@ -157,7 +158,7 @@ def _write_graph(folder, generator, names, rewrite):
         for name, (function, inputs) in signatures(draw, generator, tables).items():
             archive.add_endpoint(name, function, inputs)
         # Constants don't say how many of them training changed.
-        count = tf.Variable(parameters(generator), dtype=tf.int64)
+        count = tf.Variable(count_parameters(generator), dtype=tf.int64)
         archive.add_variable_collection("parameters", [count])
         archive.write_out(str(folder), verbose=False)
 

@@ -46,7 +46,7 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
         "latents": f"{generator.latent_dim} numbers: {LAW}",
         "teacher": teacher or config.get("teacher"),
         "truncation of the training": truncation,
-        "parameters": f"{parameters(generator):,}",
+        "parameters": f"{count_parameters(generator):,}",
         "multiply-adds per image": _multiply_adds(generator),
     }
     sections = [
@@ -62,12 +62,6 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
         f"## Licence\n\n{_LICENCE}",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def parameters(generator) -> int:
-    """How many values training changes by gradient, of a frozen generator too."""
-    statistics = ("moving_mean", "moving_variance")
-    return count_parameters(v for v in generator.weights if v.name not in statistics)
 
 
 def _multiply_adds(generator) -> str | None:
