@@ -15,7 +15,7 @@ PACKAGE = "tinygan_keras"
 # cli -> runs -> evaluation, pictures, saved_model, runtimes -> generators -> data, teachers, networks,
 # distillation -> classes, latents, images, files.
 # A room may import itself and what its entry lists: a room, or one module of it.
-FOUNDATION = {"classes", "latents", "images", "files", "errors", "tfgan"}
+FOUNDATION = {"classes", "latents", "images", "files", "errors", "tfgan", "keras_settings"}
 MODELS = FOUNDATION | {"distillation", "networks", "teachers", "data"}
 GENERATORS = MODELS | {"generators"}
 USES = {"evaluation", "pictures", "saved_model", "runtimes", "client"}
@@ -25,10 +25,11 @@ MAY_IMPORT = {
     "images": {"errors"},
     "files": {"errors"},
     "tfgan": {"errors"},
+    "keras_settings": {"errors"},
     "classes": FOUNDATION,
     "networks": FOUNDATION,
     # The model knows no files, hubs, data sets or plots.
-    "distillation": {"errors", "latents", "tfgan"},
+    "distillation": {"errors", "latents", "tfgan", "keras_settings"},
     "teachers": FOUNDATION | {"networks", "distillation"},
     "data": FOUNDATION | {"teachers", "networks", "distillation"},
     # Besides what lies below: open_generator opens what runtimes wrote.

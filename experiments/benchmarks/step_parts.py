@@ -51,8 +51,8 @@ def seconds(model, batch, interval) -> dict:
     def fresh_objective():
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(fresh)
-            term = objectives.fresh_term(discriminator, batch, fresh)
-        return tape.gradient(term, fresh)
+            terms = objectives.fresh_terms(discriminator, batch, fresh)
+        return tape.gradient(terms["g_loss"], fresh)
 
     gradients = [
         [tf.random.normal(v.shape, stddev=1e-3) for v in network.trainable_variables]

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.distillation import losses
-from tinygan_keras.distillation.objectives import METRICS, default_feature_weights
+from tinygan_keras.distillation.losses import METRICS, default_feature_weights
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.networks.discriminator import Discriminator
 from tinygan_keras.networks.student import StudentGenerator
@@ -34,12 +33,12 @@ def make_student(**overrides):
     return StudentGenerator(**{**arguments, "embedding_dim": 4, **overrides})
 
 
-def make_discriminator():
-    return Discriminator(channels=(4, 8), num_classes=CLASSES, image_size=SIZE)
+def make_discriminator(**overrides):
+    return Discriminator(channels=(4, 8), num_classes=CLASSES, image_size=SIZE, **overrides)
 
 
-def make_model(teacher=None, optimizer=keras.optimizers.SGD, rate=0.05, **settings):
-    model = TinyGAN(make_student(), make_discriminator(), teacher=teacher)
+def make_model(teacher=None, optimizer=keras.optimizers.SGD, rate=0.05, dtype=None, **settings):
+    model = TinyGAN(make_student(dtype=dtype), make_discriminator(dtype=dtype), teacher=teacher)
     settings.setdefault("adversarial_interval", 1)
     settings.setdefault("run_eagerly", True)  # tracing a graph takes longer than these steps
     model.compile(optimizer(rate), optimizer(rate), **settings)
@@ -233,7 +232,7 @@ def test_fresh_latents_repeat_with_the_step_and_follow_the_truncation():
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert np.abs(first).max() <= 2 * LinearTeacher.truncation
-    assert np.abs(first).max() > LinearTeacher.truncation  # not the uniform law on [-t, t]
+    assert np.abs(first).max() > LinearTeacher.truncation  # not uniform on [-t, t]
 
 
 @pytest.mark.parametrize("mode", ["eager", "xla"])
@@ -294,6 +293,15 @@ def test_keras_file_round_trip_continues_exactly(tmp_path):
     assert loaded.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-4)
 
 
+def test_keras_file_keeps_the_type_of_the_networks(tmp_path):
+    model = make_model(dtype="mixed_bfloat16")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for network in (loaded.student, loaded.ema_student, loaded.discriminator):
+        assert network.compute_dtype == "bfloat16"
+        assert {one.compute_dtype for one in network.layers if one.weights} == {"bfloat16"}
+
+
 def test_weights_only_round_trip_continues_exactly(tmp_path):
     model = make_model(optimizer=keras.optimizers.Adam, rate=1e-3)
     model.fit(dataset(steps=3), verbose=0)
@@ -316,33 +324,6 @@ def test_discriminator_learns_to_tell_noise_from_the_teacher():
         model.reset_metrics()
         last = model.train_on_batch(batch, return_dict=True)["d_loss"]
     assert last < first
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda b: b.pop("latent"), "latent"),
-        (lambda b: b.pop("teacher_image"), "teacher=teacher"),
-        (lambda b: b.pop("image_label"), "image_label"),
-        (lambda b: b.update(image=b["image"] * 127), r"\[-1, 1\]"),
-        (lambda b: b.update(image=b["image"] * np.nan), "NaN"),
-        (lambda b: b.update(label=b["label"] + CLASSES), "The student has 3 classes"),
-        (lambda b: b.update(latent=b["latent"][:, :4]), "latent"),
-        (lambda b: b.update(image=b["image"][:2]), "same number for every key"),
-        (lambda b: b.update(teacher_image=b["teacher_image"][:, :4]), "teacher_image"),
-    ],
-)
-def test_bad_batches_are_refused_before_training(change, message):
-    model, batch = make_model(), make_batch()
-    change(batch)
-    with pytest.raises(ValueError, match=message):
-        model.fit(tf.data.Dataset.from_tensors(batch), verbose=0)
-    assert int(model.step) == 0
-
-
-def test_empty_data_set_is_refused():
-    with pytest.raises(ValueError, match="empty data set"):
-        make_model().fit(dataset().take(0), verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -409,8 +390,7 @@ def test_fresh_images_move_the_student_at_adversarial_steps_only():
 
 def test_a_step_of_a_network_in_half_precision_scales_the_loss():
     """Without scaling, gradients this small are zero in float16."""
-    keras.config.set_dtype_policy("mixed_float16")
-    model = make_model(run_eagerly=False)
+    model = make_model(run_eagerly=False, dtype="mixed_float16")
     assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
     before = values(model.student.trainable_variables)
     logs = model.train_on_batch(make_batch(), return_dict=True)
@@ -426,19 +406,18 @@ def test_a_step_of_a_network_in_half_precision_scales_the_loss():
 )
 def test_xla_inside_of_two_replicas_gives_the_losses_of_one_device(policy):
     """The same half batch on both, so that statistics of a replica are those of the whole batch."""
-    keras.config.set_dtype_policy(policy)
     half = make_batch()
     whole = {key: np.concatenate([value, value]) for key, value in half.items()}
     options = tf.data.Options()
     off = tf.data.experimental.AutoShardPolicy.OFF
     options.experimental_distribute.auto_shard_policy = off
     data = tf.data.Dataset.from_tensors(whole).repeat(2).with_options(options)
-    one = make_model(run_eagerly=False, adversarial_interval=2)
+    one = make_model(run_eagerly=False, adversarial_interval=2, dtype=policy)
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
     with strategy.scope():
-        two = make_model(run_eagerly=False, adversarial_interval=2, jit_compile=True)
+        two = make_model(run_eagerly=False, adversarial_interval=2, jit_compile=True, dtype=policy)
     assert two.compiles_parts
     two.set_weights(one.get_weights())
     expected = one.fit(data, verbose=0).history
@@ -467,8 +446,57 @@ def test_terms_beyond_the_limit_are_counted_by_name():
     assert model.failures.numpy()[METRICS.index("pixel_distillation")] == 1
 
 
-def test_teacher_features_are_constants():
-    teacher, student = tf.Variable([1.0]), tf.Variable([3.0])
-    with tf.GradientTape() as tape:
-        loss = losses.feature_distillation([teacher], [student], [1.0])
-    assert tape.gradient(loss, [teacher, student])[0] is None
+# Networks of one's own
+
+
+class PlainStudent(keras.Model):
+    """A subclassed student that keeps the contract and nothing else."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = keras.layers.Embedding(CLASSES, 4)
+        self.dense = keras.layers.Dense(SIZE * SIZE * 3, activation="tanh")
+        self.reshape = keras.layers.Reshape((SIZE, SIZE, 3))
+
+    def call(self, inputs, training=False):
+        latents, labels = inputs
+        return self.reshape(
+            self.dense(keras.ops.concatenate([latents, self.embedding(labels)], -1))
+        )
+
+
+class PlainDiscriminator(keras.Model):
+    """A subclassed discriminator of two feature maps."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.stages = [keras.layers.Conv2D(8, 3, 2, padding="same") for _ in range(2)]
+        self.dense = keras.layers.Dense(1)
+        self.embedding = keras.layers.Embedding(CLASSES, 8)
+
+    def call(self, inputs, training=False):
+        images, labels = inputs
+        features = [self.stages[0](images)]
+        features.append(self.stages[1](features[0]))
+        pooled = keras.ops.sum(features[1], (1, 2))
+        matched = keras.ops.sum(pooled * self.embedding(labels), -1, keepdims=True)
+        return {"logits": self.dense(pooled) + matched, "features": features}
+
+
+def test_subclassed_networks_that_keep_the_contract_train():
+    batch = make_batch()
+    student, discriminator = PlainStudent(), PlainDiscriminator()
+    with pytest.raises(ValueError, match="type PlainStudent that has never been called"):
+        TinyGAN(student, discriminator)
+    student((batch["latent"], batch["label"]))
+    model = TinyGAN(student, discriminator)
+    with pytest.raises(ValueError, match="type PlainDiscriminator that has never been called"):
+        model.compile()
+    discriminator((batch["image"], batch["image_label"]))
+    model.compile(keras.optimizers.SGD(0.05), run_eagerly=True)
+    assert model.objectives.feature_weights == (0.25, 1.0)
+    before = values(model.student.variables), values(model.ema_student.variables)
+    logs = model.train_on_batch(batch, return_dict=True)
+    assert all(np.isfinite(value) for value in logs.values())
+    assert all(moved(before[0], model.student.variables))
+    assert all(moved(before[1], model.ema_student.variables))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from run_fixtures import gan_batches, tiny_gan
 
-from tinygan_keras.distillation.objectives import METRICS
+from tinygan_keras.distillation.losses import METRICS
 from tinygan_keras.runs.checkpoints import Checkpoints, latest_checkpoint
 from tinygan_keras.runs.divergence import DivergenceError, StopOnDivergence, broken_weights
 

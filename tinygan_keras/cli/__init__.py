@@ -67,6 +67,9 @@ def _run(name, arguments) -> int:
         raise absl_flags.Error(
             f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}"
         )
+    os.environ["KERAS_BACKEND"] = (
+        "tensorflow"  # of this process; another may be the user's own choice
+    )
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     command = importlib.import_module(f".{name}", __name__)

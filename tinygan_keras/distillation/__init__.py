@@ -1,0 +1,3 @@
+from ..keras_settings import check_keras_settings
+
+check_keras_settings()

@@ -1,7 +1,7 @@
 """The function that `TinyGAN.fit` calls again and again: one or several training steps.
 
-Scope: how a step is run on the devices of a strategy, and the means of its figures over an epoch. What a
-step does is `TinyGAN.train_step`.
+Scope: how a step is run on the devices of a strategy, what XLA compiles of it, and the means of its figures
+over an epoch. What a step does is `TinyGAN.train_step`.
 
 Decisions:
 - On one device it is Keras' own, compiled by XLA if the model asks for it.
@@ -22,31 +22,61 @@ compiled function has one. XLA goes inside, around networks and gradients.
 import keras
 import tensorflow as tf
 
+from ..errors import InputError
 
-def make(model, force=False):
-    """Sets and returns `model.train_function`, from an iterator over batches to the logs of the last.
 
-    Args:
-        model: A compiled `TinyGAN`.
-        force: Make it anew, where there is one already.
-
-    Example:
-        class TinyGAN(keras.Model):
-            def make_train_function(self, force=False):
-                return train_function.make(self, force)
-    """
+def make_train_function(model, force=False):
+    """Sets and returns `model.train_function`, from an iterator over batches to the logs of the last."""
     if model.train_function is None or force:
         if is_distributed(model.distribute_strategy):
-            model.train_function = _Distributed(model)
+            model.train_function = _DistributedSteps(model)
         else:
             keras.Model.make_train_function(model, force)
-    if isinstance(model.train_function, _Distributed):
+    if isinstance(model.train_function, _DistributedSteps):
         model.train_function.recount()  # weights may have been loaded since
     return model.train_function
 
 
-class EpochMean(keras.metrics.Mean):
-    """A mean over the steps of an epoch; it begins anew with every epoch, so it isn't saved.
+def is_distributed(strategy) -> bool:
+    """Whether a strategy has replicas to wait for, or may have them: a cluster of one worker counts."""
+    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return workers or strategy.num_replicas_in_sync > 1
+
+
+def resolve_jit_compile(requested, teacher, student) -> str:
+    """What XLA compiles: the whole "step", its "parts", or nothing, "".
+
+    "auto" uses it on a single GPU, if the teacher allows it. The whole step can't be compiled with several
+    replicas, whose variables lie on several devices, nor with a teacher that isn't pure.
+
+    Raises:
+        InputError: XLA was asked for where it can't be used.
+    """
+    several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+    whole = not several and getattr(teacher, "is_pure", True)
+    if requested == "auto":
+        return "step" if whole and tf.config.list_physical_devices("GPU") else ""
+    if requested and several and getattr(student, "synchronized", False):
+        raise InputError(
+            "Got jit_compile=True with batch statistics that are synchronised over replicas. Expected one of "
+            "the two: XLA can't wait for other replicas. Build the student with synchronized=False (in a "
+            "config synchronized_batch_norm=False), or set jit_compile=False."
+        )
+    return ("step" if whole else "parts") if requested else ""
+
+
+def check_compilable(whole_step: bool, teacher):
+    """Raises InputError if XLA compiles whole steps, and can't compile a teacher that was set later."""
+    if whole_step and not getattr(teacher, "is_pure", True):
+        raise InputError(
+            "Got jit_compile=True before a teacher that XLA can't compile (is_pure is False). Expected the "
+            "teacher at compile, which then compiles the rest of the step. Call compile again, or give "
+            "batches that hold 'teacher_image'."
+        )
+
+
+class MetricOfOneEpoch(keras.metrics.Metric):
+    """A metric that begins anew with every epoch, so it isn't saved.
 
     Keras would save it. With several workers that takes all of them, since each holds its part of the sum,
     and the chief saves alone.
@@ -59,13 +89,11 @@ class EpochMean(keras.metrics.Mean):
         pass
 
 
-def is_distributed(strategy) -> bool:
-    """Whether a strategy has replicas to wait for, or may have them: a cluster of one worker counts."""
-    workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    return workers or strategy.num_replicas_in_sync > 1
+class EpochMean(MetricOfOneEpoch, keras.metrics.Mean):
+    """A mean over the steps of an epoch."""
 
 
-class _Distributed:
+class _DistributedSteps:
     """From an iterator over batches to the logs of the last of `steps_per_execution` steps.
 
     Whether a step is adversarial is decided here, on the host, which counts steps itself: a branch on the
@@ -125,9 +153,7 @@ class _Distributed:
 
         def run(iterator, count):
             known = isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator))
-            if (
-                count == 1 or not known
-            ):  # `train_on_batch` hands over a generator with one batch in it
+            if count == 1 or not known:  # `train_on_batch` gives a generator with one batch in it
                 return step(next(iterator))
             return looped(iterator, count if eager else tf.constant(count))
 

@@ -5,9 +5,13 @@ callable teacher, or batches that already hold the teacher's images; files, hubs
 live elsewhere.
 
 Decisions:
-- `S(z, y)` and `S(z', y)` are computed once each, and serve both updates. The student's gradient is taken
-  through the discriminator that has just been updated, as in the paper's alternation.
-- The discriminator sees everything it is updated on as one batch, so power iteration runs once a step.
+- `S(z, y)` and `S(z', y)` are computed once each, and serve both updates. They are two batches, each with
+  batch statistics of its own.
+- The student's gradient is taken through the discriminator that has just been updated, as in the paper's
+  alternation. Two tapes meet at the images: the objective is differentiated down to the images, and from
+  there into the student, so that the discriminator's update can lie in between.
+- The discriminator sees everything that it is updated on as one batch, so power iteration runs once a step.
+- Between adversarial steps S(z', y) serves the discriminator alone; nothing is differentiated through it.
 - The teacher is kept out of Keras' and TensorFlow's tracking: a checkpoint never contains it.
 - Everything that changes during training (weights, EMA, step, pixel weight, both optimisers) is saved.
 
@@ -18,17 +22,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from ..errors import InputError
 from ..latents import truncated_normal
-from . import distributed_step as train_function
-from . import gradients
-from .batch_checks import (
-    check_agreement,
-    check_compilable,
-    check_dataset,
-    check_keys,
-    resolve_jit_compile,
-)
-from .objectives import METRICS, Objectives, PixelWeightDecay
+from . import batch_checks, distributed_step
+from .losses import METRICS, Objectives
+from .optimizers import OptimizerPair, apply_gradients, ready_optimizers, scaled_loss
 
 PACKAGE = "tinygan_keras"
 
@@ -38,15 +36,16 @@ class TinyGAN(keras.Model):
     """Distils a teacher generator into a student with `model.fit()`.
 
     Args:
-        student: Generator to train: `((latents, labels), training) -> images`.
-        discriminator: `((images, labels), training) -> {"logits": [B, 1], "features": [...]}`.
+        student: Generator to train: `((latents, labels), training) -> images`. A functional model, or a
+            subclassed one that has been called once.
+        discriminator: `((images, labels), training) -> {"logits": [B, 1], "features": [...]}`; likewise.
         teacher: Callable `(latents, labels) -> images` float `[B, S, S, 3]` in [-1, 1], for example a
-            `HubTeacher`; None when batches carry "teacher_image". It isn't saved: after loading, set
+            `HubTeacher`; None when batches have "teacher_image". It isn't saved: after loading, set
             `model.teacher`.
         ema_decay: Decay of the exponential moving average of the student. It warms up with the step t
             as `min(ema_decay, (1 + t) / (10 + t))`, so short runs don't average over the start.
         truncation: Scale of the fresh latents z'; None takes the teacher's truncation, or 1.
-        seed: Seed of the fresh latents, when batches don't carry "fresh_latent".
+        seed: Seed of the fresh latents, when batches don't have "fresh_latent".
 
     Batches are dicts:
         latent: Float `[B, Z]`.
@@ -54,16 +53,27 @@ class TinyGAN(keras.Model):
         teacher_image: Float `[B, S, S, 3]` in [-1, 1]; absent with a live teacher.
         image, image_label: Real images float `[B, S, S, 3]` in [-1, 1] and their labels int `[B]`; absent
             in data-free training, which leaves out both GAN terms.
-        fresh_latent: Float `[B, Z]`, the z' of the GAN terms; drawn here when absent.
+        fresh_latent: Float `[B, Z]`, the z' of the GAN terms; generated here when absent.
+
+    Learning-rate callbacks of Keras change the rates of both optimisers, which are `g_optimizer` and
+    `d_optimizer`; the average of the student is `ema_student`.
 
     Raises:
-        ValueError: image size, latent length or number of classes differ between the parts.
+        InputError: image size, latent length or number of classes differ between the components.
 
     Example:
-        model = TinyGAN(student, discriminator, teacher=teacher)
-        model.compile()
-        model.fit(dataset, epochs=30, steps_per_epoch=1000)
-        images = model.ema_student((latents, labels))
+        >>> student = StudentGenerator.from_preset("tinygan_fashion_32")
+        >>> discriminator = Discriminator.from_preset("tinygan_fashion_32")
+        >>> model = TinyGAN(student, discriminator)
+        >>> model.compile()
+        >>> batches = {
+        ...     "latent": np.zeros((8, 32), "float32"),
+        ...     "label": np.arange(8),
+        ...     "teacher_image": np.zeros((8, 32, 32, 3), "float32"),
+        ... }
+        >>> history = model.fit(batches, batch_size=4, epochs=2, verbose=0)
+        >>> model.ema_student((np.zeros((2, 32)), np.array([0, 9]))).shape
+        TensorShape([2, 32, 32, 3])
     """
 
     def __init__(
@@ -77,21 +87,22 @@ class TinyGAN(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        check_agreement("the student", student, "the discriminator", discriminator)
+        batch_checks.check_agreement("the student", student, "the discriminator", discriminator)
         self.student = student
         self.discriminator = discriminator
         self.ema_decay = ema_decay
         self.truncation = truncation
         self.seed = seed
-        self.ema_student = type(student).from_config(student.get_config())
-        self.ema_student.set_weights(student.get_weights())
+        self.ema_student = _copy(student)
         self.ema_student.trainable = False
         self.step = self.add_weight(name="step", shape=(), dtype="int64", trainable=False)
         self.pixel_weight = self.add_weight(name="pixel_weight", shape=(), trainable=False)
         shape, zeros = (len(METRICS),), {"initializer": "zeros", "aggregation": "sum"}
         self.failures = self.add_weight(name="failures", shape=shape, trainable=False, **zeros)
-        self.trackers = {name: train_function.EpochMean(name=name) for name in METRICS}
+        self.trackers = {name: distributed_step.EpochMean(name=name) for name in METRICS}
+        self.batch_faults = batch_checks.BatchFaults(batch_checks.allowed_values(student))
         self.teacher = teacher
+        self._optimizer_pair = None
         self.built = True
 
     @property
@@ -102,12 +113,21 @@ class TinyGAN(keras.Model):
     @teacher.setter
     def teacher(self, teacher):
         if teacher is not None:
-            check_agreement("the student", self.student, "the teacher", teacher)
+            batch_checks.check_agreement("the student", self.student, "the teacher", teacher)
         object.__setattr__(self, "_teacher", teacher)  # past the tracking of Keras and TensorFlow
 
     @property
     def metrics(self):
-        return list(self.trackers.values())
+        return [*self.trackers.values(), self.batch_faults]
+
+    @property
+    def optimizer(self):
+        """Both optimisers, for Keras' callbacks; None before `compile`."""
+        return self._optimizer_pair
+
+    @optimizer.setter
+    def optimizer(self, optimizer):
+        pass  # Keras' `compile` sets what it was given, which is None
 
     def compile(
         self,
@@ -122,7 +142,9 @@ class TinyGAN(keras.Model):
         adversarial_interval=5,
         divergence_limit=1e4,
         jit_compile="auto",
-        **kwargs,
+        run_eagerly=False,
+        steps_per_execution=1,
+        **unused,
     ):
         """Sets the optimisers and the weights of the objectives; the defaults are the paper's.
 
@@ -139,15 +161,19 @@ class TinyGAN(keras.Model):
             discriminator_gan_weight: lambda_4.
             adversarial_interval: The student's adversarial terms count at every n-th step only.
             divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
-                per term in the order of `objectives.METRICS`; see `training.StopOnDivergence`.
+                per term in the order of `losses.METRICS`; see `tinygan_keras.StopOnDivergence`.
             jit_compile: XLA. "auto" uses it on a single GPU and nowhere else: on CPUs depthwise
                 convolutions are an order of magnitude slower under XLA. With several replicas, or with
                 a teacher that XLA can't compile, True compiles networks and gradients and nothing else.
-            **kwargs: Of `keras.Model.compile`, such as `run_eagerly` and `steps_per_execution`.
+            run_eagerly: Run every step without tracing it, to debug.
+            steps_per_execution: Steps that the devices take without the host.
+            **unused: Arguments of Keras that have no meaning here, such as `loss`, are refused by name.
 
         Raises:
-            ValueError: a weight is out of range, or `feature_weights` has the wrong length.
+            InputError: a weight is out of range, `feature_weights` has the wrong length, or an optimiser
+                can't be used.
         """
+        batch_checks.check_unused("compile", **unused)
         objectives = Objectives(
             feature_weights,
             pixel_weight,
@@ -157,88 +183,157 @@ class TinyGAN(keras.Model):
             discriminator_gan_weight,
             adversarial_interval,
         )
-        self.objectives = objectives.for_stages(len(self.discriminator.output["features"]))
+        self.objectives = objectives.for_stages(_count_stages(self.discriminator))
         self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
-        xla = resolve_jit_compile(jit_compile, self.teacher, self.student)
+        xla = distributed_step.resolve_jit_compile(jit_compile, self.teacher, self.student)
         self.compiles_parts = xla == "parts"
-        super().compile(optimizer=None, jit_compile=xla == "step", **kwargs)
+        self.g_optimizer, self.d_optimizer = ready_optimizers(
+            self.student, g_optimizer, self.discriminator, d_optimizer
+        )
+        super().compile(
+            optimizer=None,
+            auto_scale_loss=False,  # done for both
+            jit_compile=xla == "step",
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
+        self._optimizer_pair = OptimizerPair(
+            g_optimizer=self.g_optimizer, d_optimizer=self.d_optimizer
+        )
         self.pixel_weight.assign(pixel_weight)
-        self.g_optimizer = gradients.scaling_optimizer(g_optimizer, self.student)
-        self.d_optimizer = gradients.scaling_optimizer(d_optimizer, self.discriminator)
-        # Built now: the state of an unbuilt optimiser is silently left out of a restored checkpoint.
-        self.g_optimizer.build(self.student.trainable_variables)
-        self.d_optimizer.build(self.discriminator.trainable_variables)
-
-    def fit(self, x=None, *args, callbacks=None, **kwargs):
-        """`keras.Model.fit`; checks the first batch, and lowers the pixel weight after every epoch."""
-        check_dataset(x, self.student, live_teacher=self.teacher is not None)
-        # First in the list: a backup at the end of the epoch must already hold the lowered weight.
-        callbacks = [PixelWeightDecay(), *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, *args, callbacks=callbacks, **kwargs)
-
-    def call(self, inputs, training=False):
-        """Draws images with the averaged student."""
-        return self.ema_student(inputs, training=training)
-
-    def make_train_function(self, force=False):
-        return train_function.make(self, force)
-
-    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
-        """Nothing is left to build; Keras' way of finding out fails with several workers."""
 
     def train_step(self, data, adversarial=None):
-        """One step; `adversarial` says of which kind, where the caller knows."""
+        """One step of the alternation; `adversarial` says of which kind, where the caller knows."""
         batch = self._complete(data)
         if adversarial is None:
             interval = self.objectives.adversarial_interval
             adversarial = True if interval == 1 else ops.equal(self.step % interval, 0)
-        drawn = gradients.draw(self, batch)
-        d_terms, found = gradients.of_discriminator(self, batch, drawn)
-        gradients.apply(self.d_optimizer, found, self.discriminator.trainable_variables)
-        g_terms, found = gradients.of_student(self, batch, drawn, adversarial)
-        gradients.apply(self.g_optimizer, found, self.student.trainable_variables)
+        with tf.GradientTape() as tape:
+            images = self._generate(batch["latent"], batch["label"])
+        fresh_images = None
+        if "image" in batch:
+            with tf.GradientTape() as fresh_tape:
+                fresh_images = self._generate(batch["fresh_latent"], batch["image_label"])
+
+        # First the discriminator learns to tell the student's images from the teacher's and real ones.
+        def discriminator_terms(images, fresh_images):
+            return self.objectives.discriminator_terms(
+                self.discriminator, batch, images, fresh_images, training=True
+            )
+
+        variables = self.discriminator.trainable_variables
+        d_terms, gradients = self._differentiate(
+            discriminator_terms, "d_loss", self.d_optimizer, (images, fresh_images), variables
+        )
+        apply_gradients(self.d_optimizer, gradients, variables)
+
+        # Then the student learns from the teacher, and from the discriminator as it is now.
+        def student_terms(images):
+            return self.objectives.student_terms(
+                self.discriminator, batch, images, self.pixel_weight, adversarial
+            )
+
+        def fresh_terms(images):
+            return self.objectives.fresh_terms(self.discriminator, batch, images)
+
+        def fresh_gradients():
+            return self._into_student(fresh_terms, fresh_tape, fresh_images)
+
+        g_terms, gradients = self._into_student(student_terms, tape, images)
+        if fresh_images is not None:
+            terms, more = self._on_adversarial_steps(adversarial, fresh_gradients)
+            g_terms = {**g_terms, **terms, "g_loss": g_terms["g_loss"] + terms["g_loss"]}
+            gradients = [one + other for one, other in zip(gradients, more, strict=True)]
+        apply_gradients(self.g_optimizer, gradients, self.student.trainable_variables)
+
         self._update_average()
-        terms = {**g_terms, **d_terms}
-        self._count_failures(terms)
+        self._count_failures({**g_terms, **d_terms})
         self.step.assign_add(1)
-        return self._track(terms, adversarial)
+        return self._track({**g_terms, **d_terms}, adversarial)
 
     def test_step(self, data):
         batch = self._complete(data)
         images = self.student((batch["latent"], batch["label"]), training=False)
         fresh_images = None
-        judged = (self.discriminator, batch, images)
-        terms = self.objectives.student_terms(*judged, self.pixel_weight, adversarial=True)
+        terms = self.objectives.student_terms(
+            self.discriminator, batch, images, self.pixel_weight, adversarial=True
+        )
         if "image" in batch:
             inputs = (batch["fresh_latent"], batch["image_label"])
             fresh_images = self.student(inputs, training=False)
-            term = self.objectives.fresh_term(self.discriminator, batch, fresh_images)
-            terms["adversarial_gan"] = term
-            terms["g_loss"] += self.objectives.adversarial_gan_weight * term
-        terms |= self.objectives.discriminator_terms(*judged, fresh_images, training=False)
+            fresh = self.objectives.fresh_terms(self.discriminator, batch, fresh_images)
+            terms = {**terms, **fresh, "g_loss": terms["g_loss"] + fresh["g_loss"]}
+        terms |= self.objectives.discriminator_terms(
+            self.discriminator, batch, images, fresh_images, training=False
+        )
         return self._track(terms, adversarial=True)
 
     def _complete(self, data):
-        """The batch as a dict, with the teacher's images and the fresh latents it may lack."""
-        batch, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        check_keys(batch, live_teacher=self.teacher is not None)
-        batch = dict(batch)
+        """The batch as a checked dict, with the teacher's images and the fresh latents that it may lack."""
+        batch = batch_checks.read_batch(self, data)
+        labels = {
+            key: ops.reshape(batch[key], (-1,)) for key in batch_checks.LABELS if key in batch
+        }
+        batch |= {key: self.batch_faults.nearest(key, value) for key, value in labels.items()}
         if "teacher_image" not in batch:
-            check_compilable(self.jit_compile, self.teacher)  # it may have come after compile
+            distributed_step.check_compilable(self.jit_compile, self.teacher)
             batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
-        batch["teacher_image"] = ops.stop_gradient(ops.cast(batch["teacher_image"], "float32"))
+        for key in batch_checks.IMAGES:
+            if key in batch:
+                batch[key] = ops.cast(batch[key], "float32")
+        self.batch_faults.update_state({**batch, **labels})
         if "image" in batch and "fresh_latent" not in batch:
             batch["fresh_latent"] = self._fresh_latents(ops.shape(batch["latent"]))
         return batch
 
     def _fresh_latents(self, shape):
-        """z' of the GAN terms: the teacher's law, a pure function of seed, step and replica."""
+        """z' of the GAN terms: distributed as the teacher's, a pure function of seed, step and replica."""
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         stream = tf.cast(self.step.value, tf.int32) * 1009 + tf.cast(replica, tf.int32)
         of_teacher = getattr(self.teacher, "truncation", 1.0)
         truncation = of_teacher if self.truncation is None else self.truncation
         return truncated_normal(shape, (self.seed + 6, stream), truncation)
+
+    def _generate(self, latents, labels):
+        return self._by_xla(lambda *inputs: self.student(inputs, training=True))(latents, labels)
+
+    def _differentiate(self, terms_of, loss, optimizer, images, variables=None):
+        """The terms of an objective, and the gradients of its sum for `variables`, else for the images."""
+
+        def compute(*images):
+            with tf.GradientTape(watch_accessed_variables=variables is not None) as tape:
+                if variables is None:
+                    tape.watch(images)
+                terms = terms_of(*images)
+                scaled = scaled_loss(terms[loss], optimizer)
+            return terms, tape.gradient(scaled, images if variables is None else variables)
+
+        return self._by_xla(compute)(*images)
+
+    def _into_student(self, terms_of, tape, images):
+        """The terms of an objective, and its gradients for the student that generated the images."""
+        terms, into_images = self._differentiate(terms_of, "g_loss", self.g_optimizer, (images,))
+        gradients = tape.gradient(
+            images, self.student.trainable_variables, output_gradients=into_images[0]
+        )
+        return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
+
+    def _on_adversarial_steps(self, adversarial, compute):
+        """Terms and gradients of the student where they count, zeros where they don't."""
+
+        def zeros():
+            variables = self.student.trainable_variables
+            terms = {"adversarial_gan": tf.constant(0.0), "g_loss": tf.constant(0.0)}
+            return terms, [tf.zeros(v.shape, v.dtype) for v in variables]
+
+        if isinstance(adversarial, bool):
+            return compute() if adversarial else zeros()
+        return tf.cond(adversarial, compute, zeros)
+
+    def _by_xla(self, function):
+        """Where XLA can't compile a whole step, it compiles passes and gradients one by one."""
+        return tf.function(function, jit_compile=True) if self.compiles_parts else function
 
     def _update_average(self):
         step = ops.cast(self.step, "float32")
@@ -259,6 +354,73 @@ class TinyGAN(keras.Model):
             self.trackers[name].update_state(value, sample_weight=ops.cast(weight, "float32"))
         return {name: self.trackers[name].result() for name in METRICS if name in terms}
 
+    def call(self, inputs, training=False):
+        """Generates images with the averaged student."""
+        return self.ema_student(inputs, training=training)
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, **settings):
+        """`keras.Model.fit`; checks the data, and lowers the pixel weight after every epoch.
+
+        Args:
+            x: Batches as dicts (see the class): `tf.data.Dataset`, `keras.utils.PyDataset`, generator, or
+                one dict of arrays. With several replicas, a last batch of fewer rows than replicas is left
+                out of a `tf.data.Dataset`, and refused elsewhere.
+            batch_size: Rows of a batch, of a dict of arrays; default 32.
+            epochs: Number of the last epoch.
+            y, **settings: As `keras.Model.fit` has them; `y`, `sample_weight` and `class_weight` are
+                refused.
+
+        Returns:
+            The history: means over each epoch of the terms in `losses.METRICS`.
+
+        Raises:
+            InputError: an argument or a callback has no meaning here; the data can't be trained with.
+        """
+        unused = {name: settings.pop(name, None) for name in ("sample_weight", "class_weight")}
+        batch_checks.check_unused("fit", y=y, **unused)
+        callbacks = keras.tree.flatten(settings.pop("callbacks", None) or [])
+        batch_checks.check_callbacks(callbacks)
+        x = batch_checks.check_data(self, x, batch_size, settings.get("steps_per_epoch"))
+        if settings.get("validation_data") is not None:
+            settings["validation_data"] = batch_checks.check_data(
+                self,
+                settings["validation_data"],
+                settings.get("validation_batch_size") or batch_size,
+                settings.get("validation_steps"),
+                "validation_steps",
+            )
+        # First in the list: a backup at the end of the epoch must already hold the lowered weight.
+        first = [batch_checks.CheckBatches(), PixelWeightDecay()]
+        if any(isinstance(one, keras.callbacks.TerminateOnNaN) for one in callbacks):
+            first.append(LossOfBatch())
+        return super().fit(x, None, batch_size, epochs, callbacks=first + callbacks, **settings)
+
+    def evaluate(self, x=None, y=None, batch_size=None, callbacks=None, **settings):
+        """`keras.Model.evaluate`: the terms on other batches, with the student that is trained."""
+        if not isinstance(callbacks, keras.callbacks.CallbackList):  # that of `fit` checks already
+            sample_weight = settings.pop("sample_weight", None)
+            batch_checks.check_unused("evaluate", y=y, sample_weight=sample_weight)
+            x = batch_checks.check_data(self, x, batch_size, settings.get("steps"), "steps")
+            callbacks = [batch_checks.CheckBatches(), *keras.tree.flatten(callbacks or [])]
+        return super().evaluate(x, y, batch_size, callbacks=callbacks, **settings)
+
+    def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
+        batch_checks.check_unused("train_on_batch", class_weight=class_weight)
+        batch_checks.check_first_batch(self, (x, y, sample_weight))
+        return super().train_on_batch(x, return_dict=return_dict)
+
+    def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
+        batch_checks.check_first_batch(self, (x, y, sample_weight))
+        return super().test_on_batch(x, return_dict=return_dict)
+
+    def make_train_function(self, force=False):
+        return distributed_step.make_train_function(self, force)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing is left to build; Keras' way of finding out fails with batches that replicas share."""
+        if not distributed_step.is_distributed(self.distribute_strategy):
+            super()._maybe_symbolic_build(iterator, data_batch)
+
     def get_config(self):
         return {
             **super().get_config(),
@@ -271,11 +433,11 @@ class TinyGAN(keras.Model):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        parts = {
+        networks = {
             name: keras.saving.deserialize_keras_object(config[name], custom_objects)
             for name in ("student", "discriminator")
         }
-        return cls(**{**config, **parts})
+        return cls(**{**config, **networks})
 
     def get_compile_config(self):
         return {
@@ -293,3 +455,49 @@ class TinyGAN(keras.Model):
             for name in ("g_optimizer", "d_optimizer")
         }
         self.compile(**{**config, **optimizers})
+
+
+class PixelWeightDecay(keras.callbacks.Callback):
+    """Lowers the pixel weight of a `TinyGAN` after every epoch, never below 0."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
+        self.model.pixel_weight.assign(max(0.0, lowered))
+
+
+class LossOfBatch(keras.callbacks.Callback):
+    """Gives the logs of a batch the `loss` that `keras.callbacks.TerminateOnNaN` looks for."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        logs["loss"] = logs["g_loss"] + logs["d_loss"]
+
+
+def _copy(student):
+    """A student of its own with the same weights."""
+    if hasattr(student, "copy"):
+        return student.copy()
+    twin = type(student).from_config(student.get_config())
+    if not twin.built:
+        _check_called("student", student)
+        twin.build_from_config(student.get_build_config())
+    twin.set_weights(student.get_weights())
+    return twin
+
+
+def _count_stages(discriminator) -> int:
+    """The number of its feature maps."""
+    if hasattr(discriminator, "output"):
+        return len(discriminator.output["features"])
+    _check_called("discriminator", discriminator)
+    images, labels = discriminator.get_build_config()["input_shape"]
+    inputs = (keras.Input(images[1:]), keras.Input(labels[1:], dtype="int32"))
+    return len(discriminator(inputs)["features"])
+
+
+def _check_called(role, network):
+    if not network.built or "input_shape" not in (network.get_build_config() or {}):
+        raise InputError(
+            f"Got a {role} of type {type(network).__name__} that has never been called. Expected a "
+            "functional model, or a subclassed one that knows its shapes. Call it once on a batch, as "
+            f"{role}((inputs, labels))."
+        )

@@ -12,7 +12,7 @@ import math
 import keras
 import numpy as np
 
-from ..distillation.objectives import METRICS
+from ..distillation.losses import METRICS
 from ..errors import InputError, UserError
 
 _SUMS = ("g_loss", "d_loss")  # of the other terms: named only if none of these is to blame

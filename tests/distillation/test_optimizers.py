@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tinygan_keras.distillation import gradients
+from tinygan_keras.distillation.optimizers import apply_gradients, ready_optimizers
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def step(strategy, make_optimizer, of_first, of_second):
         def on_replica():
             first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
             found = tf.where(first, tf.constant(of_first), tf.constant(of_second))
-            gradients.apply(optimizer, [found], [variable])
+            apply_gradients(optimizer, [found], [variable])
 
         strategy.run(on_replica)
 
@@ -63,3 +63,31 @@ def test_a_step_is_left_out_everywhere_if_one_replica_has_overflown(strategy):
     weights, optimizer = step(strategy, scaling, [8.0, 8.0], [16.0, 8.0])
     np.testing.assert_allclose(weights, [-3.0, -2.0])
     assert optimizer.dynamic_scale.numpy() == 8.0
+
+
+@pytest.mark.parametrize(
+    ("optimizers", "message"),
+    [
+        ([keras.optimizers.SGD(0.1)] * 2, "one optimizer object as g_optimizer and d_optimizer"),
+        ([keras.optimizers.Adam(use_ema=True), None], "g_optimizer with use_ema=True.*ema_student"),
+        (
+            [None, keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(use_ema=True))],
+            "d_optimizer with use_ema=True",
+        ),
+    ],
+)
+def test_optimizers_that_can_t_be_used_are_refused(optimizers, message):
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match=message):
+        ready_optimizers(network, optimizers[0], network, optimizers[1])
+
+
+def test_the_optimizers_are_the_paper_s_where_none_is_given():
+    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    g_optimizer, d_optimizer = ready_optimizers(network, None, network, "sgd")
+    assert (float(g_optimizer.learning_rate), g_optimizer.beta_1, g_optimizer.beta_2) == (
+        pytest.approx(2e-4),
+        0.0,
+        0.9,
+    )
+    assert isinstance(d_optimizer, keras.optimizers.SGD) and d_optimizer.built

@@ -1,0 +1,121 @@
+"""The two optimisers of a `TinyGAN`: made ready, applied, and shown to Keras' callbacks as one.
+
+Decisions:
+- Optimisers add up what replicas have found, so each replica scales its loss by the number of replicas.
+- In float16 the loss is scaled, or gradients vanish; Keras would do it for one optimiser only.
+- `TinyGAN` has no `optimizer` of Keras' kind. Callbacks that change learning rates look for
+  `model.optimizer.optimizers`, as `keras.optimizers.MultiOptimizer` has them, and find both.
+
+Rejected: `keras.optimizers.MultiOptimizer` itself. It takes the gradients of all variables at once, and the
+student's are computed after the discriminator's update.
+"""
+
+import keras
+import tensorflow as tf
+
+from ..errors import InputError
+
+
+def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> tuple:
+    """Returns both optimisers, the paper's where they are None, built for the variables of their networks.
+
+    Raises:
+        InputError: one optimiser for both, one with an average of its own, or float16 on several workers.
+    """
+    if g_optimizer is not None and g_optimizer is d_optimizer:
+        raise InputError(
+            "Got one optimizer object as g_optimizer and d_optimizer. Expected two, since an optimizer "
+            "keeps the state of one network's variables. Create a second one with the same arguments."
+        )
+    ready = []
+    for name, network, optimizer in (
+        ("g_optimizer", student, g_optimizer),
+        ("d_optimizer", discriminator, d_optimizer),
+    ):
+        if optimizer is None:
+            optimizer = keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
+        optimizer = keras.optimizers.get(optimizer)
+        if getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
+            raise InputError(
+                f"Got {name} with use_ema=True. Expected an optimizer without an average of its own: TinyGAN "
+                "averages the student itself, see TinyGAN(ema_decay=...) and model.ema_student. Remove "
+                "use_ema."
+            )
+        if network.compute_dtype == "float16" and not _scales(optimizer):
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        workers = tf.distribute.MultiWorkerMirroredStrategy
+        if _scales(optimizer) and isinstance(tf.distribute.get_strategy(), workers):
+            raise InputError(
+                "Got float16 on several workers. Expected a type that needs no scaling of the loss: each "
+                "worker alone finds whether a step counts, and they would wait for each other forever. Use "
+                "mixed_bfloat16, or train on the devices of one host."
+            )
+        # Built now: the state of an unbuilt optimiser is silently left out of a restored checkpoint.
+        optimizer.build(network.trainable_variables)
+        ready.append(optimizer)
+    return tuple(ready)
+
+
+def scaled_loss(loss, optimizer):
+    """The loss that is differentiated for an optimiser."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    return optimizer.scale_loss(loss / replicas)
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """Applies one replica's gradients.
+
+    Keras clips gradients, and looks for infinite ones, before it adds those of all replicas. An optimiser
+    that does so gets the sum at the first replica, and zeros at the others.
+    """
+    context = tf.distribute.get_replica_context()
+    looks_first = _scales(optimizer) or any(
+        getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue")
+    )
+    if looks_first and context.num_replicas_in_sync > 1:
+        first = tf.equal(context.replica_id_in_sync_group, 0)
+        summed = context.all_reduce("sum", gradients)
+        gradients = [tf.where(first, total, tf.zeros_like(total)) for total in summed]
+    optimizer.apply(gradients, variables)
+
+
+def _scales(optimizer):
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+class OptimizerPair:
+    """`model.optimizer` as Keras' callbacks want it; a new `learning_rate` goes to both optimisers."""
+
+    built = True
+
+    def __init__(self, **optimizers):
+        self.optimizers = [_Rate(name, optimizer) for name, optimizer in optimizers.items()]
+
+    @property
+    def iterations(self):
+        return self.optimizers[0].optimizer.iterations
+
+    @property
+    def learning_rate(self):
+        return self.optimizers[0].learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        for one in self.optimizers:
+            one.learning_rate = value
+
+
+class _Rate:
+    """The learning rate of an optimiser under the name that it has in a `TinyGAN`."""
+
+    def __init__(self, name, optimizer):
+        self.name = name
+        self.optimizer = optimizer
+
+    @property
+    def learning_rate(self):
+        return self.optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        self.optimizer.learning_rate = value
