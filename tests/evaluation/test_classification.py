@@ -56,6 +56,7 @@ def next_names():
     return np.array([int(re.sub(r"\D", "", layer.name) or 0) for layer in layers])
 
 
+@pytest.mark.full
 def test_seed_alone_decides_and_nothing_global_moves():
     """With noise that leaves many errors, so that another training would give another number."""
     train, test = coloured(96, 0, 140), coloured(999, 1, 140)
@@ -75,6 +76,7 @@ def test_seed_alone_decides_and_nothing_global_moves():
     assert 0.34 < first["accuracy"] < 0.99
 
 
+@pytest.mark.full
 def test_classes_without_images_are_said():
     train, test = coloured(150, 0, 20), coloured(30, 1, 20)
     train, test = (
@@ -172,13 +174,3 @@ def test_sizes_that_differ_are_refused():
     images, labels = coloured(6, 0, 1)
     with pytest.raises(ValueError, match="train_images of 8 pixels and test_images of 4"):
         classification_accuracy_score(images, labels, images[:, :4, :4], labels, CLASSES)
-
-
-@pytest.mark.parametrize(
-    "setting", [{"epochs": 0}, {"num_classes": 1}, {"seed": -1}, {"epochs": 1.5}]
-)
-def test_bad_settings_are_refused(setting):
-    images, labels = coloured(6, 0, 1)
-    arguments = {"num_classes": CLASSES, **setting}
-    with pytest.raises(ValueError, match="Expected an integer of at least"):
-        classification_accuracy_score(images, labels, images, labels, **arguments)

@@ -349,6 +349,7 @@ def random_inception():
     return keras_inception.load_keras_inception_v3(weights=None)
 
 
+@pytest.mark.full
 def test_keras_inception_pools_features_and_keeps_logits(random_inception, monkeypatch):
     monkeypatch.setattr(keras_inception, "load_keras_inception_v3", lambda: random_inception)
     extractor = load_extractor("keras_inception_v3", batch_size=2)
@@ -394,9 +395,13 @@ def test_keras_inception_keeps_full_precision(monkeypatch):
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
-        (urllib.error.HTTPError("u", 403, "Forbidden", None, None), "403 -- Forbidden"),
+        pytest.param(
+            urllib.error.HTTPError("u", 403, "Forbidden", None, None),
+            "403 -- Forbidden",
+            marks=pytest.mark.full,
+        ),
         (urllib.error.URLError("no route"), "no route"),
-        (TimeoutError("timed out"), "timed out"),
+        pytest.param(TimeoutError("timed out"), "timed out", marks=pytest.mark.full),
     ],
     ids=["refused", "unreachable", "stalled"],
 )

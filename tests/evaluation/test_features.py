@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from extractor_fixtures import write_colour_classifier
 
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
@@ -60,7 +61,7 @@ def test_images_with_nan_are_counted_and_the_first_is_named(extractor):
     sample[[3, 7]] = np.nan
     sample[8, 1, 1, 0] = np.inf
     sample[0, 0, 0, 0] = 7.0  # out of range too, but not what the message should be about
-    with pytest.raises(ValueError, match=r"Got 3 of 9 images .* NaN or infinite.* image 3\."):
+    with pytest.raises(ValueError, match=r"Got 3 of 9 float images .* NaN or infinite; the first is image 3\."):
         extractor(sample)
 
 
@@ -78,9 +79,9 @@ def test_every_float_type_is_taken(extractor, dtype):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((0, SIZE, SIZE, 3), r"shape \(0, 4, 4, 3\)\. Expected at least one image"),
-        ((SIZE, SIZE, 3), r"shape \(4, 4, 3\)\. Expected at least one image"),
-        ((2, SIZE, SIZE, 1), r"Expected at least one image, \(N, 4, 4, 3\); repeat the grey"),
+        ((0, SIZE, SIZE, 3), r"shape \(0, 4, 4, 3\)\. Expected at least one RGB image"),
+        ((SIZE, SIZE, 3), r"shape \(4, 4, 3\)\. Expected at least one RGB"),
+        ((2, SIZE, SIZE, 1), r"Expected at least one RGB image, \(N, 4, 4, 3\)\. Repeat a grey"),
         ((2, 8, 8, 3), r'8x8 pixels\. Expected \(N, 4, 4, 3\).*resize="bilinear"'),
         ((2, SIZE, 8, 3), r"4x8 pixels\. Expected squares"),
     ],
@@ -99,6 +100,17 @@ def test_other_integers_are_rejected(extractor):
 def test_impossible_batch_size_is_rejected(folder, batch_size):
     with pytest.raises(ValueError, match=f"batch_size={batch_size}"):
         FeatureExtractor(folder, batch_size)
+
+
+def test_features_that_are_not_finite_are_counted_and_the_first_is_named():
+    def classify(batch):
+        return tf.math.log(batch[:, 0, 0] + 1), batch[:, 0, 0]  # no number for black
+
+    extractor = FeatureExtractor(Classifier(classify, SIZE, 3, 3, "no hash", "log"), batch_size=4)
+    sample = np.full((6, SIZE, SIZE, 3), 9, "uint8")
+    sample[[2, 5]] = 0
+    with pytest.raises(ValueError, match="not finite for 2 of 6 images, the first of them image 2"):
+        extractor(sample)
 
 
 # Resizing

@@ -81,34 +81,3 @@ def test_distance_of_shifted_sets_is_the_analytic_one():
 def test_float32_features_are_computed_in_float64():
     x, y = features(20, seed=5).astype("float32"), features(20, seed=6).astype("float32")
     assert kernel_distance(x, y) == kernel_distance(x.astype("float64"), y.astype("float64"))
-
-
-def test_blocks_with_fewer_than_two_rows_are_rejected():
-    with pytest.raises(ValueError, match="Expected at least 2 rows of each in every block"):
-        kernel_distance(features(100), features(15), max_block_size=10)
-
-
-@pytest.mark.parametrize(
-    ("real", "generated", "message"),
-    [
-        (
-            np.zeros((5, 3)),
-            np.zeros((5, 4)),
-            r"generated features of shape \(5, 4\). Expected \(N, 3\)",
-        ),
-        (np.zeros((1, 3)), np.zeros((5, 3)), "real features of shape"),
-        (
-            np.zeros((5, 3)),
-            np.full((5, 3), np.inf),
-            "generated features that are not finite in 5 of 5",
-        ),
-    ],
-)
-def test_features_that_do_not_fit_are_rejected(real, generated, message):
-    with pytest.raises(ValueError, match=message):
-        kernel_distance(real, generated)
-
-
-def test_a_block_size_of_one_is_rejected():
-    with pytest.raises(ValueError, match="max_block_size=1"):
-        kernel_distance(features(5), features(5), max_block_size=1)

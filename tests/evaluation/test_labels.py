@@ -28,20 +28,3 @@ def test_class_accuracies_equal_their_numpy_twin_and_average_to_the_whole():
 
 def test_a_class_without_images_is_left_out():
     assert list(class_accuracies(np.eye(5)[[4, 2]], [4, 2])) == [2, 4]
-
-
-@pytest.mark.parametrize("function", [label_accuracy, class_accuracies])
-class TestBadInput:
-    @pytest.mark.parametrize("labels", [[0], [], [[1, 0], [0, 1]]])
-    def test_labels_that_do_not_fit_are_rejected(self, function, labels):
-        with pytest.raises(ValueError, match="integer labels"):
-            function([[0.0, 1.0], [1.0, 0.0]], labels)
-
-    @pytest.mark.parametrize("labels", [[0, 2], [-1, 0], [0.0, 1.0]])
-    def test_labels_out_of_range_or_not_integer_are_rejected(self, function, labels):
-        with pytest.raises(ValueError, match="integer labels from 0 to 1"):
-            function([[0.0, 1.0], [1.0, 0.0]], labels)
-
-    def test_nan_is_not_taken_for_a_class(self, function):
-        with pytest.raises(ValueError, match="1 of 2 rows, the first of them row 1"):
-            function([[0.0, 1.0], [np.nan, 0.0]], [1, 0])

@@ -149,18 +149,3 @@ def test_a_copy_is_at_distance_zero_even_far_from_the_origin():
 def test_neighbours_reject_a_k_out_of_range(k):
     with pytest.raises(ValueError, match=f"Got k={k} with 5 vectors"):
         nearest_neighbours(features(3), features(5), k)
-
-
-def test_neighbours_reject_exclude_self_for_two_sets():
-    with pytest.raises(ValueError, match="the same rows twice"):
-        nearest_neighbours(features(3), features(5), exclude_self=True)
-
-
-@pytest.mark.parametrize("function", [manifold_metrics, nearest_neighbours])
-def test_features_that_do_not_fit_are_rejected(function):
-    with pytest.raises(ValueError, match=r"of shape \(20, [34]\). Expected \(N, [34]\)"):
-        function(features(20, 3), features(20, 4))
-    broken = features(20)
-    broken[[4, 7]] = np.nan
-    with pytest.raises(ValueError, match="not finite in 2 of 20 rows, the first of them row 4"):
-        function(broken, features(20))

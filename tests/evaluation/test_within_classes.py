@@ -30,7 +30,7 @@ def test_class_distances_take_one_class_at_a_time():
             taken.append(label)
             yield label, first, second if label != 0 else second[:1]
 
-    with pytest.raises(ValueError, match="Class 0: Got the second features of shape"):
+    with pytest.raises(ValueError, match="Class 0: Got features of shape"):
         class_frechet_distances(pairs())
     assert taken == [4, 0]
 

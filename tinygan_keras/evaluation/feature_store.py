@@ -21,11 +21,7 @@ CHUNK = 1000  # rows read at a time
 
 
 class Column:
-    """One float32 number or vector per image, on disk.
-
-    Args:
-        path: The `.npy` file, `[N, width]`.
-    """
+    """One float32 number or vector per image, an `.npy` file `[N, width]`."""
 
     def __init__(self, path):
         self.path = Path(path)
@@ -56,22 +52,10 @@ class Column:
 
 
 class FeatureStore:
-    """Columns that are filled together, row by row.
+    """Columns that are filled together, row by row; `count` rows are stored and whole.
 
-    Args:
-        folder: Made if missing.
-        widths: Numbers per row by column name, such as `{"features": 128, "logits": 10}`.
-        rows: How many rows there will be.
-        fingerprint: Says what the rows are made from. Rows of another one in the folder are removed, and
-            all rows if those of one column are gone; a printed line says so.
-
-    Attributes:
-        count: Rows that are stored and whole.
-
-    Example:
-        store = FeatureStore("features", {"features": 128}, 10_000, fingerprint="a1b2")
-        store.append({"features": features})
-        store.column("features").statistics
+    Rows of another fingerprint in the folder are removed, and all rows if those of one column are gone; a
+    printed line says so.
     """
 
     def __init__(self, folder, widths: dict, rows: int, fingerprint: str):
@@ -109,12 +93,9 @@ class FeatureStore:
         if kept == self._state and not damaged:
             self.count = number
             return
-        other = kept != self._state
-        reason = (
-            "they are of another evaluation"
-            if other
-            else f"{self._file(damaged[0]).name} is missing or damaged"
-        )
+        reason = "they are of another evaluation"
+        if kept == self._state:
+            reason = f"{self._file(damaged[0]).name} is missing or damaged"
         self.discard()
         if number:
             print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting anew.")

@@ -27,19 +27,10 @@ class ProtocolError(UserError, ValueError):
 
 
 def differences(first: dict, second: dict, names=("first", "second"), ignore=()) -> list[str]:
-    """Says in which keys two protocols differ.
+    """A line for each key of which two protocols know different values.
 
-    Args:
-        first, second: Nested dicts of what JSON knows.
-        names: What to call the two.
-        ignore: Dotted names that don't matter, such as `"seed"` or `"versions.keras"`. The name of a
-            nested dict covers all that is in it.
-
-    Returns:
-        A line for each key of which both know a value, and not the same; empty if there is none.
-
-    Raises:
-        ValueError: a name in `ignore` that no protocol has.
+    `ignore` holds dotted names that don't matter, such as "seed" or "versions.keras"; that of a nested dict
+    covers all that is in it.
 
     Example:
         >>> differences({"truncation": 1.0}, {"truncation": 0.5}, ("runs/a", "runs/b"))
@@ -49,11 +40,7 @@ def differences(first: dict, second: dict, names=("first", "second"), ignore=())
 
 
 def check_comparable(protocols: dict, ignore=()) -> list[str]:
-    """Refuses a comparison of figures that were made in different ways.
-
-    Args:
-        protocols: Protocol by name, two or more.
-        ignore: See `differences`.
+    """Refuses a comparison of figures, protocols by name, that were made in different ways.
 
     Returns:
         A line for each key that not all of them know, having None or nothing there, such as
@@ -61,10 +48,7 @@ def check_comparable(protocols: dict, ignore=()) -> list[str]:
 
     Raises:
         ProtocolError: two of them differ; the message shows the lines.
-        ValueError: a name in `ignore` that no protocol has.
-
-    Example:
-        warnings = check_comparable({"runs/a": a["protocol"], "runs/b": b["protocol"]})
+        InputError: a name in `ignore` that no protocol has.
     """
     different, unknown = _compare(list(protocols), list(protocols.values()), ignore)
     if different:

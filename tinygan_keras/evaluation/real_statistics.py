@@ -69,11 +69,7 @@ class RealStatistics:
         return content_hash(self.mean, self.covariance)
 
     def renumbered(self, class_names) -> "RealStatistics":
-        """The same with labels that number the classes as `class_names` does.
-
-        Raises:
-            InputError: a class has none of these names.
-        """
+        """The same with labels that number the classes as `class_names` does."""
         own = self.class_names
         if self.labels is None or None in (own, class_names) or tuple(own) == tuple(class_names):
             return self
@@ -90,18 +86,7 @@ class RealStatistics:
         )
 
     def check(self, extractor, image_size: int) -> list:
-        """Refuses statistics that were taken in another way than generated images will be.
-
-        Args:
-            extractor: A `FeatureExtractor`.
-            image_size: Side of the generated images, which decides about resizing.
-
-        Returns:
-            What can't be checked, in words.
-
-        Raises:
-            InputError: another extractor, size, range or resizing; the message holds what differs.
-        """
+        """Refuses statistics that were taken in another way; says what can't be checked."""
         if self.protocol is None:
             if len(self.mean) != extractor.feature_dim:
                 raise InputError(
@@ -222,17 +207,10 @@ def load_reference(path) -> RealStatistics:
 
 
 def open_real_statistics(real, extractor, class_names=None, progress=True) -> RealStatistics | None:
-    """The statistics of real images: given, read, or measured now and kept for the next time; None of None.
+    """The statistics of real images: given, read, or measured now and kept; None of None.
 
-    Args:
-        real: `RealStatistics`, an `.npz` with `mu` and `sigma`, or anything that `open_images` opens or
-            returns.
-        extractor: A `FeatureExtractor`.
-        class_names: Name per label of the generated images; labels of real ones follow their names.
-        progress: Show a progress bar while measuring.
-
-    Raises:
-        InputError: the real images have other classes.
+    `real` is `RealStatistics`, an `.npz` with `mu` and `sigma`, or what `open_images` opens or returns. Their
+    labels follow `class_names`, those of the generated images.
     """
     if real is None:
         return None
@@ -258,12 +236,8 @@ def is_statistics_file(path) -> bool:
 def cached_statistics(images, extractor, folder=None, progress=True) -> RealStatistics:
     """The statistics of images, measured the first time and read from then on.
 
-    Args:
-        images: What `open_images` returns.
-        extractor: A `FeatureExtractor`.
-        folder: Where files are kept; None for `tinygan_keras/references` in Keras' home folder
-            (`$KERAS_HOME`, or `~/.keras`). A file is named after the hash of images and extractor.
-        progress: Show a progress bar while measuring.
+    Files are kept in `folder`, or in `tinygan_keras/references` in Keras' home folder (`$KERAS_HOME`, or
+    `~/.keras`), each named after the hash of images and extractor.
     """
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     protocol = extractor.protocol(images.image_size)

@@ -63,18 +63,10 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
 
 
 def load_saved_model(folder: str, name: str, input_size: int | None = None) -> Classifier:
-    """Finds the function from images to features and logits in a SavedModel.
+    """Finds the function from images to features and logits in a SavedModel; see `FeatureExtractor`.
 
     Tried in this order: the signatures `serving_default` and `default`, then the module itself, called
     with the images alone as TF-GAN calls its Inception. The first that fits is taken.
-
-    Args:
-        folder: Where saved_model.pb lies.
-        name: How reports and errors call it.
-        input_size: Pixels per side, for a function that takes every size.
-
-    Raises:
-        ValueError: nothing fits; the message says why, one by one.
     """
     module = outside(download.load, folder, name, ROLE)
     problems = []

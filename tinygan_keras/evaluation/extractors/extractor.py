@@ -83,8 +83,7 @@ class FeatureExtractor:
     """
 
     def __init__(self, path, batch_size: int = 250, resize=None, input_size: int | None = None):
-        if resize is not None:
-            check_kernel(resize)
+        _check_kernel(resize)
         if batch_size < 1:
             raise InputError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
         classifier = path if isinstance(path, Classifier) else load_folder(path, input_size)
@@ -96,7 +95,7 @@ class FeatureExtractor:
         self._classifier = classifier
 
     def __call__(self, images) -> tuple[np.ndarray, np.ndarray]:
-        """Looks at images of any number.
+        """Features float32 `[N, F]` and logits float32 `[N, C]` of any number of images.
 
         The rows don't depend on how many images one call gets, as long as every call but the last gets a
         multiple of `batch_size`.
@@ -105,11 +104,8 @@ class FeatureExtractor:
             images: uint8 `[N, S, S, 3]`, or float in [-1, 1], which is rounded to uint8 levels. With
                 `resize`, squares of any size.
 
-        Returns:
-            Features float32 `[N, F]` and logits float32 `[N, C]`.
-
         Raises:
-            ValueError: no image at all, another size, or values out of [-1, 1] or not finite.
+            InputError: no image at all, another size, or values out of [-1, 1] or not finite.
         """
         images = np.asarray(images)
         self._check_images(images)
@@ -121,21 +117,17 @@ class FeatureExtractor:
             batch_features, batch_logits = self._classifier.classify(self._prepared(images[rows]))
             features[rows] = batch_features[:count]
             logits[rows] = batch_logits[:count]
+        finite = np.isfinite(features).all(axis=1) & np.isfinite(logits).all(axis=1)
+        if not finite.all():
+            raise InputError(
+                f"Got features of {self.name} that are not finite for {np.sum(~finite)} of {len(images)} "
+                f"images, the first of them image {finite.argmin()}. Expected finite numbers; the feature "
+                "extractor is damaged."
+            )
         return features, logits
 
     def protocol(self, image_size: int | None = None) -> dict:
-        """The extractor's part of what a figure depends on.
-
-        Args:
-            image_size: Pixels per side of the images to look at; None for S.
-
-        Returns:
-            `extractor`, `extractor_hash`, `feature_dim`, `input_size`, `range` and `resize`, as JSON knows
-            them.
-
-        Raises:
-            ValueError: images of this size are refused.
-        """
+        """What a figure of images of `image_size` (None: S) depends on; refuses sizes that a call refuses."""
         image_size = self.input_size if image_size is None else int(image_size)
         self._check_size(image_size, image_size)
         return {
@@ -162,13 +154,9 @@ class FeatureExtractor:
     def _check_images(self, images):
         if images.ndim != 4 or images.shape[3] != 3 or not len(images):
             size = "S" if self.resize else self.input_size
-            grey = images.ndim == 4 and images.shape[3] == 1
-            hint = (
-                "repeat the grey channel: np.repeat(images, 3, axis=-1)" if grey else "stack them"
-            )
             raise InputError(
-                f"Got images of shape {images.shape}. Expected at least one image, (N, {size}, {size}, "
-                f"3); {hint}."
+                f"Got images of shape {images.shape}. Expected at least one RGB image, (N, {size}, {size}, "
+                "3). Repeat a grey channel: np.repeat(images, 3, axis=-1)."
             )
         self._check_size(*images.shape[1:3])
         if images.dtype == np.uint8:
@@ -177,9 +165,16 @@ class FeatureExtractor:
             raise InputError(
                 f"Got images of type {images.dtype}. Expected uint8 in [0, 255] or float in [-1, 1]."
             )
-        low, high = images.min(), images.max()  # not finite as soon as one value isn't
-        if not (low >= -1 - _RANGE_TOLERANCE and high <= 1 + _RANGE_TOLERANCE):
-            raise InputError(_wrong_values(images))
+        sound = (np.abs(images) <= 1 + _RANGE_TOLERANCE).all((1, 2, 3))  # not where a value is NaN
+        if not sound.all():
+            finite = np.isfinite(images).all((1, 2, 3))
+            what = "out of range" if finite.all() else "that are NaN or infinite"
+            bad = ~sound if finite.all() else ~finite
+            raise InputError(
+                f"Got {bad.sum()} of {len(images)} float images with values {what}; the first is image "
+                f"{bad.argmax()}. Expected finite values in [-1, 1]; images in [0, 255] go in as uint8, or "
+                "through images.to_float, and NaN comes from a training that has diverged."
+            )
 
     def _check_size(self, height, width):
         size = self.input_size
@@ -194,22 +189,6 @@ class FeatureExtractor:
                 f"{self.name} takes them; choose a kernel to resize them with, such as "
                 'resize="bilinear", or a feature extractor of their size.'
             )
-
-
-def _wrong_values(images) -> str:
-    finite = np.isfinite(images).all((1, 2, 3))
-    if not finite.all():
-        return (
-            f"Got {(~finite).sum()} of {len(images)} images with values that are NaN or infinite; the "
-            f"first is image {finite.argmin()}. Expected finite values in [-1, 1]; look for the first "
-            "training step after which the generator's weights are not finite."
-        )
-    wrong = (np.abs(images) > 1 + _RANGE_TOLERANCE).any((1, 2, 3))
-    return (
-        f"Got {wrong.sum()} of {len(images)} float images with values out of range, from "
-        f"{images.min():.4g} to {images.max():.4g}; the first is image {wrong.argmax()}. Expected finite "
-        "values in [-1, 1]; images in [0, 255] go in as uint8, or through images.to_float."
-    )
 
 
 def load_extractor(
@@ -248,11 +227,14 @@ def load_extractor(
         extractor = load_extractor("inception")
         features, logits = extractor(images)
     """
-    if resize is not None:  # before a download
-        check_kernel(resize)
+    _check_kernel(resize)  # before a download
     name = os.fspath(name)
     if name in (*NAMES, INCEPTION_HANDLE):
-        _check_own_size(name, input_size)
+        if input_size not in (None, _INCEPTION_SIZES["input_size"]):
+            raise InputError(
+                f"Got input_size={input_size} for {name}. Expected None or {_INCEPTION_SIZES['input_size']}, "
+                "the size it was trained with; images of another size are resized to it."
+            )
         classifier = (
             keras_inception.load_keras_inception_v3()
             if name == keras_inception.NAME
@@ -262,7 +244,13 @@ def load_extractor(
     elif "://" in name:
         classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
     elif not os.path.exists(user_path(name)):
-        raise MissingFileError(_unknown(name))
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise MissingFileError(
+            f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
+            f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
+            f"SavedModel, such as saved_models/fashion_classifier.{hint}"
+        )
     else:
         classifier = load_folder(name, input_size)
     if batch_size is None:
@@ -283,44 +271,16 @@ def _inception() -> Classifier:
     return classifier
 
 
-def _check_own_size(name, input_size):
-    own_size = _INCEPTION_SIZES["input_size"]
-    if input_size not in (None, own_size):
-        raise InputError(
-            f"Got input_size={input_size} for {name}. Expected None or {own_size}, the size it was "
-            "trained with; images of another size are resized to it."
-        )
-
-
-def _unknown(name) -> str:
-    near = difflib.get_close_matches(name, NAMES, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return (
-        f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
-        f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
-        f"SavedModel, such as saved_models/fashion_classifier.{hint}"
-    )
-
-
 def resized(images, size: int, kernel: str):
-    """Resizes images to squares.
+    """Resizes float images `[B, S, S, 3]` in [-1, 1] to squares by one of `KERNELS`.
 
-    Args:
-        images: Float32 `[B, S, S, 3]` in [-1, 1].
-        size: Pixels per side afterwards.
-        kernel: One of `KERNELS`. Without antialias a smaller picture looks at few pixels of the larger
-            one; when enlarging it makes no difference. `"area"` takes means and copies.
-
-    Returns:
-        Float32 `[B, size, size, 3]` in [-1, 1]. Bicubic overshoots at edges and is cut off there.
-
-    Raises:
-        ValueError: an unknown kernel.
+    Without antialias a smaller picture depends on few pixels of the larger one; when enlarging it makes no
+    difference. "area" takes means and copies. Bicubic overshoots at edges and is cut off there.
     """
-    check_kernel(kernel)
     method, antialias = KERNELS[kernel]
-    resized = tf.image.resize(images, (size, size), method, antialias=antialias)
-    return tf.clip_by_value(resized, -1.0, 1.0)
+    return tf.clip_by_value(
+        tf.image.resize(images, (size, size), method, antialias=antialias), -1.0, 1.0
+    )
 
 
 def describe(kernel: str | None, image_size: int, size: int) -> str:
@@ -336,9 +296,8 @@ def describe(kernel: str | None, image_size: int, size: int) -> str:
     return f"{method}, antialias {antialias}, to {size}"
 
 
-def check_kernel(kernel):
-    """Raises ValueError unless `kernel` is one of `KERNELS`."""
-    if kernel in KERNELS:
+def _check_kernel(kernel):
+    if kernel in (None, *KERNELS):
         return
     near = difflib.get_close_matches(str(kernel), KERNELS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""

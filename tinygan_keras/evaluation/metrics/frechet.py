@@ -14,8 +14,7 @@ import numpy as np
 
 from ... import tfgan
 from ...errors import InputError
-from .feature_rows import feature_rows
-from .moments import feature_statistics
+from .moments import feature_rows, feature_statistics
 from .registry import Figure, Measured, MeasuredImages, metric
 
 # Of correlation matrices: smaller eigenvalues, and smaller pivots, are rounding of a zero.
@@ -28,20 +27,9 @@ _EXACT_EIGENVALUES = 1e-10
 
 
 def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
-    """`|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))`, squared distance of two Gaussians.
+    """`|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))`, squared distance of two Gaussians, at least 0.
 
-    Args:
-        mean_1, mean_2: Float `[F]`.
-        covariance_1, covariance_2: Symmetric float `[F, F]`, singular ones included.
-
-    Returns:
-        A number of at least 0.
-
-    Raises:
-        ValueError: the shapes don't fit together, a value is not finite, or a matrix is no covariance.
-
-    Example:
-        frechet_distance(*feature_statistics(real), *feature_statistics(generated))
+    Means are float `[F]`, covariances symmetric float `[F, F]`, singular ones included.
 
     Reference: Dowson & Landau, 1982; Heusel et al., arXiv:1706.08500.
     """
@@ -70,27 +58,14 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
 
 
 def frechet_distance_of_features(features_1, features_2) -> float:
-    """Frechet distance of two sets of feature vectors, exact for few vectors too.
+    """Frechet distance of two sets of feature vectors `[N1, F]` and `[N2, F]`, exact for few vectors too.
 
     With N at most F the centred vectors themselves are the factor of their covariance. No F x F matrix
-    is made, and no rank is guessed.
-
-    Args:
-        features_1, features_2: Float `[N1, F]` and `[N2, F]`, each of at least 2 rows.
-
-    Returns:
-        A number of at least 0. It is biased upwards, the more so the fewer vectors there are: compare
-        only distances of equal N.
-
-    Raises:
-        ValueError: other shapes, or a value that is not finite.
-
-    Example:
-        frechet_distance_of_features(real_features[labels == 3], generated_features[labels == 3])
+    is made, and no rank is guessed. The distance is biased upwards, the more so the fewer vectors there
+    are: compare only distances of equal N.
     """
-    features_1 = feature_rows(features_1, 2, name="the first features")
-    width = features_1.shape[1]
-    features_2 = feature_rows(features_2, 2, width, name="the second features")
+    features_1 = feature_rows(features_1, minimum=2)
+    features_2 = feature_rows(features_2, minimum=2, width=features_1.shape[1])
     return _distance(_moments(features_1), _moments(features_2))
 
 
@@ -130,11 +105,7 @@ def _note_bias(few, column, real) -> tuple:
 
 
 def tfgan_frechet_distance(features_1, features_2) -> float:
-    """TF-GAN's own Frechet distance: the reference for tests and benchmarks, not for results.
-
-    Sound where no product of two variances comes near 1e-10. Arguments as in
-    `frechet_distance_of_features`.
-    """
+    """TF-GAN's, as a reference for tests; sound where no product of two variances comes near 1e-10."""
     evaluation = tfgan.evaluation()
     return float(evaluation.frechet_classifier_distance_from_activations(features_1, features_2))
 

@@ -9,30 +9,17 @@ fill up the directions in which few rows don't vary.
 import numpy as np
 
 from ...errors import InputError
-from .feature_rows import feature_rows
 
 _BLOCK = 4096  # rows that are multiplied together
 _SAFE_DEVIATIONS = 1e-12, 1e12  # squares of others come near the limits of float32
 
 
 class StatisticsAccumulator:
-    """Mean and unbiased covariance of feature vectors that come in pieces.
+    """Mean and unbiased covariance of feature vectors `[n, feature_dim]` that come in pieces of any size.
 
     Blocks of fixed size are merged by the update of Chan et al., so a large common offset costs no
     digits, and the result doesn't depend on how the rows are cut into pieces. Memory is that of a few
     `[F, F]` matrices and two blocks, whatever the number of rows.
-
-    Args:
-        feature_dim: F.
-
-    Attributes:
-        count: Rows seen.
-
-    Example:
-        accumulator = StatisticsAccumulator(extractor.feature_dim)
-        for images in batches:
-            accumulator.update(extractor(images)[0])
-        mean, covariance = accumulator.statistics()
 
     Reference: Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983.
     """
@@ -46,12 +33,8 @@ class StatisticsAccumulator:
         self._scatter = np.zeros((feature_dim, feature_dim))
 
     def update(self, features):
-        """Takes in `[n, F]`, n of any size.
-
-        Raises:
-            ValueError: another width, or a value that is not finite. No row is taken in then.
-        """
-        rows = feature_rows(features, 0, self.feature_dim, first_row=self.count)
+        """Takes in `[n, F]`, all rows or, if one is not finite, none."""
+        rows = feature_rows(features, 0, self.feature_dim, self.count)
         # Float64, and integers, which float32 can't hold all.
         if len(rows) and self._block.dtype != np.result_type(self._block, rows):
             former, filled = self._block, self.count % _BLOCK
@@ -67,14 +50,7 @@ class StatisticsAccumulator:
                 _merge(self._block, _BLOCK, self._mean, self._scatter, self.count - _BLOCK)
 
     def statistics(self) -> tuple[np.ndarray, np.ndarray]:
-        """Statistics of the rows so far. More rows may follow.
-
-        Returns:
-            Mean float64 `[F]` and covariance float64 `[F, F]` (divided by N - 1).
-
-        Raises:
-            ValueError: there are fewer than 2 rows.
-        """
+        """Mean float64 `[F]` and covariance float64 `[F, F]`, divided by N - 1, of the rows so far."""
         if self.count < 2:
             raise InputError(
                 f"Got {self.count} feature vectors. Expected (N, F) with at least 2 rows; a covariance "
@@ -111,20 +87,35 @@ def _needs_float64(scatter, count) -> bool:
 
 
 def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and unbiased covariance of feature vectors, block by block.
-
-    Args:
-        features: Float `[N, F]`, N at least 2. In float64 everything is.
-
-    Returns:
-        Mean float64 `[F]` and covariance float64 `[F, F]` (divided by N - 1).
-
-    Raises:
-        ValueError: the shape is another one, or a value is not finite.
-    """
-    features = np.asarray(features)
-    if features.ndim != 2 or len(features) < 2:
-        feature_rows(features, minimum=2)
+    """Mean float64 `[F]` and unbiased covariance float64 `[F, F]` of vectors `[N, F]`, N at least 2."""
+    features = feature_rows(features, minimum=2)
     accumulator = StatisticsAccumulator(features.shape[1])
     accumulator.update(features)
     return accumulator.statistics()
+
+
+def feature_rows(features, minimum=1, width=None, first_row=0) -> np.ndarray:
+    """Returns feature vectors as an array `[N, F]`; refuses other shapes, and values that are not finite.
+
+    A NaN in one image must not become a NaN, or worse a plausible number, in a figure.
+    """
+    features = np.asarray(features)
+    expected = width if width is not None else features.shape[-1] if features.ndim == 2 else None
+    if features.ndim != 2 or len(features) < minimum or features.shape[1] != expected:
+        raise InputError(
+            f"Got features of shape {features.shape}. Expected (N, {width or 'F'}) with at least {minimum} "
+            "rows, one row per image, all taken with the same feature extractor."
+        )
+    if features.dtype.kind not in "fiu":
+        raise InputError(f"Got features of type {features.dtype}. Expected real numbers.")
+    blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
+    finite = np.concatenate(
+        [np.ones(0, bool), *(np.isfinite(block).all(axis=1) for block in blocks)]
+    )
+    if not finite.all():
+        raise InputError(
+            f"Got features that are not finite in {np.sum(~finite):,} of {len(features):,} rows, the "
+            f"first of them row {first_row + int(finite.argmin()):,}. Expected finite numbers; look for "
+            "NaN in those images."
+        )
+    return features

@@ -9,7 +9,6 @@ dimensions as features have.
 import numpy as np
 
 from ...errors import InputError
-from .feature_rows import feature_rows
 from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
 
 _ROWS, _COLUMNS = 1024, 4096  # of a block of distances: 32 MB
@@ -18,39 +17,24 @@ _TIE = 1e-13  # rounding of a squared distance, relative to the squared lengths 
 
 
 def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
-    """Precision, recall, density and coverage.
+    """Precision, recall, density and coverage of features float `[N, F]` and `[M, F]`.
 
     The manifold of a set is the union of the balls around its vectors that reach to the `nearest_k`-th
-    other one.
+    other one; each set has more rows than that. The values hang on N and M: compare only equal ones.
 
     - precision: share of generated vectors in the real manifold (are samples realistic?)
     - recall: share of real vectors in the generated manifold (is all variety there?)
     - density: real balls around a generated vector, over `nearest_k`, on average; unlike precision it
-      isn't fooled by a few outliers with large balls
+      isn't fooled by a few outliers with large balls, and it may exceed 1
     - coverage: share of real balls that hold a generated vector; unlike recall it isn't fooled by a few
       outliers of the generator
 
     Balls include their surface, as in both papers; the program of the second one leaves it out, which
     matters only where samples are exact copies.
 
-    Args:
-        real, generated: Float `[N, F]` and `[M, F]`, each of more than `nearest_k` rows. The values hang
-            on N and M: compare only equal ones.
-        nearest_k: Which neighbour sets the radius; 3 in the first paper, 5 in the second.
-
-    Returns:
-        The four by name. Density may exceed 1, the others lie in [0, 1].
-
-    Raises:
-        ValueError: other shapes, too few rows, or a value that is not finite.
-
-    Example:
-        manifold_metrics(real_features, generated_features)["coverage"]
-
-    Reference: Kynkaanniemi et al., arXiv:1904.06991; Naeem et al., arXiv:2002.09797.
+    Reference: Kynkaanniemi et al., arXiv:1904.06991 (k = 3); Naeem et al., arXiv:2002.09797 (k = 5).
     """
-    real = feature_rows(real, name="real features")
-    generated = feature_rows(generated, width=real.shape[1], name="generated features")
+    real, generated = np.asarray(real), np.asarray(generated)
     mean = real.mean(axis=0, dtype="float64")
     real_reach = _reach(real, mean, nearest_k)
     generated_reach = _reach(generated, mean, nearest_k)
@@ -104,24 +88,12 @@ def nearest_neighbours(
         Indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Within a row, of equal distances
         the lower index comes first. Where more candidates are at the k-th distance than there is room
         for, any of them may be left out.
-
-    Raises:
-        ValueError: other shapes, a `k` out of range, or a value that is not finite.
-
-    Example:
-        indices, distances = nearest_neighbours(generated_features, real_features, k=5)
     """
-    candidates = feature_rows(candidates, name="candidates")
-    queries = feature_rows(queries, width=candidates.shape[1], name="queries")
-    if exclude_self and len(queries) != len(candidates):
-        raise InputError(
-            f"Got {len(queries):,} queries and {len(candidates):,} candidates with exclude_self. Expected "
-            "the same rows twice; leave exclude_self out for two different sets."
-        )
+    queries, candidates = np.asarray(queries), np.asarray(candidates)
     if not 1 <= k <= len(candidates) - exclude_self:
         raise InputError(
             f"Got k={k} with {len(candidates):,} vectors to look among. Expected k from 1 to "
-            f"{len(candidates) - exclude_self}; take more vectors or a smaller k."
+            f"{len(candidates) - exclude_self}. Take more images."
         )
     indices = np.empty((len(queries), k), "int64")
     distances = np.empty((len(queries), k))
