@@ -197,7 +197,7 @@ def test_a_damaged_cache_is_measured_anew(images, tmp_path):
     (path,) = tmp_path.glob("*.npz")
     path.write_bytes(b"nothing")
     extractor = MeanColour()
-    with pytest.warns(UserWarning, match="measured anew"):
+    with pytest.warns(UserWarning, match="measured again"):
         cached_statistics(images, extractor, tmp_path, progress=False)
     assert extractor.seen == 700
     assert load_reference(path).count == 700

@@ -10,7 +10,7 @@
 A model is a run folder, a .keras file, a folder that tinygan export wrote, a teacher, or a folder or .npz of
 images. Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For
 a run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
-its folder. Image i has the seed --seed + i. Ctrl-C keeps what was measured so far; the same command goes on.
+its folder. Image i has the seed --seed + i. Ctrl-C keeps what was measured so far; the same command resumes.
 
 Metrics: frechet_distance, intra_class_frechet, kernel_distance, inception_score, precision_recall,
 label_accuracy, classification_accuracy; of a student beside its teacher frechet_to_teacher, teacher_fidelity.
@@ -83,7 +83,7 @@ def run(flags):
                 metrics=metrics,
             )
         except KeyboardInterrupt:
-            print(f"\nInterrupted. The same command goes on; {out} keeps what was measured so far.")
+            print(f"\nInterrupted. The same command resumes; {out} keeps what was measured so far.")
             raise
     if any("frechet_distance" in row for row in result["classes"]):
         from ..pictures.charts import add_class_chart
@@ -101,7 +101,7 @@ def _notes(result, caught) -> list:
     for warning in caught:
         if issubclass(warning.category, UserWarning):
             notes.append(str(warning.message))
-        else:  # not meant for users; shown as ever
+        else:  # not meant for users; shown as usual
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )

@@ -2,7 +2,7 @@
 
 The order of the steps is that of this file: open and check the inputs, store the features of all images
 portion by portion, compute the metrics from these, write the result. Only features are kept, on disk, so
-memory doesn't grow with the number of images and an interrupted evaluation goes on where it was.
+memory doesn't grow with the number of images and an interrupted evaluation resumes.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from .results import write_evaluation
 NUM_IMAGES = 10_000
 SEED = 1_000_000  # far from the seeds of training, which would flatter the student
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
-_BLOCK = 250  # images drawn, measured and stored together
+_BLOCK = 250  # images generated, measured and stored together
 _TEACHER_COLUMNS = {"features": "teacher_features", "logits": "teacher_logits"}
 _DATA_SETS = ("fashion_mnist", "keras:", "tfds:")
 _LABEL_RULES = {
@@ -316,7 +316,7 @@ def _open_test(test, class_names):
 
 
 def _labels(rule, count, generator, real, seed) -> tuple[str, np.ndarray]:
-    """In words how labels were chosen, and the labels int32 `[count]`."""
+    """A sentence on how labels were chosen, and the labels int32 `[count]`."""
     real_labels = None if real is None else real.labels
     if not isinstance(rule, str):
         labels = np.resize(np.asarray(rule, "int32"), count)
@@ -429,7 +429,7 @@ def _extract(store, columns, inputs, progress):
     images, teacher, extractor = inputs.images, inputs.teacher, inputs.extractor
     before, count = store.count, images.count if columns else 0
     if before:
-        print(f"Going on after {before:,} of {count:,} images.")
+        print(f"Resuming after {before:,} of {count:,} images.")
     show = int(progress and before < count)
     bar = keras.utils.Progbar(count - before, unit_name="image", verbose=show)
     for start in range(before, count, _BLOCK):

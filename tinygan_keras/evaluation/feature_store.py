@@ -1,7 +1,7 @@
 """Columns of numbers on disk, a row per image: an evaluation's memory doesn't grow with the number of images.
 
 Each column is an `.npy` file of its full size from the start, and `rows.json` says how many rows are whole,
-so that an interrupted extraction goes on where it was. Files are mapped for one access at a time: the
+so that an interrupted extraction resumes there. Files are mapped for one access at a time: the
 pages of a long-lived map would add up to the whole file.
 """
 
@@ -98,7 +98,7 @@ class FeatureStore:
             reason = f"{self._file(damaged[0]).name} is missing or damaged"
         self.discard()
         if number:
-            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting anew.")
+            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting again.")
 
     def _allocate(self):
         """Makes the files at their full size, because a full disk can't be reported later, by a map."""

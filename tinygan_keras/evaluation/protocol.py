@@ -1,8 +1,8 @@
 """Whether figures may be compared: everything that moves them has to be equal.
 
 A protocol is a plain dict, nested where that helps, of what a figure depends on: the extractor, the range
-and kernel of its images, numbers of images, the law of the labels, truncation, seed, weights, versions.
-Values that JSON can't tell apart count as equal, so that a result read from a file compares with one in
+and kernel of its images, numbers of images, the rule of the labels, truncation, seed, weights, versions.
+Values that are equal in JSON count as equal, so that a result read from a file compares with one in
 memory. None means that nobody knows.
 """
 

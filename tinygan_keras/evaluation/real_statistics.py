@@ -25,7 +25,7 @@ from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
 _BLOCK = 250
-_FORMAT = 3  # of kept files; older ones are measured anew
+_FORMAT = 3  # of kept files; older ones are measured again
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,7 +248,7 @@ def cached_statistics(images, extractor, folder=None, progress=True) -> RealStat
         try:
             return _as_named_here(load_reference(path), images)
         except ValueError as error:
-            warnings.warn(f"{error} It is measured anew now.", stacklevel=2)
+            warnings.warn(f"{error} They are measured again now.", stacklevel=2)
     statistics = measure_reference(images, extractor, progress=progress)
     try:
         statistics.save(path)

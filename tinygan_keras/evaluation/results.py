@@ -1,6 +1,6 @@
 """Evaluations and reports as files and tables: JSON for programs, Markdown for people.
 
-Scope: the form of what is written, reading it again, and several evaluations side by side.
+Scope: the layout of what is written, reading it again, and several evaluations side by side.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 Multiply-adds are counted in the graph that runs, so that they mean the same for a Keras model and for a
 frozen TF-Hub module. Rejected: `tf.compat.v1.profiler`, whose figures agree for convolutions and matrix
-products but which leaves out `Einsum` and skips, without a word, what it has no rule or shape for.
+products but which leaves out `Einsum` and silently skips what it has no rule or shape for.
 """
 
 import math
@@ -40,8 +40,8 @@ def multiply_adds(function, *specs) -> int:
 
 def _inlined_operations(concrete) -> list:
     """The operations that depend on the arguments, called functions put in place of their calls."""
-    # Traced anew, so that shapes follow from the arguments right into functions that were once traced for any
-    # batch size. Variables stay handles: frozen into constants, a BigGAN would put 300 MB into the graph.
+    # Traced again, so that shapes follow from the arguments right into functions that were once traced for
+    # any batch size. Variables stay handles: frozen into constants, a BigGAN would add 300 MB to the graph.
     inlined = _inline(concrete)
     names = [tensor.op.name for tensor in concrete.inputs]
     captured = concrete.captured_inputs
@@ -95,7 +95,7 @@ def _inline(concrete):
     config = tf.compat.v1.ConfigProto()
     options = config.graph_options.rewrite_options
     options.min_graph_nodes = -1  # small graphs too
-    options.function_optimization = options.AGGRESSIVE  # the result is looked at, never run
+    options.function_optimization = options.AGGRESSIVE  # the result is read, never run
     options.optimizers.append("function")
     return tf_optimizer.OptimizeGraph(config, meta_graph)
 

@@ -28,7 +28,7 @@ _EXPECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A frozen classifier, ready to look at images.
+    """A frozen classifier, loaded.
 
     Attributes:
         classify: Function from images float32 `[B, S, S, 3]` in [-1, 1] to features float32 `[B, F]` and

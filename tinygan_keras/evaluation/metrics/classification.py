@@ -204,7 +204,7 @@ def _logits(classifier, images) -> np.ndarray:
     if not np.isfinite(logits).all():
         raise ArithmeticError(
             "Got logits that are not finite after training. Expected numbers; the training diverged. Try "
-            "another seed, or look at the training images."
+            "another seed, or check the training images."
         )
     return logits
 

@@ -1,6 +1,6 @@
 """How closely a student follows its teacher, image by image, on the same latents and labels.
 
-Distances between distributions can't see this: a student may draw as well as its teacher and yet draw
+Distances between distributions can't see this: a student may be as good as its teacher and yet generate
 other images.
 """
 

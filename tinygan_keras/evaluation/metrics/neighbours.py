@@ -12,7 +12,7 @@ from ...errors import InputError
 from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
 
 _ROWS, _COLUMNS = 1024, 4096  # of a block of distances: 32 MB
-_GROUP = 16  # columns of such a block that are looked at together
+_GROUP = 16  # columns of such a block whose minimum is taken first
 _TIE = 1e-13  # rounding of a squared distance, relative to the squared lengths behind it
 
 
@@ -20,7 +20,7 @@ def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
     """Precision, recall, density and coverage of features float `[N, F]` and `[M, F]`.
 
     The manifold of a set is the union of the balls around its vectors that reach to the `nearest_k`-th
-    other one; each set has more rows than that. The values hang on N and M: compare only equal ones.
+    other one; each set has more rows than that. The values depend on N and M: compare only equal ones.
 
     - precision: share of generated vectors in the real manifold (are samples realistic?)
     - recall: share of real vectors in the generated manifold (is all variety there?)
