@@ -42,7 +42,8 @@ class Generator:
             export, which takes class numbers only.
 
     Example:
-        >>> generator = open_generator("saved_models/tinygan_fashion_32")
+        >>> import tinygan_keras as tg
+        >>> generator = tg.open_generator("saved_models/tinygan_fashion_32")
         >>> generator.generate("Sneaker,8", seeds=7).shape
         (2, 32, 32, 3)
     """
