@@ -10,7 +10,6 @@ resumes an interrupted run: teacher samples, order of the data and all state com
 
 import contextlib
 import dataclasses
-import errno
 import re
 import shlex
 import shutil
@@ -21,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..errors import InputError, UnusableFileError
+from ..errors import InputError, UnusableFileError, UserError
 from ..evaluation.results import write_report
 from ..files import read_json
 from ..generators.side_files import write_class_names
@@ -192,8 +191,10 @@ def fit(run, callbacks=(), done=0, enough=False):
                 verbose="auto" if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
             )
-    except DivergenceError:
-        workers.leave()  # every process has raised it
+    except UserError as error:
+        print()  # Keras' progress bar has the current line
+        if isinstance(error, DivergenceError):
+            workers.leave()  # every process has raised it
         raise
     workers.leave()
 
@@ -249,11 +250,12 @@ def _file_errors_in_words(folder):
     """Says of a full disk that nothing is lost."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT) and "No space left" not in str(error):
+    except (OSError, tf.errors.OpError) as error:
+        cause = error.__cause__ if isinstance(error, UnusableFileError) else error
+        if not any(words in str(cause) for words in ("No space left", "quota exceeded")):
             raise
         raise UnusableFileError(
-            f"Got an error of the file system: {error}. Expected room for the files of the run in {folder}. "
+            f"Got an error of the file system: {cause}. Expected room for the files of the run in {folder}. "
             "Free some space and give the same command again: the training goes on from its last checkpoint."
         ) from error
 
