@@ -236,6 +236,7 @@ def test_without_any_finite_value_training_stops_and_keeps_no_student(tmp_path, 
     assert list(resumed.best.figures) == ["frechet_distance", "label_accuracy"]
 
 
+@pytest.mark.full
 def test_evaluation_does_not_disturb_the_training(tmp_path):
     def draw(student):
         latents = np.zeros((2, 3), "float32")
@@ -271,7 +272,9 @@ def kill_after(epoch):
     return keras.callbacks.LambdaCallback(on_epoch_end=kill)
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 4])
+@pytest.mark.parametrize(
+    "epoch", [pytest.param(1, marks=pytest.mark.full), 2, pytest.param(4, marks=pytest.mark.full)]
+)
 @pytest.mark.parametrize("moment", ["before the checkpoint", "after the checkpoint"])
 def test_a_killed_and_resumed_run_ends_as_one_that_was_not(tmp_path, epoch, moment):
     make = by_step(5.0, 3.0, math.nan, 2.0, 4.0, 6.0, 1.0)

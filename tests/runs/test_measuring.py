@@ -10,7 +10,6 @@ from tinygan_keras.data.image_sets import open_training_images
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.runs.measuring import (
     evaluation_settings,
-    measured_classes,
     measured_images,
 )
 
@@ -98,16 +97,16 @@ def test_real_images_of_any_size_come_cropped_and_resized_and_of_the_classes_of_
     expected = open_training_images(tmp_path / "real.npz", *arguments).draw(6, seed=3)
     assert again.fingerprint == expected.fingerprint
     assert set(again.labels) == {2, 7}
-    assert measured_classes(run) == (2, 7)
+    assert evaluation_settings(run)["classes"] == (2, 7)
 
 
 def test_a_run_without_real_images_still_has_its_classes(run_of):
     run = run_of(data="none", classes="0-3")
     assert measured_images(run) is None
-    assert measured_classes(run) == (0, 1, 2, 3)
+    assert evaluation_settings(run)["classes"] == (0, 1, 2, 3)
 
 
 def test_what_is_no_run_has_neither(tmp_path):
     assert evaluation_settings(tmp_path) == {}
-    assert measured_images(tmp_path) is measured_classes(tmp_path) is None
+    assert measured_images(tmp_path) is None
     assert measured_images("https://host/teacher") is None

@@ -1,8 +1,12 @@
 """One whole run at the smallest size: what it leaves, how it resumes, and what it refuses."""
 
+import errno
 import functools
 import json
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from run_fixtures import LATENT_DIM, tiny_config
 
 from tinygan_keras.cli import main
 from tinygan_keras.data import fashion_mnist
+from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.results import read_evaluation
@@ -174,6 +179,7 @@ def test_a_broken_config_in_the_run_folder_is_named(tmp_path, config, text):
         distill(config, tmp_path)
 
 
+@pytest.mark.full
 def test_an_extractor_of_another_size_and_other_classes_measures_a_run(config, tmp_path):
     config.extractor = write_extractor(tmp_path / "extractor", size=16)
     config.update({"resize": "bilinear+antialias", "teacher_samples": 4, "steps": 2})
@@ -224,6 +230,7 @@ def write_extractor(folder, size) -> str:
     return str(folder)
 
 
+@pytest.mark.full
 def test_students_are_evaluated_during_training(config, tmp_path):
     config.update({"evaluate_every": 1, "training_evaluation_images": 20})
     distill(config, tmp_path)
@@ -235,6 +242,7 @@ def test_students_are_evaluated_during_training(config, tmp_path):
     assert list(tmp_path.glob("tensorboard/evaluation/events*"))
 
 
+@pytest.mark.full
 def test_a_run_stops_when_nothing_gets_better_and_stays_stopped(config, tmp_path, monkeypatch):
     config.update({"evaluate_every": 1, "patience": 2, "steps": 12})
     unchanging = {"figures": {"frechet_distance": 1.0}, "protocol": {}, "notes": [], "classes": []}
@@ -270,19 +278,95 @@ def test_folder_of_another_config_is_refused_and_kept(finished, config):
     assert files_of(workdir) == before
 
 
-def test_a_run_is_not_resumed_with_other_real_images(finished, config, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(finished[0], workdir)
-    (workdir / "report.json").unlink()
-    config.data_subset = str(tmp_path / "real.npz")
-    settings = json.loads((workdir / "config.json").read_text())
-    (workdir / "config.json").write_text(
-        json.dumps({**settings, "data_subset": config.data_subset})
+def named_images(**levels):
+    """One image of one level for each name."""
+    pixels = np.array(list(levels.values()), "uint8")[:, None, None, None] * np.ones((1, 2, 2, 3))
+    return ArrayImages(pixels.astype("uint8"), names=list(levels))
+
+
+def test_a_resumed_run_goes_on_without_images_that_are_gone_and_names_them(tmp_path, capsys):
+    folder = RunFolder(tmp_path)
+    folder.begin({}, {"real images": "abc"}, real_images=named_images(a=1, b=2, c=3))
+    for _ in range(2):
+        folder.begin({}, {"real images": "ac"}, real_images=named_images(a=1, c=3))
+    printed = capsys.readouterr().out
+    assert "(b)" in printed and printed.count("goes on without") == 1
+
+
+@pytest.mark.parametrize(
+    ("images", "words"),
+    [
+        (named_images(a=1, b=9), "has changed (b)"),
+        (named_images(a=1, b=2, c=3), "is new (c)"),
+        (None, ""),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_real_images(tmp_path, images, words):
+    folder = RunFolder(tmp_path)
+    former = {"real images": "ab", "cached": None}
+    folder.begin({}, former, real_images=named_images(a=1, b=2))
+    with pytest.raises(ValueError, match="Got other real images than .*--overwrite") as caught:
+        folder.begin({}, {**former, "real images": "other"}, real_images=images)
+    assert words in str(caught.value)
+    with pytest.raises(ValueError, match="Got other real images and cached"):
+        folder.begin({}, {"real images": "other", "cached": "x"}, real_images=images)
+
+
+def test_a_second_process_is_refused_and_the_first_one_named(tmp_path):
+    program = (
+        "import sys; from tinygan_keras.runs.run_folder import RunFolder\n"
+        "with RunFolder(sys.argv[1]).locked():\n"
+        "    print('locked', flush=True); sys.stdin.readline()\n"
     )
-    images = np.zeros((40, 28, 28), "uint8")
-    np.savez(config.data_subset, images=images, labels=np.arange(40) % 10)
-    with pytest.raises(ValueError, match="Got other real images than .*--overwrite"):
-        distill(config, workdir)
+    first = subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert first.stdout.readline() == b"locked\n"
+    with (
+        pytest.raises(OSError, match=f"in which process {first.pid} on .* is at work"),
+        RunFolder(tmp_path).locked(),
+    ):
+        pass
+    first.kill()
+    first.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"], "as after a kill at any moment"
+    with (
+        RunFolder(tmp_path).locked(),
+        pytest.raises(OSError, match="is at work"),
+        RunFolder(tmp_path).locked(),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_overwrite_removes_what_a_run_writes_whatever_attributes_there_are(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.precious = tmp_path / "precious"
+    folder.precious.mkdir()
+    folder.history.write_text("e,a\n")
+    folder.begin({}, {}, overwrite=True)
+    assert folder.precious.is_dir() and not folder.history.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no space can be claimed here")
+def test_a_full_disk_is_reported_and_loses_nothing(config, tmp_path, monkeypatch, capsys):
+    config.update({"extractor": "", "data": "none", "steps": 4})
+    fallocate, calls = os.posix_fallocate, []
+
+    def full(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fallocate(*arguments)
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left.*Free some space.*from the last checkpoint"):
+        distill(config, tmp_path / "run")
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [
+        "epoch_00001.weights.h5"
+    ]
+    assert distill(config, tmp_path / "run")["steps"] == 4
+    assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
 
 
 def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp_path):

@@ -46,6 +46,7 @@ def test_both_workers_end_with_the_same_state_and_only_the_chief_writes(untouche
     assert not other["workdir"].exists()
 
 
+@pytest.mark.full
 def test_a_worker_killed_in_the_middle_and_replaced_changes_nothing(
     processes, config, untouched, tmp_path
 ):

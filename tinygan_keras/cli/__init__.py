@@ -47,6 +47,12 @@ def main(arguments=None) -> int:
     if not arguments or arguments[0] in _HELP:
         print(_usage())
         return 0
+    for stream in (
+        sys.stdout,
+        sys.stderr,
+    ):  # an ASCII terminal shows names of classes in another spelling
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     name, *rest = arguments
     try:
         return _run(name, rest)
@@ -72,6 +78,7 @@ def _run(name, arguments) -> int:
     )
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever other programs are set to use
     command = importlib.import_module(f".{name}", __name__)
     flag_values = absl_flags.FlagValues()
     flag_values.set_gnu_getopt(True)  # flags may come after other words

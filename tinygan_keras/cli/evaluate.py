@@ -45,7 +45,7 @@ def run(flags):
     with_teacher = any("teacher" in metric.needs for metric in choose(metrics))
     from ..evaluation.evaluate import SEED, evaluate
     from ..evaluation.results import as_table, beside_teacher
-    from ..runs.measuring import evaluation_settings, measured_classes, measured_images
+    from ..runs.measuring import evaluation_settings, measured_images
 
     run = evaluation_settings(flags.model)
     if not with_teacher:
@@ -64,7 +64,7 @@ def run(flags):
         )
     real, labels = flags.real or measured_images(flags.model), flags.labels
     if real is None and labels == "auto":
-        labels = measured_classes(flags.model) or labels
+        labels = run.get("classes") or labels
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:

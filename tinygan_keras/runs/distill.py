@@ -251,12 +251,16 @@ def _file_errors_in_words(folder):
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        cause = error.__cause__ if isinstance(error, UnusableFileError) else error
-        if not any(words in str(cause) for words in ("No space left", "quota exceeded")):
+        if not any(words in str(error) for words in ("No space left", "quota exceeded")):
             raise
+        message = str(error)
+        if not isinstance(error, UnusableFileError):
+            message = (
+                f"Got an error of the file system: {error}. Expected room for the files of the run in "
+                f"{folder}. Free some space."
+            )
         raise UnusableFileError(
-            f"Got an error of the file system: {cause}. Expected room for the files of the run in {folder}. "
-            "Free some space and give the same command again: the training goes on from its last checkpoint."
+            f"{message} Nothing is lost: the same command goes on from the last checkpoint."
         ) from error
 
 

@@ -105,8 +105,8 @@ def evaluation_settings(path) -> dict:
         path: Anything that can be evaluated; of what isn't a run folder nothing is known.
 
     Returns:
-        `extractor`, `resize`, `teacher`, `num_images`, `seed`, and the folders `out` of the
-        evaluation and `pictures`.
+        `extractor`, `resize`, `teacher`, `num_images`, `seed`, `classes` (the labels that it is restricted
+        to, None for all), and the folders `out` of the evaluation and `pictures`.
     """
     folder = _run_folder(path)
     if folder is None:
@@ -118,6 +118,7 @@ def evaluation_settings(path) -> dict:
         "teacher": _located(config.get("teacher"), folder),
         "num_images": config.get("evaluation_images"),
         "seed": config.get("sample_seed"),
+        "classes": _classes(config, folder),
         "out": str(folder.evaluation),
         "pictures": str(folder.pictures),
     }
@@ -139,7 +140,7 @@ def measured_images(path):
     data, subset = config.get("data", "none"), _located(config.get("data_subset"), folder)
     if data == "none":
         return None
-    classes = measured_classes(path)
+    classes = _classes(config, folder)
     if data == "fashion_mnist" and classes is None:
         return subset or data
     student = load_student(folder.path)
@@ -154,10 +155,9 @@ def measured_images(path):
     return real_images.draw(config["evaluation_images"], config["sample_seed"])
 
 
-def measured_classes(path) -> tuple | None:
-    """Returns the labels that a run is restricted to; None for all, and for what is no run."""
-    folder = _run_folder(path)
-    text = read_config(folder.path).get("classes", "") if folder else ""
+def _classes(config, folder) -> tuple | None:
+    """The labels that a run is restricted to; None for all."""
+    text = config.get("classes", "")
     if not text.strip():
         return None
     names = read_class_names(folder.path)
