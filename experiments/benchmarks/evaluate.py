@@ -3,7 +3,7 @@
     python experiments/benchmarks/evaluate.py
 
 Each row is one `tinygan evaluate` in a process of its own, from start to written files, with real images
-measured anew. Peak memory of a large and a small evaluation shows whether it grows with the number.
+measured again. Peak memory of a large and a small evaluation shows whether it grows with the number.
 Run from the top of the checkout; four minutes on two CPU cores.
 """
 
@@ -32,6 +32,9 @@ def main(_):
         evaluate("student, the same again", FLAGS.count, "none"),
         evaluate("student beside its teacher", FLAGS.count, FLAGS.teacher),
         evaluate("student, many images", FLAGS.many * FLAGS.count, "none"),
+        evaluate(
+            "student, Frechet distance alone", FLAGS.count, "none", "--metrics=frechet_distance"
+        ),
     ]
     print(f"\n{os.cpu_count()} CPU cores\n")
     print("| evaluation | images | seconds | peak memory, GiB | Frechet distance |")
@@ -44,12 +47,12 @@ def main(_):
     print(f"Peak memory of {FLAGS.many} times the images: {rows[3][3] / rows[0][3]:.2f} times")
 
 
-def evaluate(name, count, teacher):
+def evaluate(name, count, teacher, *flags):
     """Runs one evaluation; returns its name, images, seconds, peak memory in GiB, and figures."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "tinygan_keras", "evaluate", f"--out={folder}"]
         command += [f"--model={FLAGS.model}", f"--extractor={FLAGS.extractor}"]
-        command += [f"--real={FLAGS.real}", f"--teacher={teacher}", f"--num_images={count}"]
+        command += [f"--real={FLAGS.real}", f"--teacher={teacher}", f"--num_images={count}", *flags]
         # A home of its own, so that no statistics of real images are found.
         surroundings = {**os.environ, "KERAS_HOME": str(Path(folder, "keras"))}
         start = time.perf_counter()

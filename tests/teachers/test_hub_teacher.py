@@ -628,10 +628,13 @@ def test_emptied_copy_is_to_be_deleted(offline_cache):
         HubTeacher(DEEP_128)
 
 
-def test_missing_pkg_resources_is_explained(monkeypatch, folders):
+def test_only_modules_of_tf1_need_tensorflow_hub(monkeypatch, folders, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "tensorflow_hub", None)
+    HubTeacher(folders["tf2"])
+    module = shutil.copytree(folders["tf2"], tmp_path / "module")
+    (module / "tfhub_module.pb").touch()
     with pytest.raises(ImportError, match=re.escape('"setuptools<81"')):
-        HubTeacher(folders["tf2"])
+        HubTeacher(module)
 
 
 # Identity

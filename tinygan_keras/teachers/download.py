@@ -60,9 +60,11 @@ def locate(handle: str, role: str = "teacher") -> str:
 
 
 def load(folder: str, handle: str, role: str = "teacher"):
-    """Loads the SavedModel or TF1 Hub module in `folder`; see `hub.load`."""
+    """Loads the SavedModel or TF1 Hub module in `folder`; see `hub.load`, which only the latter needs."""
     try:
-        return _tensorflow_hub().load(folder)
+        if tf.io.gfile.exists(f"{folder}/tfhub_module.pb"):
+            return _tensorflow_hub().load(folder)
+        return tf.saved_model.load(folder)
     except (OSError, tf.errors.OpError) as error:
         raise InputError(
             f"Got the {role} {handle}, but TensorFlow can't read the SavedModel in {folder}: {error}\n"
