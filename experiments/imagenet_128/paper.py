@@ -2,9 +2,9 @@
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); every value is the paper's.
 Command: tinygan distill --config=experiments/imagenet_128/paper.py --workdir=runs/imagenet_128_paper
-    after the cache of teacher images is made, see README.md.
-Hardware: one GPU with 8 GB; 40 GB of disk for the cache, and ImageNet. Wall time: 16 to 25 hours, estimated
-and not run; README.md says how.
+    after the cache of teacher images is made, and the real images are prepared, see README.md.
+Hardware: one GPU with 8 GB; 65 GB of disk for the cache and the prepared images, and ImageNet. Wall time:
+16 to 25 hours, estimated and not run; README.md says how.
 Expected: the paper's FID 24.2 and intra-FID 79.1 on the animals (teacher: 19.8 and 55.6), with 3.1 of its
 50.4 million parameters. Not measured here, for lack of ImageNet, a GPU and the real teacher.
 
@@ -28,7 +28,7 @@ def get_config():
     config.student = "tinygan_128"
     config.discriminator = "tinygan_128"
 
-    config.data = "tfds:imagenet2012"  # or the folder `train` of ImageNet
+    config.data = "runs/imagenet_128_animals"  # of tinygan prepare, see README.md
     config.horizontal_flip = False
 
     config.batch_size = 32

@@ -30,7 +30,7 @@ MEMORY_LIMIT = 4 * 2**30
 _SHOWN = 5
 _AT_ONCE = 256
 _MOST_NAMES = 200_000
-_QUIET_SECONDS = 3.0
+_QUIET_SECONDS = 5.0
 
 
 class ContentChanges(NamedTuple):
