@@ -11,7 +11,7 @@ CHANNELS = (8, 6, 4)
 
 
 @pytest.fixture
-def drawn():
+def inputs():
     random = np.random.default_rng(1)
     return random.normal(size=(24, 5)).astype("float32"), random.integers(0, 3, 24).astype("int32")
 
@@ -31,14 +31,14 @@ def student():
     return student
 
 
-def outputs(student, names, drawn):
-    return keras.Model(student.inputs, [student.get_layer(name).output for name in names])(drawn)
+def outputs(student, names, inputs):
+    return keras.Model(student.inputs, [student.get_layer(name).output for name in names])(inputs)
 
 
-def test_images_stay_and_the_student_is_left_alone(student, drawn):
+def test_images_stay_and_the_student_is_left_alone(student, inputs):
     before = [np.array(weights) for weights in student.get_weights()]
 
-    balanced = balanced_student(student, *drawn)
+    balanced = balanced_student(student, *inputs)
 
     fresh = np.random.default_rng(2).normal(size=(9, 5)).astype("float32"), np.arange(9) % 3
     np.testing.assert_allclose(balanced(fresh), student(fresh), atol=1e-5)
@@ -47,8 +47,8 @@ def test_images_stay_and_the_student_is_left_alone(student, drawn):
         np.testing.assert_array_equal(weights, old)
 
 
-def test_statistics_move_into_the_layers_before_them(student, drawn):
-    balanced = balanced_student(student, *drawn)
+def test_statistics_move_into_the_layers_before_them(student, inputs):
+    balanced = balanced_student(student, *inputs)
 
     for name in (
         "block_0_norm_0",
@@ -62,29 +62,29 @@ def test_statistics_move_into_the_layers_before_them(student, drawn):
         np.testing.assert_allclose(np.asarray(norm.moving_variance) + norm.epsilon, 1.0, rtol=1e-6)
 
 
-def test_a_feature_map_is_the_normalised_one(student, drawn):
+def test_a_feature_map_is_the_normalised_one(student, inputs):
     """Worked for the map that enters block 1: the sum of two, normalised by its batch normalisation."""
     norm = student.get_layer("block_1_norm_0")
     old, new = (
-        keras.Model(model.inputs, model.get_layer("block_1_norm_0").input[0])(drawn)
-        for model in (student, balanced_student(student, *drawn))
+        keras.Model(model.inputs, model.get_layer("block_1_norm_0").input[0])(inputs)
+        for model in (student, balanced_student(student, *inputs))
     )
     deviation = np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
     expected = (np.asarray(old) - np.asarray(norm.moving_mean)) / deviation
     np.testing.assert_allclose(new, expected, atol=2e-5)
 
 
-def test_depthwise_channels_reach_one(student, drawn):
+def test_depthwise_channels_reach_one(student, inputs):
     names = [f"block_{index}_depthwise_{part}" for index in (0, 1) for part in (0, 1)]
-    for features in outputs(balanced_student(student, *drawn), names, drawn):
+    for features in outputs(balanced_student(student, *inputs), names, inputs):
         np.testing.assert_allclose(np.abs(features).max(axis=(0, 1, 2)), 1.0, rtol=1e-4)
 
 
-def test_a_dead_channel_stays_dead(student, drawn):
+def test_a_dead_channel_stays_dead(student, inputs):
     kernel = student.get_layer("block_0_depthwise_0").kernel
     kernel.assign(np.asarray(kernel) * (np.arange(CHANNELS[0]) != 2)[:, None])
 
-    balanced = balanced_student(student, *drawn)
+    balanced = balanced_student(student, *inputs)
 
     assert np.isfinite(np.concatenate([np.ravel(w) for w in balanced.get_weights()])).all()
-    np.testing.assert_allclose(balanced(drawn), student(drawn), atol=1e-5)
+    np.testing.assert_allclose(balanced(inputs), student(inputs), atol=1e-5)

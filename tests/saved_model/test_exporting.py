@@ -1,13 +1,13 @@
 """The exported folder: the images of the model in memory, its files, and nothing left of a failure."""
 
 import json
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tinygan_keras.errors import UnusableFileError
 from tinygan_keras.generators.opening import open_generator
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.saved_model import exporting, warm_up
@@ -84,12 +84,14 @@ def test_existing_version_is_refused_and_left_alone(generator, tmp_path):
     assert (version / "kept.txt").read_text() == "published"
 
 
-def test_failed_export_leaves_nothing_behind(generator, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_nothing_behind(generator, tmp_path, monkeypatch):
     def fail(*args, **kwargs):
-        raise OSError("no space left on device")
+        raise tf.errors.ResourceExhaustedError(
+            None, None, "saved_model.pb; No space left on device"
+        )
 
-    monkeypatch.setattr(tf.saved_model, "save", fail)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(exporting, "_write_graph", fail)
+    with pytest.raises(UnusableFileError, match="no space left.*Free some space"):
         export_saved_model(generator, tmp_path / "1")
 
     assert list(tmp_path.iterdir()) == []
@@ -149,14 +151,9 @@ def test_classes_and_truncation_that_can_t_be_are_refused(generator, tmp_path, a
     assert list(tmp_path.iterdir()) == []
 
 
-def test_model_without_its_names_is_not_left_behind(generator, tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(Path, "write_text", fail)
-    with pytest.raises(OSError, match="no space"):
-        export_saved_model(generator, tmp_path / "1", truncation=0.5)
-    assert list(tmp_path.iterdir()) == []
+def test_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert exporting.check_place("~/serving/1") == tmp_path / "serving" / "1"
 
 
 class Painter(keras.Model):
@@ -211,13 +208,13 @@ def test_a_version_with_other_images_is_not_left_behind(generator, tmp_path, mon
 
 def test_a_broken_version_is_not_left_behind(generator, tmp_path, monkeypatch):
     """A table without its file, as on a disk that loses something."""
-    save = tf.saved_model.save
+    write = exporting._write_graph
 
-    def lossy(model, folder, **options):
-        save(model, folder, **options)
-        Path(folder, "assets", "class_names.txt").unlink()
+    def lossy(folder, *arguments):
+        write(folder, *arguments)
+        (folder / "assets" / "class_names.txt").unlink()
 
-    monkeypatch.setattr(tf.saved_model, "save", lossy)
+    monkeypatch.setattr(exporting, "_write_graph", lossy)
     with pytest.raises(tf.errors.NotFoundError, match=r"class_names\.txt"):
         export_saved_model(generator, tmp_path / "1")
     assert list(tmp_path.iterdir()) == []

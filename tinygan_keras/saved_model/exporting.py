@@ -10,6 +10,7 @@ generator: what an endpoint uses is saved anyway, and tracking would write every
 """
 
 import contextlib
+import errno
 import json
 import tempfile
 import warnings
@@ -105,11 +106,14 @@ def export_saved_model(
     with new_folder(path) as folder:
         if isinstance(generator, StudentGenerator):
             generator = generator.copy(dtype="float32")
-        _write_graph(folder, generator, names, rewrite)
+        try:
+            _write_graph(folder, generator, names, rewrite)
+            if not notes:
+                warm_up.write_warm_up(folder, generator.latent_dim, names[0])
+        except tf.errors.ResourceExhaustedError as error:  # TensorFlow's words for a full disk
+            raise OSError(errno.ENOSPC, "no space left on device", str(path)) from error
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        if not notes:
-            warm_up.write_warm_up(folder, generator.latent_dim, names[0])
         _check_folder(folder, generator, names[0])
     return path
 
