@@ -67,7 +67,12 @@ def frechet_distance(generator):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # notes, as of few images
         result = evaluate(
-            generator, FLAGS.extractor, FLAGS.real, num_images=FLAGS.images, progress=False
+            generator,
+            FLAGS.extractor,
+            FLAGS.real,
+            num_images=FLAGS.images,
+            progress=False,
+            metrics=["frechet_distance"],
         )
     return result["figures"]["frechet_distance"]
 

@@ -217,9 +217,14 @@ def _open(
             teacher = open_generator(teacher, truncation)
             check_pair(generator, teacher)
     else:
-        _refuse_for_images(num_images=num_images, truncation=truncation, teacher=teacher)
-        if labels != "auto":
-            _refuse_for_images(labels=labels)
+        given = {"num_images": num_images, "truncation": truncation, "teacher": teacher}
+        given["labels"] = None if isinstance(labels, str) and labels == "auto" else labels
+        for name, value in given.items():
+            if value is not None:
+                raise InputError(
+                    f"Got {name}={value!r} and a set of images. Expected none: all images are taken as they "
+                    "are, and the latents behind them aren't known."
+                )
         images = generator if hasattr(generator, "read") else None
         names = getattr(images, "class_names", None)
     test = _open_test(classification_test, names)
@@ -283,15 +288,6 @@ def check_pair(student, teacher):
             raise InputError(
                 f"Got a student with {name}={ours} and a teacher with {name}={theirs}. Expected the "
                 "same; name the teacher that this student was distilled from."
-            )
-
-
-def _refuse_for_images(**given):
-    for name, value in given.items():
-        if value is not None:
-            raise InputError(
-                f"Got {name}={value!r} and a set of images. Expected none: all images are taken as they "
-                "are, and the latents behind them aren't known."
             )
 
 
