@@ -12,7 +12,7 @@ class embedding starts at random, because the student's is half as long as the t
 Paths are relative to the top of the checkout.
 """
 
-from tinygan_keras.runs.config import default_config
+from tinygan_keras import default_config
 
 
 def get_config():

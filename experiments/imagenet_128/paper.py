@@ -14,7 +14,7 @@ power iteration runs once a step, the original's runs in the student's update, t
 Paths are relative to the top of the checkout.
 """
 
-from tinygan_keras.runs.config import default_config
+from tinygan_keras import default_config
 
 
 def get_config():

@@ -200,6 +200,7 @@ def test_stand_in_has_the_size_of_the_original(scripts):
     assert shapes["Generator/GBlock_9/conv3/w"] == (1, 1, 64, 128)
 
 
+@pytest.mark.full
 def test_stand_in_is_a_teacher(stand_in):
     assert stand_in.is_pure and (stand_in.image_size, stand_in.latent_dim) == (32, 128)
     assert stand_in.class_embedding.shape == (1000, 128)
@@ -212,6 +213,7 @@ def test_stand_in_is_a_teacher(stand_in):
     assert np.abs(same_class[0] - same_class[1]).mean() > 0.01  # the latent counts
 
 
+@pytest.mark.full
 def test_stand_in_is_a_hub_module_with_raw_and_averaged_weights(stand_in):
     folder = Path(stand_in.folder)
     assert (folder / "tfhub_module.pb").read_bytes() == b"\x08\x03"
@@ -222,6 +224,7 @@ def test_stand_in_is_a_hub_module_with_raw_and_averaged_weights(stand_in):
     assert shapes["Generator/GBlock/BatchNorm/mean_table"] == [51, 4]
 
 
+@pytest.mark.full
 def test_stand_in_normalises_by_truncation(stand_in):
     latents, labels = tf.zeros((2, 128)), tf.one_hot([3, 4], 1000)
     draw = tensorflow_hub.load(stand_in.handle).signatures["default"]
@@ -269,7 +272,13 @@ def eager_functions():
 
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config")
-@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in TWINS])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "imagenet_128/paper",
+        *(pytest.param(name, marks=pytest.mark.full) for name in CONFIGS[1:] if name not in TWINS),
+    ],
+)
 def test_configs_take_real_steps(repository, real_images, tmp_path, eager_functions, name):
     size = SIZES[name.split("/")[0]]
     config = validate(tiny(get_config(repository, name), size, real_images))

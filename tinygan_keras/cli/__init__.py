@@ -47,11 +47,8 @@ def main(arguments=None) -> int:
     if not arguments or arguments[0] in _HELP:
         print(_usage())
         return 0
-    for stream in (
-        sys.stdout,
-        sys.stderr,
-    ):  # an ASCII terminal shows names of classes in another spelling
-        if hasattr(stream, "reconfigure"):
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # an ASCII terminal can't show every name of a class
             stream.reconfigure(errors="backslashreplace")
     name, *rest = arguments
     try:
@@ -73,34 +70,25 @@ def _run(name, arguments) -> int:
         raise absl_flags.Error(
             f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}"
         )
-    os.environ["KERAS_BACKEND"] = (
-        "tensorflow"  # of this process; another may be the user's own choice
-    )
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever other programs are set to use
     command = importlib.import_module(f".{name}", __name__)
     flag_values = absl_flags.FlagValues()
     flag_values.set_gnu_getopt(True)  # flags may come after other words
-    if hasattr(command, "define_flags"):
-        command.define_flags(flag_values, arguments)
-    for flag in (*getattr(command, "FLAGS", ()), "debug"):
+    for flag in (*command.FLAGS, "debug"):
         table.row(name, flag).define(flag, flag_values)
     if any(argument in _HELP[1:] for argument in arguments):
-        print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(name, command, flag_values)}")
+        print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(name, command)}")
         return 0
     settings = {}
     if hasattr(command, "read_settings"):
         settings, arguments = command.read_settings(arguments)
     words = _parse(flag_values, name, arguments)
-    if words and not getattr(command, "NAMES", getattr(command, "TAKES_NAMES", None)):
+    if words and not getattr(command, "NAMES", None):
         raise absl_flags.Error(
             f"Got {' '.join(words)!r}. Expected flags only, as --name=value. See tinygan {name} --help."
         )
-    if hasattr(command, "define_flags"):
-        given = (flag_values, words) if getattr(command, "TAKES_NAMES", False) else (flag_values,)
-        command.run(*given)
-        return 0
     values = {flag: flag_values[flag].value for flag in flag_values} | settings
     values = SimpleNamespace(**values, names=words)
     table.check_required(name, getattr(command, "REQUIRED", ()), values)
@@ -133,13 +121,11 @@ def _usage() -> str:
     )
 
 
-def _flag_lines(command_name, command, flag_values) -> str:
+def _flag_lines(command_name, command) -> str:
     lines = []
-    for name in sorted(flag_values):
+    for name in sorted((*command.FLAGS, "debug")):
+        flag = table.row(command_name, name)
+        shown = "" if flag.default in (None, "", False, []) else f" (default: {flag.default})"
         required = name in getattr(command, "REQUIRED", ())
-        default = flag_values[name].default
-        if name in getattr(command, "FLAGS", ()):
-            default = table.row(command_name, name).default
-        shown = "" if default in (None, "", False, [], ()) else f" (default: {default})"
-        lines.append(f"  --{name}: {flag_values[name].help}{' (required)' if required else shown}")
+        lines.append(f"  --{name}: {flag.meaning}{' (required)' if required else shown}")
     return "\n".join(lines)

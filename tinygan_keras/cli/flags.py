@@ -142,6 +142,7 @@ TABLE = {
     "count": whole("Samples in all workers' shards together.", example="20000"),
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
     # sample
+    "sample.out": place("A .png or .npz file, or a new folder; default: samples, by the --format."),
     "sample.format": choice(
         "What to write; default: by the name --out.", ("png", "npz", "images", "folder", "tfrecord")
     ),
