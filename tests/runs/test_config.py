@@ -99,14 +99,15 @@ def test_run_shorter_than_an_epoch_is_one_epoch():
     ("settings", "message"),
     [
         ({"seed": 7, "sample_seed": 7}, "Set sample_seed=14 or more"),
-        ({"seed": 1_005_000}, "sample_seed=1000000 with 10,000 images.*Set sample_seed=1005007"),
-        ({"teacher_samples": 2_000_000}, "and 2,000,000 seeds from 0 on"),
+        ({"seed": 2**40 + 5}, "sample_seed=1099511627776 with 10,000 images.*=1099511627788 or more"),
+        ({"sample_seed": 1_000_000, "teacher_samples": 2_000_000}, "and 2,000,000 seeds from 0 on"),
     ],
 )
 def test_evaluation_on_the_latents_of_the_training_is_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         validate(settings)
     validate({**settings, "sample_seed": 3_000_000})
+    validate({**settings, "seed": 0, "sample_seed": default_config().sample_seed})
 
 
 def test_the_home_folder_is_known_in_every_path():

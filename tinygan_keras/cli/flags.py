@@ -162,7 +162,7 @@ TABLE = {
         "Real test images: also train a classifier on generated images and test it on these (minutes)."
     ),
     "evaluate.teacher": place("Compare with this teacher; default: the run's; none: don't."),
-    "evaluate.seed": whole("Seed of the first image; default: the run's, or 1000000.", None, 0),
+    "evaluate.seed": whole("Seed of the first image; default: the run's, or 2**40.", None, 0),
     # compare
     "ignore": words("Names of the protocol that may differ, such as seed or versions.tensorflow."),
     # reference

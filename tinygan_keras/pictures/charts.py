@@ -173,7 +173,7 @@ def tsne(features, seed=0) -> np.ndarray:
             "t-SNE needs scikit-learn. Install it with pip install 'tinygan-keras[evaluation]', or use "
             "PCA, which needs nothing."
         ) from error
-    layout = TSNE(2, perplexity=PERPLEXITY, init="pca", random_state=seed, n_jobs=1)
+    layout = TSNE(2, perplexity=PERPLEXITY, init="pca", random_state=seed % 2**32, n_jobs=1)
     # Its threads wait for each other at every step: on a busy machine that takes ten times as long.
     with threadpool_limits(1):
         return layout.fit_transform(features)

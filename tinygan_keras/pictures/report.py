@@ -16,7 +16,7 @@ import numpy as np
 from ..classes.selection import class_numbers
 from ..data.image_sets import open_images
 from ..errors import InputError, UnusableFileError
-from ..evaluation.evaluate import check_pair
+from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
 from ..evaluation.metrics.neighbours import nearest_neighbours
 from ..files import user_path
@@ -30,7 +30,6 @@ from .interpolation import class_path, spherical_path
 from .neighbour_picture import NeighbourBlock, memorisation_scale, neighbour_picture
 
 MAPS = ("pca", "tsne")
-SEED = 1_000_000  # that of evaluations: the seeds of training and of caches start at 0
 MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is quadratic
 _CLASSES = 10  # shown of many, unless some are chosen
 _GRID_IMAGES = 8  # of each class

@@ -44,7 +44,7 @@ def default_config() -> ConfigDict:
     config = ConfigDict()
     config.name = "tinygan"
     config.seed = 0  # weights, order of the data, latents of the training
-    config.sample_seed = 1_000_000  # of pictures and evaluation
+    config.sample_seed = 2**40  # of pictures and evaluation; beyond those of any training or cache
 
     config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
     config.truncation = 0.5
