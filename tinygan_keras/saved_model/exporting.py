@@ -152,13 +152,13 @@ def names_as_text(class_names, num_classes: int) -> str:
 
 
 def _write_graph(folder, generator, names, rewrite):
+    draw = _drawing(generator, rewrite)  # before there are tables, about which TensorFlow would warn
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, NAMES_FILE)
         file.write_text(names_as_text(names, len(names)), encoding="utf-8", newline="\n")
         tables = ClassNames(file)
         archive = keras.export.ExportArchive()
         archive.track(tables)
-        draw = _drawing(generator, rewrite)
         for name, (function, inputs) in signatures(draw, generator, tables).items():
             archive.add_endpoint(name, function, inputs)
         # Constants don't say how many of them training changed.
