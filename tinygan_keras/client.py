@@ -3,18 +3,16 @@
 Scope: the signatures `sample` and `sample_by_name` that `export_saved_model` writes. They answer with PNG: a
 pair of images of 128 px is 7 KB so and 4 MB as numbers in JSON. Over REST nothing here imports TensorFlow.
 
-Retries and their pauses are urllib3's and gRPC's own. Repeating is safe: a picture is a function of its
-class, its seed and its truncation.
+Repeating a request is safe: a picture is a function of its class, its seed and its truncation.
 """
 
 import base64
-import contextlib
 import io
+import itertools
 import json
-import math
 import numbers
+import random
 import re
-import ssl
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,19 +22,17 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import numpy as np
-import requests
-import urllib3.exceptions
+import urllib3
 from PIL import Image
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from urllib3 import exceptions
 
 from .classes.folder_labels import as_file_name
 from .errors import InputError, MissingPackageError, UserError
 from .files import new_folder, user_path
+from .latents import MAX_SEED, check_seeds
 
 # While the server generates one batch, the last is read and the next sent: 0.8 of the time of one by one.
 REQUESTS_AT_ONCE = 2
-LARGEST_NUMBER = 2**63 - 1  # classes, seeds and versions are int64
 
 _OUTPUTS = {"image_bytes": bytes, "class_name": str, "valid": bool}
 # Damaged, of several sizes, or larger than any sample.
@@ -58,17 +54,14 @@ class ServingClient:
     """Generates images with a model on TensorFlow Serving.
 
     A picture is a function of its class, its seed and its truncation, whatever else is asked for with it (of
-    an export with `rewrite=False`, pixels may differ by one level between requests of other sizes). Without a
-    version the server takes its latest, which may change between two requests.
-
-    Classes are numbers or names, mixed at will. A string is always a name, "8" too.
+    an export with `rewrite=False`, pixels may differ by one level between requests of other sizes).
 
     Args:
         address: "http://127.0.0.1:8501" for REST, "https://..." where something with TLS stands before it,
             or "grpc://127.0.0.1:8500" for gRPC, which needs the extra `serving`, imports TensorFlow and
             has no TLS here.
         model: The model's name on the server.
-        version: Number of a version; None for the latest.
+        version: Number of a version; None for the latest, which may change between two requests.
         label: Version label, such as "stable", in place of a number.
         timeout: Seconds for one request, with its retries and the pauses between them.
         retries: How often a request is repeated that the server had no time for, or that didn't reach it;
@@ -117,7 +110,7 @@ class ServingClient:
         """Generates images.
 
         Args:
-            classes: Numbers or names `[N]`.
+            classes: Numbers or names `[N]`, mixed at will. A string is always a name, "8" too.
             seeds: Whole numbers `[N]` from 0 to 2**63 - 1, or one to start from: s, s + 1, ..., s + N - 1.
             truncation: In [0, 1]; one number, or one per image.
 
@@ -125,8 +118,7 @@ class ServingClient:
             uint8 `[N, S, S, 3]`, in the order of the arguments.
 
         Raises:
-            InputError: arguments that no model can take, or a row without an image, such as one of a class
-                that the model doesn't have.
+            InputError: arguments that no model can take, or a class that this model doesn't have.
             ServingError: the server refused a request, or didn't answer.
         """
         pngs = self.pngs(classes, seeds, truncation)
@@ -151,15 +143,13 @@ class ServingClient:
     def save(self, folder, classes, seeds=0, truncation=0.5) -> list:
         """Generates images into a folder for each class; arguments as in `images`.
 
-        `tinygan evaluate`, `keras.utils.image_dataset_from_directory` and others read such folders. A file is
-        named after the number of its row and its seed, so that it can be generated again.
+        `tinygan evaluate`, `keras.utils.image_dataset_from_directory` and others read such folders.
 
         Args:
-            folder: Where the folders of the classes are made. It must not exist, and appears when it is
-                whole.
+            folder: A new folder, which appears when it is whole.
 
         Returns:
-            List of N paths, such as "pictures/Sneaker/00000_seed_7.png".
+            List of N paths with row and seed, such as "pictures/Sneaker/00000_seed_7.png".
 
         Raises:
             ExistingFileError: `folder` exists.
@@ -268,40 +258,32 @@ class ServingError(UserError, OSError):
         self.code, self.target = code, target
         shown = f"{code} from {target}: {self.reason.rstrip('.') or 'no reason was given'}"
         fixes = (fix for pattern, fix in _FIXES.items() if re.search(pattern, shown, re.IGNORECASE))
-        super().__init__(f"Got {shown}. {next(fixes)}")
+        super().__init__(
+            f"Got {shown}. Expected TensorFlow Serving and a model that `tinygan export` wrote. {next(fixes)}"
+        )
 
-    def __reduce__(
-        self,
-    ):  # an exception is rebuilt from its message, which isn't what this one takes
+    def __reduce__(self):  # else pickle would rebuild it from its message alone
         return type(self), (self.code, self.reason, self.target)
 
 
 _FIXES = {
     # A pattern in "CODE from ADDRESS: reason", and what to do; the first that fits.
-    r"serving signature .*not found": "Expected a student that `tinygan export` wrote. Ask for another "
-    "model, or export it again.",
-    r"version label:": "Expected one of the version_labels in the server's models.config. Check label= "
-    "(--version_label=).",
-    r"certificate verify failed": "Expected a certificate for this host that this machine trusts. Name the "
-    "authority's file in the environment as SSL_CERT_FILE, or correct the host.",
-    r"\bSSL\w*Error:": "Expected a server that speaks TLS. Give http:// for one that doesn't, as TensorFlow "
-    "Serving itself.",
-    r"doesn't speak HTTP": "Expected TensorFlow Serving's REST port, 8501 by default. Give grpc:// for the "
-    "gRPC port, 8500 by default.",
+    r"serving signature .*not found": "Ask for another model, or export it again.",
+    r"version label:": "Give one of the version_labels in the server's models.config.",
+    r"certificate verify failed": "Name the certificate authority's file in the environment as "
+    "SSL_CERT_FILE, or correct the host.",
+    r"\bSSL\w*Error:": "Give http:// for a server without TLS, as TensorFlow Serving itself.",
+    r"doesn't speak HTTP": "Give grpc:// for the gRPC port, 8500 by default; REST has 8501 by default.",
     r"larger than m": "Give a smaller batch_size=.",  # "than max" of a message, "than maximum" of a batch
-    r"HTTP status 504": "Expected an answer within the server's own limit, 30 s by default, which timeout= "
-    "doesn't change. Start it with a larger --rest_api_timeout_in_ms, or give a smaller batch_size=.",
-    r"^NOT_FOUND": "Expected a model and a version that the server has loaded. Check model= and version= "
-    "against its models.config, and its log for what it couldn't load.",
-    r"^INVALID_ARGUMENT": "Expected a model that takes what this client sends. Export the student again with "
-    "this version of tinygan-keras.",
-    r"^DEADLINE_EXCEEDED": "Expected an answer in time. Give a larger timeout= or a smaller batch_size=.",
-    r"^UNAVAILABLE": "Expected a running server. Start it, or check the address: http:// is for the REST "
-    "port, 8501 by default, and grpc:// for the gRPC port, 8500 by default.",
-    r"^RESOURCE_EXHAUSTED": "Expected a server with time for this. Start it with --grpc_max_threads=64, or "
-    "give larger retries= and timeout=.",
-    r"": "Expected TensorFlow Serving and a model that `tinygan export` wrote. Check the address, the port "
-    "and the model; the server's log may say more.",
+    r"HTTP status 504": "That is the server's own limit, whatever timeout= says: start it with a larger "
+    "--rest_api_timeout_in_ms, or give a smaller batch_size=.",
+    r"^NOT_FOUND": "Check model= and version= against its models.config, and its log for failed loads.",
+    r"^INVALID_ARGUMENT": "Export the student again with this version of tinygan-keras.",
+    r"^DEADLINE_EXCEEDED": "Give a larger timeout= or a smaller batch_size=.",
+    r"^UNAVAILABLE": "Start it, or check the address: http:// is for the REST port, 8501 by default, and "
+    "grpc:// for the gRPC port, 8500 by default.",
+    r"^RESOURCE_EXHAUSTED": "Start it with --grpc_max_threads=64, or give larger retries= and timeout=.",
+    r"": "Check the address, the port and the model; the server's log may say more.",
 }
 
 
@@ -327,7 +309,7 @@ def _checked_target(address, model, version, label) -> Target:
     except ValueError:  # a port that is no number, half an IPv6 address
         complete = False
     if not complete or "@" in parts.netloc or "".join(parts[2:]).strip("/"):
-        shown = re.sub("//.*@", "//...@", repr(address))  # a password isn't for a log
+        shown = re.sub(r"^(\W(?:\w+://)?)?.*@", r"\1...@", repr(address))  # no password in a log
         raise InputError(
             f"Got the address {shown}. Expected a scheme, a host and a port and nothing else, such as "
             "'http://127.0.0.1:8501' or 'https://...' for REST, or 'grpc://127.0.0.1:8500' for gRPC. Leave "
@@ -340,13 +322,13 @@ def _checked_target(address, model, version, label) -> Target:
         )
     names = {"model": model} if label is None else {"model": model, "label": label}
     for key, name in names.items():
-        if not _is_text(name) or not name or set(name) & set("/:"):
+        if not _is_text(name) or set(name) & set("/:"):
             raise InputError(
                 f"Got {key}={name!r}. Expected a name without / and :. Give one of the server's "
                 "models.config, such as 'tinygan' for a model or 'stable' for a label."
             )
     if version is not None:
-        version = _checked("version", version, numbers.Integral, 0, LARGEST_NUMBER)
+        version = _checked("version", version, numbers.Integral, 0, MAX_SEED)
     return Target(f"{parts.scheme}://{parts.netloc}", model, version, label)
 
 
@@ -369,58 +351,38 @@ class _Row(NamedTuple):
 
 def _checked_rows(classes, seeds, truncation) -> list:
     """Returns a `_Row` per picture; which classes there are only the server knows."""
-    classes = _listed("classes", classes)
-    if _is_number(seeds):
-        seeds = range(int(seeds), int(seeds) + len(classes))
-    seeds = _listed("seeds", seeds)
-    one = not isinstance(truncation, (list, tuple)) and np.ndim(truncation) == 0
-    truncations = _listed("truncation", [truncation] * len(classes) if one else truncation)
-    if not classes or not len(classes) == len(seeds) == len(truncations):
+    listed = np.asarray(classes, object)
+    if listed.ndim != 1 or not listed.size:
         raise InputError(
-            f"Got {len(classes)} classes, {len(seeds)} seeds and {len(truncations)} truncations. Expected as "
-            "many of each, at least one; or one seed to start from, and one truncation for all."
+            f"Got classes={classes!r}. Expected a list, one for every picture. Write a single one as "
+            "['Sneaker']."
         )
-    columns = (
-        ("class", classes, _is_class, "a number from 0 to 2**63 - 1, or a name. Correct it"),
-        ("seed", seeds, _is_number, "a whole number from 0 to 2**63 - 1. Choose another"),
-        ("truncation", truncations, _is_share, "a number in [0, 1]. Leave it out for 0.5"),
-    )
-    for name, values, is_right, expected in columns:
-        for place, value in enumerate(values):
-            if not is_right(value):
-                raise InputError(f"Got the {name} {value!r} in row {place}. Expected {expected}.")
+    for place, class_ in enumerate(listed):
+        if not (_is_text(class_) if isinstance(class_, str) else _is_number(class_)):
+            raise InputError(
+                f"Got the class {class_!r} in row {place}. Expected a number from 0 to 2**63 - 1, or a name."
+            )
+    shares = np.asarray(truncation, object)
+    shares = np.tile(shares, len(listed)) if shares.ndim == 0 else shares
+    fit = all(_is_number(share, numbers.Real, 0, 1) for share in shares)
+    if not fit or shares.shape != listed.shape:
+        raise InputError(
+            f"Got truncation={truncation!r} for {len(listed)} pictures. Expected a number in [0, 1], or one "
+            "for each. Leave it out for 0.5."
+        )
     return [
         _Row(str(c) if isinstance(c, str) else int(c), int(s), float(t))
-        for c, s, t in zip(classes, seeds, truncations, strict=True)
+        for c, s, t in zip(listed, check_seeds(seeds, len(listed)), shares, strict=True)
     ]
 
 
-def _listed(name, values) -> list:
-    try:
-        if np.ndim(values) == 1:
-            return list(values)
-    except ValueError:  # lists of several lengths
-        pass
-    raise InputError(
-        f"Got {name}={values!r}. Expected a list, one for every picture. Write one alone as [{values!r}]."
-    )
-
-
-def _is_number(value, kind=numbers.Integral, least=0, most=LARGEST_NUMBER) -> bool:
+def _is_number(value, kind=numbers.Integral, least=0, most=MAX_SEED) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool) and least <= value <= most
-
-
-def _is_share(value) -> bool:
-    return _is_number(value, numbers.Real, 0, 1)
-
-
-def _is_class(value) -> bool:
-    return bool(value) and _is_text(value) if isinstance(value, str) else _is_number(value)
 
 
 def _is_text(value) -> bool:
     """Whether it can be sent; half a surrogate pair, as of a damaged file name, can't."""
-    return isinstance(value, str) and value.encode(errors="ignore").decode() == value
+    return isinstance(value, str) and value.encode(errors="ignore").decode() == value != ""
 
 
 def _refusal(row, place, target) -> str:
@@ -432,7 +394,7 @@ def _refusal(row, place, target) -> str:
 
 
 def _class_folder(row, class_name, taken) -> str:
-    """The folder of a row's class; `taken` remembers which classes have which folder."""
+    """The folder of a row's class; `taken` has the names and numbers of the classes of each folder."""
     class_name = class_name or str(row.class_)
     folder = as_file_name(class_name)
     # Some file systems take "Polo" and "polo" for one name.
@@ -460,23 +422,25 @@ def _versions(answer) -> list:
     ]
 
 
-def _signatures(definitions) -> dict:
-    """Types and shapes, from the JSON of `SignatureDef`s by name."""
-
-    def described(info):
-        name = info.get("dtype", "DT_INVALID")
-        kind = "float32" if name == "DT_FLOAT" else name.removeprefix("DT_").lower()
-        sizes = [size["size"] for size in info.get("tensor_shape", {}).get("dim", [])]
-        return f"{kind} [{', '.join('?' if size == '-1' else size for size in sizes)}]"
-
+def _signatures(answer) -> dict:
+    """Types and shapes, from the JSON of a `GetModelMetadataResponse`."""
+    definitions = answer["metadata"]["signature_def"]["signature_def"]
     return {
         name: {
-            side: {key: described(info) for key, info in definition.get(side, {}).items()}
+            side: {key: _described(info) for key, info in definition.get(side, {}).items()}
             for side in ("inputs", "outputs")
         }
         for name, definition in sorted(definitions.items())
         if not name.startswith("__")  # TensorFlow's own
     }
+
+
+def _described(info) -> str:
+    """Type and shape of the JSON of a `TensorInfo`, such as "float32 [?, 6]"."""
+    name = info.get("dtype", "DT_INVALID")
+    kind = "float32" if name == "DT_FLOAT" else name.removeprefix("DT_").lower()
+    sizes = [size["size"] for size in info.get("tensor_shape", {}).get("dim", [])]
+    return f"{kind} [{', '.join('?' if size == '-1' else size for size in sizes)}]"
 
 
 # REST: the code that each HTTP status stands for; of 400 and 500, which are several, the commonest.
@@ -498,8 +462,9 @@ _CODES = {
 class RestTransport:
     """Speaks with the REST port of TensorFlow Serving.
 
-    Columns go out (`inputs`), since they are shorter than rows. Every request has a connection of its own. Of
-    the environment (proxies, .netrc) only the certificates that this machine trusts are used.
+    Columns go out (`inputs`), since they are shorter than rows. No compression is asked for: it takes the
+    server longer than it saves. Every request has a connection of its own. Of the environment (proxies,
+    .netrc) only the certificates that this machine trusts are used.
     """
 
     def __init__(self, target, timeout, retries):
@@ -511,22 +476,15 @@ class RestTransport:
             self._url += f"/labels/{quote(target.label, safe='')}"
 
     def predict(self, signature: str, inputs: dict) -> dict:
-        """See `ServingClient.predict`."""
         columns = {name: array.tolist() for name, array in inputs.items()}
         body = {"signature_name": signature, "inputs": columns}
         return self._ask("POST", ":predict", lambda answer: self._outputs(signature, answer), body)
 
     def status(self) -> list:
-        """Returns a `VersionStatus` per version."""
         return self._ask("GET", "", _versions)
 
     def metadata(self) -> dict:
-        """Returns types and shapes of every signature."""
-
-        def read(answer):
-            return _signatures(answer["metadata"]["signature_def"]["signature_def"])
-
-        return self._ask("GET", "/metadata", read)
+        return self._ask("GET", "/metadata", _signatures)
 
     def close(self):
         """Does nothing: no connection outlives its request."""
@@ -547,8 +505,8 @@ class RestTransport:
         """Returns what the function `read` makes of the answer."""
         try:
             status, content = _within(self.timeout, self._send, method, self._url + suffix, body)
-        except (OSError, UnicodeError, urllib3.exceptions.HTTPError) as error:
-            raise ServingError(*_failure(_cause(error), self.timeout), self.target) from error
+        except (OSError, UnicodeError, exceptions.HTTPError) as error:
+            raise ServingError(*_failure(error, self.timeout), self.target) from error
         shown = content[:_SHOWN].decode(errors="replace")
         try:
             answer = json.loads(content)
@@ -565,46 +523,29 @@ class RestTransport:
 
     def _send(self, method, url, body):
         """Returns status and content of the answer, after as many tries as there may be."""
-        retry = _Retry(self.retries, **_RETRIES)
-        retry.end = time.monotonic() + self.timeout
-        # Uncompressed, as compressing takes the server longer than it saves.
-        request = requests.Request(method, url, json=body, headers={"Accept-Encoding": "identity"})
-        trusted = ssl.get_default_verify_paths()  # what SSL_CERT_FILE names, or the system's
-        verify = trusted.cafile or trusted.capath or True
-        with contextlib.closing(HTTPAdapter(max_retries=retry)) as adapter:
-            response = adapter.send(request.prepare(), timeout=self.timeout, verify=verify)
-            return response.status_code, response.content
+        end = time.monotonic() + self.timeout
+        options = {"timeout": self.timeout, "retries": False, "redirect": False}
+        for attempt in itertools.count():
+            pause = _pause(attempt)
+            is_last = attempt >= self.retries or time.monotonic() + pause >= end
+            try:
+                with urllib3.PoolManager() as pool:
+                    response = pool.request(method, url, json=body, **options)
+                if is_last or response.status not in _BUSY:
+                    return response.status, response.data
+            except exceptions.HTTPError as error:
+                if is_last or not _is_passing(error):
+                    raise
+            time.sleep(pause)
 
 
-_RETRIES = {
-    "allowed_methods": None,  # all
-    "status_forcelist": (429, 503),  # of what stands before the server, which lets requests wait
-    "raise_on_status": False,
-    "respect_retry_after_header": False,
-    # No pause before the first repetition; then 0.2, 0.4, 0.8, ... seconds, and up to 0.2 more.
-    "backoff_factor": 0.1,
-    "backoff_jitter": 0.2,
-    "backoff_max": 5.0,
-}
+_BUSY = (429, 503)  # of what stands before the server, which lets requests wait
+_LONGEST_PAUSE = 5.0
 
 
-class _Retry(Retry):
-    """Repeats what may pass in a moment while there is time: no timeouts, no other errors."""
-
-    end = math.inf  # of time.monotonic()
-
-    def new(self, **changes):
-        retry = super().new(**changes)
-        retry.end = self.end
-        return retry
-
-    def is_exhausted(self):
-        return super().is_exhausted() or time.monotonic() + self.get_backoff_time() >= self.end
-
-    def increment(self, method=None, url=None, response=None, error=None, *more, **options):
-        if error is not None and not _is_passing(error):
-            raise error
-        return super().increment(method, url, response, error, *more, **options)
+def _pause(attempt: int) -> float:
+    """Seconds after an attempt: none at first, then 0.2, 0.4, 0.8, ... and up to 0.2 more."""
+    return min(0.1 * 2**attempt + random.uniform(0, 0.2), _LONGEST_PAUSE) if attempt else 0.0
 
 
 def _within(seconds, call, *arguments):
@@ -623,29 +564,21 @@ def _within(seconds, call, *arguments):
 
 def _is_passing(error) -> bool:
     """Whether a connection that failed may succeed in a moment."""
-    if isinstance(error, urllib3.exceptions.ProtocolError):
+    if isinstance(error, exceptions.ProtocolError):
         return isinstance(error.args[-1], (ConnectionError, IncompleteRead))
-    unknown_host = isinstance(error, urllib3.exceptions.NameResolutionError)
-    return isinstance(error, urllib3.exceptions.NewConnectionError) and not unknown_host
-
-
-def _cause(error):
-    """What happened on the socket, from inside what urllib3 and requests made of it."""
-    while isinstance(inner := getattr(error, "reason", None) or (*error.args, None)[0], Exception):
-        error = inner
-    return error
+    unknown_host = isinstance(error, exceptions.NameResolutionError)
+    return isinstance(error, exceptions.NewConnectionError) and not unknown_host
 
 
 def _failure(error, timeout):
     """Code and reason of an error without an answer."""
     if _is_passing(error):
         return "UNAVAILABLE", str(error)
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "UNKNOWN", str(error)
-    if isinstance(error, (TimeoutError, urllib3.exceptions.TimeoutError)):
-        return "DEADLINE_EXCEEDED", f"no answer within {timeout:.3g} seconds"
-    if isinstance(error, urllib3.exceptions.ProtocolError):
+    if isinstance(error, exceptions.ProtocolError):
         return "UNKNOWN", f"what answers there doesn't speak HTTP ({str(error.args[-1])[:40]})"
+    is_late = isinstance(error, (TimeoutError, exceptions.TimeoutError))
+    if is_late and not isinstance(error, exceptions.NameResolutionError):  # urllib3 calls it one
+        return "DEADLINE_EXCEEDED", f"no answer within {timeout:.3g} seconds"
     return "UNKNOWN", f"{type(error).__name__}: {error}"
 
 
@@ -680,37 +613,20 @@ class GrpcTransport:
         request.model_spec.signature_name = signature
         for name, array in inputs.items():
             request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-
-        def read(response):
-            outputs = {}
-            for name, tensor in response.outputs.items():
-                outputs[name] = tf.make_ndarray(tensor).tolist()
-                if not isinstance(outputs[name], list):
-                    raise TypeError(f"{name} has no rows")
-                if tensor.dtype == tf.string.as_datatype_enum and not name.endswith("_bytes"):
-                    outputs[name] = [value.decode(errors="replace") for value in outputs[name]]
-            return outputs
-
-        return self._ask(self._predictions.Predict, request, read)
+        return self._ask(self._predictions.Predict, request, _grpc_outputs)
 
     def status(self) -> list:
         from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
 
-        def read(response):
-            return _versions(_as_dict(response))
-
-        return self._ask(self._models.GetModelStatus, GetModelStatusRequest(), read)
+        request = GetModelStatusRequest()
+        return self._ask(self._models.GetModelStatus, request, lambda r: _versions(_as_dict(r)))
 
     def metadata(self) -> dict:
-        from tensorflow_serving.apis import get_model_metadata_pb2 as messages
+        from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
 
-        def read(response):
-            definitions = messages.SignatureDefMap()
-            response.metadata["signature_def"].Unpack(definitions)
-            return _signatures(_as_dict(definitions).get("signature_def", {}))
-
-        request = messages.GetModelMetadataRequest(metadata_field=["signature_def"])
-        return self._ask(self._predictions.GetModelMetadata, request, read)
+        method = self._predictions.GetModelMetadata
+        request = GetModelMetadataRequest(metadata_field=["signature_def"])
+        return self._ask(method, request, lambda r: _signatures(_as_dict(r)))
 
     def close(self):
         self._channel.close()
@@ -734,6 +650,25 @@ class GrpcTransport:
             raise _malformed(f"{error} in {str(response)[:_SHOWN]!r}", self.target) from error
 
 
+def _grpc_outputs(response) -> dict:
+    import tensorflow as tf
+
+    outputs = {}
+    for name, tensor in response.outputs.items():
+        outputs[name] = tf.make_ndarray(tensor).tolist()
+        if not isinstance(outputs[name], list):
+            raise TypeError(f"{name} has no rows")
+        if tensor.dtype == tf.string.as_datatype_enum and not name.endswith("_bytes"):
+            outputs[name] = [value.decode(errors="replace") for value in outputs[name]]
+    return outputs
+
+
+def _as_dict(response) -> dict:
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(response, preserving_proto_field_name=True)
+
+
 _GRPC_RETRIES = {
     # 0.2, 0.5, 1.25 and 3.1 seconds, a fifth more or less.
     "initialBackoff": "0.2s",
@@ -754,9 +689,3 @@ def _grpc_options(retries) -> list:
         ("grpc.max_reconnect_backoff_ms", 1000),
         ("grpc.enable_http_proxy", 0),  # as over REST
     ]
-
-
-def _as_dict(response) -> dict:
-    from google.protobuf.json_format import MessageToDict
-
-    return MessageToDict(response, preserving_proto_field_name=True)

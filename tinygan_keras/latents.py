@@ -23,7 +23,6 @@ Reference: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011 (T
 import math
 
 import numpy as np
-import tensorflow as tf
 
 from .errors import InputError
 
@@ -87,6 +86,8 @@ def latents_in_graph(seeds, latent_dim: int, truncation):
     Returns:
         Float32 `[N, Z]`.
     """
+    import tensorflow as tf
+
     seeds = tf.cast(seeds, tf.int64)
     low = tf.bitwise.bitwise_and(seeds, tf.constant(0xFFFFFFFF, tf.int64))
     high = tf.bitwise.right_shift(seeds, tf.constant(32, tf.int64))
@@ -119,6 +120,8 @@ def _threefry(key, counter, word):
 def _shifts(word):
     if word is np.uint32:
         return np.left_shift, np.right_shift
+    import tensorflow as tf
+
     return tf.bitwise.left_shift, tf.bitwise.right_shift
 
 
@@ -197,6 +200,8 @@ def truncated_normal(shape, seed, truncation=1.0):
     Returns:
         Float32 tensor of that shape.
     """
+    import tensorflow as tf
+
     return truncation * tf.random.stateless_truncated_normal(shape, seed, alg="philox")
 
 
