@@ -85,7 +85,7 @@ def test_part_of_an_epoch_is_refused_with_the_nearest_whole_ones():
 
 
 def test_an_epoch_holds_whole_executions():
-    with pytest.raises(ValueError, match="steps_per_execution=7 with epochs of 20 steps"):
+    with pytest.raises(ValueError, match="steps_per_execution=7 and .*divisor of the 20 steps"):
         validate({"steps": 40, "steps_per_epoch": 20, "steps_per_execution": 7})
     debug = validate({"steps_per_execution": 4, "debug": True})
     assert debug.steps_per_epoch % debug.steps_per_execution == 0

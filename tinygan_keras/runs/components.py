@@ -270,42 +270,36 @@ def _check_agreement(components, config):
 
     A feature extractor may have other classes, and with a kernel to resize images another size.
     """
-    networks = {
+    parts = {
         "the teacher": components.teacher,
         "the student": components.model.student,
         "the discriminator": components.model.discriminator,
         "the reference student": components.reference_student,
+        "the real images": components.real_images,
+        "the setting image_size": config,
     }
-    sizes = {name: getattr(part, "image_size", None) for name, part in networks.items()}
-    sizes["the setting image_size"] = config.image_size
-    classes = {name: getattr(part, "num_classes", None) for name, part in networks.items()}
-    latents = {name: getattr(part, "latent_dim", None) for name, part in networks.items()}
-    if components.real_images is not None:
-        sizes["the real images"] = components.real_images.image_size
-        classes["the real images"] = components.real_images.num_classes
-    _check_equal("image sizes", sizes)
-    _check_equal("numbers of classes", classes)
-    _check_equal("latent lengths", latents)
+    for attribute, meaning in (
+        ("image_size", "image sizes"),
+        ("num_classes", "numbers of classes"),
+        ("latent_dim", "latent lengths"),
+    ):
+        values = {name: getattr(part, attribute, None) for name, part in parts.items()}
+        values = {name: value for name, value in values.items() if value is not None}
+        if len(set(values.values())) > 1:
+            listed = ", ".join(f"{value} ({name})" for name, value in values.items())
+            raise InputError(
+                f"Got {meaning} that differ: {listed}. Expected the same everywhere. Choose other presets, "
+                "or set what differs in student_overrides and discriminator_overrides."
+            )
     if components.extractor is None:
         return
-    components.extractor.protocol(
-        components.teacher.image_size
-    )  # refuses a size that it can't take
+    # Refuses a size that it can't take.
+    components.extractor.protocol(components.teacher.image_size)
     ours, theirs = components.teacher.num_classes, components.extractor.num_classes
     if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
         raise InputError(
             f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
             "extractor. Expected a classifier of the same classes. Set another monitor or extractor."
-        )
-
-
-def _check_equal(meaning, values):
-    values = {name: value for name, value in values.items() if value is not None}
-    if len(set(values.values())) > 1:
-        listed = ", ".join(f"{value} ({name})" for name, value in values.items())
-        raise InputError(
-            f"Got {meaning} that differ: {listed}. Expected the same everywhere. Choose other presets, "
-            "or set what differs in student_overrides and discriminator_overrides."
         )
 
 

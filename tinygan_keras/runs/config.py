@@ -231,49 +231,58 @@ def _check_values(config):
             )
     # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
     check_sample_seed(config, config.seed, max(7, config.teacher_samples))
-    if config.teacher_samples and config.teacher_cache:
-        raise InputError(
-            f"Got teacher_samples={config.teacher_samples} and teacher_cache={config.teacher_cache!r}. "
-            "Expected one of them. Set teacher_samples=0 to learn from the cache."
-        )
-    if 0 < config.teacher_samples < config.batch_size:
-        raise InputError(
-            f"Got teacher_samples={config.teacher_samples}. Expected at least one batch "
-            f"({config.batch_size}), or 0 for a live teacher."
-        )
-    if config.evaluate_every and not config.extractor:
-        raise InputError(
-            f"Got evaluate_every={config.evaluate_every} and no extractor. Expected the folder of a feature "
-            "extractor: nothing can be measured without. Set extractor, or evaluate_every=0."
-        )
-    if (
-        config.evaluate_every
-        and config.data == "none"
-        and config.monitor not in MONITORS_WITHOUT_REAL
-    ):
-        raise InputError(
-            f"Got monitor={config.monitor!r} and data='none'. Expected one of "
-            f"{', '.join(MONITORS_WITHOUT_REAL)}: the others need real images. Set monitor or data, or "
-            "evaluate_every=0."
-        )
-    if config.patience and not config.evaluate_every:
-        raise InputError(
-            f"Got patience={config.patience} and evaluate_every=0. Expected evaluations to be patient "
-            "about. Set evaluate_every, or patience=0."
-        )
+    for wrong, names, expected in _conflicts(config):
+        if wrong:
+            got = " and ".join(f"{name}={config[name]!r}" for name in names.split())
+            raise InputError(f"Got {got}. Expected {expected}.")
+
+
+def _conflicts(config) -> tuple:
+    """Settings that don't go together: whether they are so, their names, what is expected and the fix."""
     per_epoch = min(config.steps, config.steps_per_epoch)
-    if not config.debug and per_epoch % config.steps_per_execution:
-        raise InputError(
-            f"Got steps_per_execution={config.steps_per_execution} with epochs of {per_epoch} steps. "
-            "Expected a divisor of these, or an epoch would overrun its end. Change one of the two."
-        )
-    if config.steps > config.steps_per_epoch and config.steps % config.steps_per_epoch:
-        whole = config.steps - config.steps % config.steps_per_epoch
-        raise InputError(
-            f"Got steps={config.steps} with steps_per_epoch={config.steps_per_epoch}. Expected "
+    whole = config.steps - config.steps % config.steps_per_epoch
+    without_real = config.data == "none" and config.monitor not in MONITORS_WITHOUT_REAL
+    return (
+        (
+            config.teacher_samples and config.teacher_cache,
+            "teacher_samples teacher_cache",
+            "one of them. Set teacher_samples=0 to learn from the cache",
+        ),
+        (
+            0 < config.teacher_samples < config.batch_size,
+            "teacher_samples batch_size",
+            "at least one batch of samples, or teacher_samples=0 for a live teacher",
+        ),
+        (
+            config.evaluate_every and not config.extractor,
+            "evaluate_every extractor",
+            "the folder of a feature extractor: nothing can be measured without. Set extractor, or "
+            "evaluate_every=0",
+        ),
+        (
+            config.evaluate_every and without_real,
+            "monitor data",
+            f"one of {', '.join(MONITORS_WITHOUT_REAL)}: the others need real images. Set monitor or "
+            "data, or evaluate_every=0",
+        ),
+        (
+            config.patience and not config.evaluate_every,
+            "patience evaluate_every",
+            "evaluations to be patient about. Set evaluate_every, or patience=0",
+        ),
+        (
+            not config.debug and per_epoch % config.steps_per_execution,
+            "steps_per_execution steps steps_per_epoch",
+            f"a divisor of the {per_epoch} steps of an epoch, or it would overrun its end. Change one of "
+            "them",
+        ),
+        (
+            whole and whole != config.steps,
+            "steps steps_per_epoch",
             f"whole epochs. Set steps={whole} or {whole + config.steps_per_epoch}, or change "
-            "steps_per_epoch."
-        )
+            "steps_per_epoch",
+        ),
+    )
 
 
 def check_sample_seed(config, first: int, count: int):
@@ -282,8 +291,8 @@ def check_sample_seed(config, first: int, count: int):
     if config.sample_seed < first + count and first < config.sample_seed + images:
         raise InputError(
             f"Got sample_seed={config.sample_seed} with {images:,} images to evaluate, and {count:,} seeds "
-            f"from {first} on in the training. Expected other seeds, or the student is judged on the latents "
-            f"it was trained on. Set sample_seed={first + count} or more."
+            f"from {first} on in the training. Expected other seeds, or it is measured on the latents "
+            f"that it was trained on. Set sample_seed={first + count} or more."
         )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from ..errors import InputError, UnusableFileError, UserError
+from ..errors import UnusableFileError, UserError
 from ..evaluation.results import write_report
 from ..files import read_json
 from ..generators.side_files import write_class_names
@@ -36,7 +36,6 @@ from .progress_pictures import Gallery, ProgressPictures
 from .run_folder import RunFolder, Stopwatch, discard
 
 FRAMES = 40  # of the moving picture, at most
-_OURS = re.compile(r"(?:InputError|ValueError): (Got .*)")  # raised inside the input pipeline
 
 
 @dataclasses.dataclass
@@ -229,11 +228,8 @@ def data_errors_in_words(cache=None):
     try:
         yield
     except tf.errors.OpError as error:
-        said = str(error)
-        if isinstance(error, tf.errors.InvalidArgumentError) and (ours := _OURS.search(said)):
-            raise InputError(ours[1]) from error
         damaged = isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError))
-        if not damaged and "A shard was changed" not in said:
+        if not damaged and "A shard was changed" not in str(error):
             raise
         first = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip().splitlines()[0]
         fix = "Put a good copy in its place"
