@@ -91,12 +91,12 @@ def test_float_images_are_drawn_like_uint8():
 @pytest.mark.parametrize(
     ("teacher", "student", "labels", "message"),
     [
-        (images(RED, RED), images(RED), [0, 0], "one pair of equal shape per label"),
-        (images(RED), images(RED), [0, 1], "one pair of equal shape per label"),
-        (images(RED), images(RED), [3], "a name for every label"),
-        (images(RED), images(RED), [-1], "a name for every label"),
-        (images(RED)[0], images(RED)[0], [0], r"Expected \(N, S, S, 3\)"),
-        (images(RED)[:0], images(RED)[:0], [], "at least one"),
+        (images(RED, RED), images(RED), [0, 0], "Expected pairs of one shape"),
+        (images(RED), images(RED), [0, 1], r"labels int64 \(2,\)"),
+        (images(RED), images(RED), [3], "from 0 to 2"),
+        (images(RED), images(RED), [-1], "from 0 to 2"),
+        (images(RED)[0, :1], images(RED)[0, :1], [0], r"Expected uint8 \[N, S, S, 3\]"),
+        (images(RED)[:0], images(RED)[:0], np.zeros(0, int), "at least one"),
     ],
 )
 def test_grid_rejects_what_does_not_fit(teacher, student, labels, message):

@@ -98,17 +98,3 @@ def test_new_images_of_the_same_distribution_are_not_suspicious_and_copies_are()
     assert not scale.suspicious
     assert scale.close == pytest.approx(scale.expected, abs=8)
     assert memorisation_scale(real, np.r_[new[:900], np.zeros(100)]).suspicious
-
-
-@pytest.mark.parametrize(
-    ("real", "generated", "message"),
-    [
-        ([], [1.0], "Got 0 real distances"),
-        ([1.0], [], "Got 0 generated distances"),
-        ([1.0, np.inf], [1.0], "Got 2 real distances, 1 of them not finite"),
-        ([1.0], [np.nan], "generated distances, 1 of them"),
-    ],
-)
-def test_scale_rejects_what_is_no_distance(real, generated, message):
-    with pytest.raises(ValueError, match=message):
-        memorisation_scale(real, generated)

@@ -99,7 +99,10 @@ def test_run_shorter_than_an_epoch_is_one_epoch():
     ("settings", "message"),
     [
         ({"seed": 7, "sample_seed": 7}, "Set sample_seed=14 or more"),
-        ({"seed": 2**40 + 5}, "sample_seed=1099511627776 with 10,000 images.*=1099511627788 or more"),
+        (
+            {"seed": 2**40 + 5},
+            "sample_seed=1099511627776 with 10,000 images.*=1099511627788 or more",
+        ),
         ({"sample_seed": 1_000_000, "teacher_samples": 2_000_000}, "and 2,000,000 seeds from 0 on"),
     ],
 )

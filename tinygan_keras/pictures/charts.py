@@ -7,51 +7,63 @@ sizes of groups and distances between them mean nothing.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import InputError, MissingPackageError
 from ..files import read_text, user_path, write_text
-from .image_rows import pixels, save_png, three_digits
+from .image_rows import save_png, three_digits
 
-MANY_CLASSES = 50  # more are shown as a distribution and the worst of them
 MAX_COLOURS = 20
 PERPLEXITY = 30
 MIN_TSNE_POINTS = 3 * PERPLEXITY + 1  # scikit-learn's search wants three neighbours a unit of it
-_DPI = 100
-_BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
+_MANY_CLASSES, _WORST = 50, 30  # more classes are shown as a distribution and the worst of them
 _LONGEST_NAME = 28  # characters
+_BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
 
 
-def class_distance_chart(distances: Mapping, class_names=None, worst=30) -> np.ndarray:
+def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
     """Shows a bar per class, the worst first, with a line at the mean.
 
-    With more than 50 classes: how the distances are distributed, and bars of the worst ones.
+    With more than 50 classes: how the distances are distributed, and bars of the worst 30.
 
     Args:
         distances: Frechet distance per label, at least one.
         class_names: Name per label; numbers if None.
-        worst: How many bars are shown of many classes.
 
     Returns:
         uint8 `[H, W, 3]`.
     """
     ordered = sorted(distances.items(), key=lambda item: (-item[1], item[0]))
-    values = np.array([value for _, value in ordered])
-    many = len(ordered) > MANY_CLASSES
-    shown = ordered[:worst] if many else ordered
-    height = 1.6 + 0.26 * len(shown)
-    figure = _figure(8, height + (2.8 if many else 0))
-    if many:
-        top, axes = figure.subplots(2, 1, height_ratios=(2.8, height))
-        _histogram(top, values)
-        axes.set_title(f"The worst {len(shown)} classes", loc="left", fontsize=11)
-    else:
-        axes = figure.subplots()
+    many = len(ordered) > _MANY_CLASSES
+    shown = ordered[:_WORST] if many else ordered
+    heights = [2.8] * many + [1.6 + 0.26 * len(shown)]
+    figure = _figure(8, sum(heights))
     figure.suptitle("Intra-class Frechet distance", x=0.01, ha="left", fontsize=14)
-    _bars(axes, shown, class_names, values)
-    return pixels(figure)
+    panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    values = np.array([value for _, value in ordered])
+    mean, deviation = map(three_digits, (values.mean(), values.std()))
+    for panel in panels:
+        line = f"mean of all classes: {mean} (standard deviation {deviation})"
+        panel.axvline(values.mean(), color=_RED, linestyle="--", linewidth=1.5, label=line)
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
+    if many:
+        panels[0].hist(values, bins=40, color=_BLUE)
+        panels[0].set_title(f"All {len(values):,} classes", loc="left", fontsize=11)
+        panels[0].set(xlabel="Frechet distance", ylabel="classes")
+        panels[0].set_xlim(left=0)
+        panels[1].set_title(f"The worst {len(shown)} classes", loc="left", fontsize=11)
+    places = np.arange(len(shown))
+    bars = panels[-1].barh(places, values[: len(shown)], color=_BLUE)
+    panels[-1].bar_label(bars, [three_digits(value) for _, value in shown], padding=4, fontsize=9)
+    panels[-1].set_yticks(places, [_name(label, class_names) for label, _ in shown])
+    panels[-1].set_xlim(0, 1.15 * values.max() or 1)  # with room for the longest bar's number
+    panels[-1].set_ylim(len(shown) - 0.4, -0.6)
+    panels[-1].set_xlabel(
+        "Frechet distance between real and generated images of the class (lower is better)"
+    )
+    return _pixels(figure)
 
 
 def add_class_chart(result: dict, folder):
@@ -109,22 +121,10 @@ def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0)
     figure.suptitle(f"Features of images on {title}", x=0.01, ha="left", fontsize=15)
     _legend(figure, classes, colours, class_names, pale="real" in points and len(points) > 1)
     figure.supxlabel(advice, x=0.01, ha="left", fontsize=10, color=_GREY)
-    return pixels(figure)
+    return _pixels(figure)
 
 
-class Components(NamedTuple):
-    """A plane in feature space: mean `[F]`, two orthonormal directions `[2, F]`, their shares `[2]`."""
-
-    mean: np.ndarray
-    directions: np.ndarray
-    explained: np.ndarray
-
-    def project(self, features) -> np.ndarray:
-        """Coordinates float64 `[N, 2]` of features `[N, F]`."""
-        return (np.asarray(features, "float64") - self.mean) @ self.directions.T
-
-
-def principal_components(features) -> Components:
+def principal_components(features):
     """Finds the plane that keeps most of the variance.
 
     The sign of a principal direction is arbitrary; here its largest entry is positive, so that the
@@ -132,6 +132,9 @@ def principal_components(features) -> Components:
 
     Args:
         features: Float `[N, F]`, N at least 3 and F at least 2.
+
+    Returns:
+        Mean `[F]`, two orthonormal directions `[2, F]`, and their shares of the variance `[2]`.
 
     Raises:
         InputError: there are fewer, a value isn't finite, or all features are equal.
@@ -147,18 +150,11 @@ def principal_components(features) -> Components:
     directions = directions[:2]
     largest = np.abs(directions).argmax(1)
     directions = directions * np.sign(directions[range(2), largest])[:, None]
-    return Components(features.mean(0), directions, scales[:2] ** 2 / np.sum(scales**2))
+    return features.mean(0), directions, scales[:2] ** 2 / np.sum(scales**2)
 
 
 def tsne(features, seed=0) -> np.ndarray:
-    """Lays features out on a plane so that neighbours stay neighbours.
-
-    Args:
-        features: Float `[N, F]`, N at least 91. There is no way to add points later: give all at once.
-        seed: The same seed gives the same map.
-
-    Returns:
-        Coordinates float32 `[N, 2]`.
+    """Lays features `[N, F]`, N at least 91, out on a plane `[N, 2]` so that neighbours stay neighbours.
 
     Raises:
         MissingPackageError: scikit-learn isn't installed.
@@ -191,9 +187,9 @@ def _projected(features, method, seed):
             "of groups and distances between them mean nothing."
         )
         return points, ("", ""), title, advice
-    plane = principal_components(features.get("real", together))
-    points = {source: plane.project(rows) for source, rows in features.items()}
-    first, second = plane.explained
+    mean, directions, explained = principal_components(features.get("real", together))
+    points = {source: (rows - mean) @ directions.T for source, rows in features.items()}
+    first, second = explained
     names = f"first component ({first:.0%})", f"second component ({second:.0%})"
     fitted_on = "the real features" if "real" in features else "all features"
     title = f"the first two principal components of {fitted_on} ({first + second:.0%} of their variance)"
@@ -204,62 +200,12 @@ def _projected(features, method, seed):
     return points, names, title, advice
 
 
-def _bars(axes, shown, class_names, all_values):
-    names = [_name(label, class_names) for label, _ in shown]
-    values = [value for _, value in shown]
-    places = np.arange(len(shown))
-    axes.barh(places, values, color=_BLUE)
-    # Room for the number behind the longest bar.
-    axes.set_xlim(0, 1.15 * max(max(values), all_values.mean()) or 1)
-    for place, value in zip(places, values, strict=True):
-        axes.annotate(
-            three_digits(value),
-            (value, place),
-            (4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
-    axes.set_yticks(places, names)
-    axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_xlabel(
-        "Frechet distance between real and generated images of the class (lower is better)"
-    )
-    _mean_line(axes, all_values)
-    if len(shown) == len(all_values):  # else the histogram has said it
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _histogram(axes, values):
-    axes.hist(values, bins=40, color=_BLUE)
-    axes.set_title(f"All {len(values):,} classes", loc="left", fontsize=11)
-    axes.set_xlabel("Frechet distance")
-    axes.set_ylabel("classes")
-    axes.set_xlim(left=0)
-    _mean_line(axes, values)
-    axes.legend(loc="upper right", frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _mean_line(axes, values):
-    mean, deviation = values.mean(), values.std()
-    text = (
-        f"mean of all classes: {three_digits(mean)} (standard deviation {three_digits(deviation)})"
-    )
-    axes.axvline(mean, color=_RED, linestyle="--", linewidth=1.5, label=text)
-
-
 def _legend(figure, classes, colours, class_names, pale):
     from matplotlib.lines import Line2D
 
     entries = [(_name(label, class_names), colours[label]) for label in classes]
-    if pale:
-        entries.append(("real, all classes", _PALE))
-    dots = [
-        Line2D([], [], linestyle="", marker="o", color=colour, label=name)
-        for name, colour in entries
-    ]
+    entries += [("real, all classes", _PALE)] if pale else []
+    dots = [Line2D([], [], linestyle="", marker="o", color=c, label=name) for name, c in entries]
     if dots:
         figure.legend(handles=dots, loc="outside right center", frameon=False, fontsize=10)
 
@@ -280,4 +226,13 @@ def _name(label, class_names):
 def _figure(width, height):
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor="white")
+    return Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="white")
+
+
+def _pixels(figure) -> np.ndarray:
+    """What a figure looks like, uint8 `[H, W, 3]`; `pyplot` would keep figures for the whole process."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

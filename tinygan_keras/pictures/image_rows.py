@@ -1,37 +1,24 @@
 """Rows of images with their names at the left: the one picture from which all others are made.
 
-Scope: uint8 pictures `[H, W, 3]`, and their files. Images are placed pixel by pixel, text by matplotlib.
-
-Rejected: `pyplot`. It keeps figures and a backend for the whole process, which a library must not touch.
+Scope: uint8 pictures `[H, W, 3]`, and their files. All of it is Pillow's, but for matplotlib's font.
 """
 
 import functools
-from typing import NamedTuple
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import InputError
 from ..files import new_file
-from ..images import to_uint8
+from ..images import check_images, check_labels, to_uint8
 
 _TILE, _LARGEST_TILE = 64, 128  # smaller images are enlarged by a whole factor, 32 pixels twice
 _SEAM, _PAD, _ROW_GAP, _GROUP_GAP, _BLOCK_GAP = 2, 8, 6, 14, 28  # in pixels
-_BLACK, _GREY, _RED = "#1a1a1a", "#6a6a6a", "#d00000"
-_RULE, _FRAME = (160, 160, 160), (208, 0, 0)
-_TITLE, _NAME, _LINE, _MARK = 14.5, 10, 9, 8  # sizes of texts, in points
-_DPI = 100
+_BLACK, _GREY, _RULE, _RED = "#1a1a1a", "#6a6a6a", "#a0a0a0", "#d00000"
+_TITLE, _NAME, _LINE, _MARK = 20, 14, 12, 11  # sizes of texts
 _LEAST_TITLE_WIDTH, _LEAST_MARK_WIDTH, _MOST_NAME_WIDTH = 640, 80, 120
-_LINE_HEIGHT, _CAPTION_HEIGHT, _HEADING_HEIGHT, _FRAME_WIDTH = 18, 16, 32, 4
-
-
-class _Text(NamedTuple):
-    x: float
-    y: float  # of its middle
-    text: str
-    size: float
-    colour: str = _GREY
-    side: str = "left"  # of the text, at x
+_TITLE_HEIGHT, _LINE_HEIGHT, _CAPTION_HEIGHT, _HEADING_HEIGHT, _FRAME_WIDTH = 27, 18, 16, 32, 4
 
 
 def image_rows(
@@ -39,14 +26,14 @@ def image_rows(
     names=None,
     path=None,
     *,
-    marks=None,
+    marks=("",),
     right_names=None,
-    columns=None,
+    columns=(),
     captions=None,
     framed=None,
     rule_after=0,
     blocks=1,
-    headings=None,
+    headings=(),
     title="",
     lines=(),
     thumbnails=False,
@@ -78,8 +65,8 @@ def image_rows(
         >>> image_rows([np.zeros((3, 32, 32, 3), "uint8")], ["Bag"]).dtype
         dtype('uint8')
     """
-    rows = [_checked(row, thumbnails) for row in rows]
-    group = len(marks) if marks else 1
+    rows = [_shown(row, thumbnails) for row in rows]
+    group = len(marks)
     names = [""] * (len(rows) // group) if names is None else [shortened(name) for name in names]
     if not rows or len({row.shape[1] for row in rows}) != 1 or len(names) * group != len(rows):
         raise InputError(
@@ -87,105 +74,69 @@ def image_rows(
             f"names. Expected at least one row, images of one size, and a name for every {group} rows."
         )
     right_names = [shortened(name) for name in right_names or ()]
-    layout = _layout(rows, names, marks or (), right_names, blocks, bool(captions), rule_after)
-    blocks = -(-len(names) // layout.groups)  # without empty ones
-    width = blocks * (layout.block_width + _BLOCK_GAP) - _BLOCK_GAP
+
+    tile = rows[0].shape[1] * max(1, _TILE // rows[0].shape[1])
+    left = _widest(names, _NAME)
+    if any(marks):  # without names the margin is of one width, as are the frames of an animation
+        left += max(0 if any(names) else _LEAST_MARK_WIDTH + _PAD, _widest(marks, _MARK))
+    places = np.arange(max(map(len, rows)) + 1) * (tile + _SEAM)  # of columns
+    places[rule_after:] += _GROUP_GAP if rule_after else 0
+    right = places[-1] - _SEAM
+    block_width = left + right + _widest(right_names, _NAME) + _BLOCK_GAP
+    groups = -(-len(names) // blocks)  # of a block
+    blocks = -(-len(names) // groups)  # without empty ones
+    width = int(blocks * block_width) - _BLOCK_GAP
     width = max(width, _LEAST_TITLE_WIDTH) if title else width
+    row_height = tile + (_CAPTION_HEIGHT if captions else 0)
+    gap = _GROUP_GAP if group > 1 else _ROW_GAP
+    group_height = group * (row_height + _SEAM) - _SEAM + gap
+    header = _header(title, lines, width)
+    top = _PAD + sum(height for *_, height in header) + (_GROUP_GAP if title else 0)
+    first_row = top + _HEADING_HEIGHT * bool(headings) + _CAPTION_HEIGHT * bool(columns)
 
-    pasted, texts, y = [], [], _PAD
-    for line, size, colour in _broken(title, lines, width):
-        texts.append(_Text(_PAD, y + _LINE_HEIGHT / 2, line, size, colour))
-        y += round(_LINE_HEIGHT * (1.5 if size == _TITLE else 1))
-    y += _GROUP_GAP if title else 0
-    for block, text in enumerate(headings or ()):
-        x = layout.corner(block * layout.groups * group)[0] - layout.left
-        texts.append(_Text(x, y + _HEADING_HEIGHT / 2, text, _NAME, _BLACK))
-    y += _HEADING_HEIGHT if headings else 0
-    for block in range(blocks if columns else 0):
-        x = layout.corner(block * layout.groups * group)[0]
-        for column, text in enumerate(columns):
-            centre = layout.column(x, column) + layout.tile / 2
-            texts.append(_Text(centre, y + _CAPTION_HEIGHT / 2, text, _MARK, _GREY, "center"))
-    y += _CAPTION_HEIGHT if columns else 0
-
-    half = layout.tile / 2
+    size = width + 2 * _PAD, first_row + groups * group_height - gap + _PAD
+    picture = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(picture)
+    y = _PAD
+    for text, text_size, colour, height in header:
+        _write(draw, _PAD, y + height / 2, text, text_size, colour)
+        y += height
+    for block, text in enumerate(headings):
+        _write(draw, _PAD + block * block_width, top + _HEADING_HEIGHT / 2, text, _NAME, _BLACK)
     for number, images in enumerate(rows):
-        x, row_y = layout.corner(number)
-        row_y += y
-        if number % group == 0:
-            middle = row_y + (group - 1) * (layout.row_height + _SEAM) / 2 + half
-            texts.append(_Text(x - layout.left, middle, names[number // group], _NAME, _BLACK))
-        if marks:
-            texts.append(_Text(x - _PAD, row_y + half, marks[number % group], _MARK, side="right"))
+        group_number, row = divmod(number, group)
+        block, place = divmod(group_number, groups)
+        x = _PAD + block * block_width + left
+        y = first_row + place * group_height + row * (row_height + _SEAM)
+        middle = y + tile / 2
+        if row == 0:
+            middle_of_group = middle + (group - 1) * (row_height + _SEAM) / 2
+            _write(draw, x - left, middle_of_group, names[group_number], _NAME, _BLACK)
+        if place == row == 0:
+            for text, column in zip(columns, places, strict=False):
+                centre = x + column + tile / 2
+                _write(draw, centre, y - _CAPTION_HEIGHT / 2, text, _MARK, anchor="mm")
+        _write(draw, x - _PAD, middle, marks[row], _MARK, anchor="rm")
         if right_names:
-            right = x + layout.images_width + _PAD
-            texts.append(_Text(right, row_y + half, right_names[number], _NAME, _BLACK))
+            _write(draw, x + right + _PAD, middle, right_names[number], _NAME, _BLACK)
         if rule_after:
-            rule = np.full((layout.row_height, 1, 3), _RULE, "uint8")
-            pasted.append((layout.column(x, rule_after) - _GROUP_GAP // 2 - 1, row_y, rule))
+            rule = x + places[rule_after] - _GROUP_GAP // 2 - 1
+            draw.line([rule, y, rule, y + row_height - 1], fill=_RULE)
         for column, image in enumerate(images):
-            is_framed, left = bool(framed and framed[number][column]), layout.column(x, column)
-            pasted.append((left, row_y, _enlarged(image, layout.tile, is_framed)))
+            start, is_framed = x + places[column], framed is not None and framed[number][column]
+            enlarged = Image.fromarray(image).resize((tile, tile), Image.Resampling.NEAREST)
+            picture.paste(enlarged, (int(start), y))
+            if is_framed:
+                box = [start, y, start + tile - 1, y + tile - 1]
+                draw.rectangle(box, outline=_RED, width=_FRAME_WIDTH)
             if captions:
-                below, text = row_y + layout.tile + _CAPTION_HEIGHT / 2, captions[number][column]
-                colour = _RED if is_framed else _GREY
-                texts.append(_Text(left + half, below, text, _MARK, colour, "center"))
-    height = y + min(layout.groups, len(names)) * layout.group_height - layout.group_gap + _PAD
-    picture = _drawn(width + 2 * _PAD, height, pasted, texts)
+                text, colour = captions[number][column], _RED if is_framed else _GREY
+                below = y + tile + _CAPTION_HEIGHT / 2
+                _write(draw, start + tile / 2, below, text, _MARK, colour, "mm")
+    picture = np.array(picture)
     if path is not None:
         save_png(picture, path)
     return picture
-
-
-class _Layout(NamedTuple):
-    """Where things are, in pixels; blocks of groups of rows, a name for each group."""
-
-    tile: int  # side of an image
-    group: int  # rows of a group
-    groups: int  # of a block
-    left: int  # of a block, up to its images
-    images_width: int
-    block_width: int
-    row_height: int
-    group_height: int
-    group_gap: int  # of that height, the white below
-    rule_after: int
-
-    def corner(self, row):
-        """Left end of a row's images in the picture, upper end below the first row's."""
-        block, number = divmod(row // self.group, self.groups)
-        x = _PAD + block * (self.block_width + _BLOCK_GAP) + self.left
-        return x, number * self.group_height + row % self.group * (self.row_height + _SEAM)
-
-    def column(self, x, column):
-        """Left end of a column, of a block whose images begin at x."""
-        rule_width = _GROUP_GAP if self.rule_after and column >= self.rule_after else 0
-        return x + column * (self.tile + _SEAM) + rule_width
-
-
-def _layout(rows, names, marks, right_names, blocks, has_captions, rule_after) -> _Layout:
-    size, group = rows[0].shape[1], len(marks) or 1
-    tile = size * max(1, _TILE // size)
-    left = max(_width(name, _NAME) for name in names) + (_PAD if any(names) else 0)
-    if marks:
-        least = 0 if any(names) else _LEAST_MARK_WIDTH  # frames of an animation have one size
-        left += max([least, *(_width(mark, _MARK) for mark in marks)]) + _PAD
-    images_width = max(map(len, rows)) * (tile + _SEAM) - _SEAM + (_GROUP_GAP if rule_after else 0)
-    right = max([_width(name, _NAME) + _PAD for name in right_names], default=0)
-    row_height = tile + (_CAPTION_HEIGHT if has_captions else 0)
-    group_gap = _GROUP_GAP if group > 1 else _ROW_GAP
-    return _Layout(
-        tile=tile,
-        group=group,
-        groups=-(-len(names) // blocks),
-        left=left,
-        images_width=images_width,
-        block_width=left + images_width + right,
-        row_height=row_height,
-        group_height=group * (row_height + _SEAM) - _SEAM + group_gap,
-        group_gap=group_gap,
-        rule_after=rule_after,
-    )
 
 
 def class_grid(teacher_images, student_images, labels, class_names, blocks=2) -> np.ndarray:
@@ -204,19 +155,14 @@ def class_grid(teacher_images, student_images, labels, class_names, blocks=2) ->
     Raises:
         InputError: the shapes differ, or a label has no name.
     """
-    teacher, student = _checked(teacher_images), _checked(student_images)
-    labels = np.asarray(labels)
-    if teacher.shape != student.shape or labels.shape != teacher.shape[:1]:
+    teacher, student = np.asarray(teacher_images), np.asarray(student_images)
+    if teacher.shape != student.shape:
         raise InputError(
-            f"Got teacher images {teacher.shape}, student images {student.shape} and labels "
-            f"{labels.shape}. Expected one pair of equal shape per label; generate both from the same z."
+            f"Got teacher images {teacher.shape} and student images {student.shape}. Expected pairs of one "
+            "shape; generate both from the same z."
         )
+    labels = check_labels(labels, len(teacher), len(class_names), "the teacher and the student")
     present = np.unique(labels)
-    if present[0] < 0 or present[-1] >= len(class_names):
-        raise InputError(
-            f"Got labels from {present[0]} to {present[-1]} and {len(class_names)} class names. "
-            "Expected a name for every label."
-        )
     rows = [side[labels == label] for label in present for side in (teacher, student)]
     names = [class_names[label] for label in present]
     return image_rows(rows, names, marks=("teacher", "student"), blocks=blocks)
@@ -257,13 +203,12 @@ def resized(images, size) -> np.ndarray:
 
 
 def shortened(name: str) -> str:
-    """The first of several comma-separated names, cut where the margin ends."""
-    name = name.split(",")[0]
-    if _width(name, _NAME) <= _MOST_NAME_WIDTH:
-        return name
-    while _width(name + "...", _NAME) > _MOST_NAME_WIDTH:
+    """The first of several comma-separated names, on one line, cut where the margin ends."""
+    name = end = " ".join(name.split(",")[0].split())
+    while _font(_NAME).getlength(end) > _MOST_NAME_WIDTH:
         name = name[:-1]
-    return name.rstrip() + "..."
+        end = name.rstrip() + "..."
+    return end
 
 
 def three_digits(value) -> str:
@@ -271,78 +216,40 @@ def three_digits(value) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def pixels(figure) -> np.ndarray:
-    """What a matplotlib figure looks like, uint8 `[H, W, 3]`."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _checked(images, thumbnails=False) -> np.ndarray:
+def _shown(images, thumbnails) -> np.ndarray:
     images = np.asarray(images)
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
-    if not square or not images.size:
-        raise InputError(
-            f"Got images of shape {images.shape}. Expected (N, S, S, 3), at least one."
-        )
-    images = images if images.dtype == np.uint8 else to_uint8(images)
-    return (
-        resized(images, _LARGEST_TILE) if thumbnails and images.shape[1] > _LARGEST_TILE else images
-    )
+    images = check_images(images if images.dtype == np.uint8 else to_uint8(images))
+    return resized(images, min(images.shape[1], _LARGEST_TILE)) if thumbnails else images
 
 
-def _enlarged(image, tile, framed):
-    image = image.repeat(tile // len(image), 0).repeat(tile // len(image), 1)
-    if framed:
-        inside = image[_FRAME_WIDTH:-_FRAME_WIDTH, _FRAME_WIDTH:-_FRAME_WIDTH].copy()
-        image[:] = _FRAME
-        image[_FRAME_WIDTH:-_FRAME_WIDTH, _FRAME_WIDTH:-_FRAME_WIDTH] = inside
-    return image
-
-
-def _broken(title, lines, width) -> list:
-    """Title and lines with size and colour, broken where the picture ends."""
+def _header(title, lines, width) -> list:
+    """Lines of text with size, colour and height, broken where the picture ends."""
     found = []
-    for text, size, colour in [(title, _TITLE, _BLACK), *((line, _LINE, _GREY) for line in lines)]:
+    texts = [(title, _TITLE, _BLACK, _TITLE_HEIGHT)]
+    texts += [(line, _LINE, _GREY, _LINE_HEIGHT) for line in lines]
+    for text, size, colour, height in texts:
         words = text.split()
         while words:
             count = len(words)
-            while count > 1 and _width(" ".join(words[:count]), size) > width:
+            while count > 1 and _font(size).getlength(" ".join(words[:count])) > width:
                 count -= 1
-            found.append((" ".join(words[:count]), size, colour))
+            found.append((" ".join(words[:count]), size, colour, height))
             words = words[count:]
     return found
 
 
-@functools.lru_cache(maxsize=4096)
-def _width(text: str, size: float) -> int:
-    """Of a line of text, in pixels."""
-    from matplotlib.font_manager import FontProperties
+def _widest(texts, size) -> int:
+    """Pixels that the widest text and the white beside it take."""
+    width = max(map(_font(size).getlength, texts), default=0)
+    return round(width) + _PAD if width else 0
 
-    measured, _, _ = _renderer().get_text_width_height_descent(
-        text, FontProperties(size=size), ismath=False
-    )
-    return round(measured)
+
+def _write(draw, x, y, text, size, colour=_GREY, anchor="lm"):
+    draw.text((x, y), text, fill=colour, font=_font(size), anchor=anchor)
 
 
 @functools.cache
-def _renderer():
-    from matplotlib.backends.backend_agg import RendererAgg
+def _font(size):
+    from matplotlib import get_data_path
 
-    return RendererAgg(1, 1, _DPI)
-
-
-def _drawn(width, height, pasted, texts) -> np.ndarray:
-    from matplotlib.figure import Figure
-
-    size = (width + 0.01) / _DPI, (height + 0.01) / _DPI  # it is cut to whole pixels
-    figure = Figure(figsize=size, dpi=_DPI, facecolor="white")
-    for x, y, text, size, colour, side in texts:
-        options = {"size": size, "color": colour, "ha": side, "va": "center_baseline"}
-        figure.text(x / width, 1 - y / height, text, parse_math=False, **options)
-    picture = pixels(figure)
-    for x, y, image in pasted:
-        picture[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return picture
+    return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

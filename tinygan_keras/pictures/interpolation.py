@@ -21,8 +21,7 @@ def spherical_path(start, end, steps: int) -> np.ndarray:
 
         p(t) = sin((1 - t) w) / sin(w) start + sin(t w) / sin(w) end,   w the angle between them
 
-    Vectors of nearly one direction, and the zero vector, are joined by the straight line. Single
-    components may leave the range of a truncated normal by up to sqrt(2); the norm doesn't.
+    Vectors of nearly one direction, and the zero vector, are joined by the straight line.
 
     Args:
         start, end: Float `[Z]`.
@@ -41,26 +40,23 @@ def spherical_path(start, end, steps: int) -> np.ndarray:
     Reference: White, "Sampling generative networks", arXiv:1609.04468.
     """
     ends = np.asarray([start, end], "float64")
-    norms = np.linalg.norm(ends[0]) * np.linalg.norm(ends[1])
-    cosine = np.clip(ends[0] @ ends[1] / norms, -1, 1) if norms else 1.0
-    angle = np.arccos(cosine)
-    if np.sin(angle) < _SMALLEST_SINE:
-        if cosine < 0:
-            raise InputError(
-                "Got two opposite latents. Expected two with one shortest arc between them. Take another "
-                "seed for one of the ends."
-            )
-        return linear_path(start, end, steps)
-    shares = np.linspace(0, 1, steps)[:, None]
-    weights = np.concatenate([np.sin((1 - shares) * angle), np.sin(shares * angle)], axis=1)
-    return _with_ends(weights @ ends / np.sin(angle), ends)
+    norms = np.linalg.norm(ends, axis=1).prod()
+    angle = np.arccos(np.clip(ends[0] @ ends[1] / norms, -1, 1)) if norms else 0.0
+    if np.sin(angle) >= _SMALLEST_SINE:
+        shares = np.linspace([1, 0], [0, 1], steps)
+        return _with_ends(np.sin(shares * angle) @ ends / np.sin(angle), ends)
+    if angle > 1:
+        raise InputError(
+            "Got two opposite latents. Expected two with one shortest arc between them. Take another "
+            "seed for one of the ends."
+        )
+    return linear_path(start, end, steps)
 
 
 def linear_path(start, end, steps: int) -> np.ndarray:
     """Walks from one vector to another along the straight line, `(1 - t) start + t end`; see above."""
     ends = np.asarray([start, end], "float64")
-    shares = np.linspace(0, 1, steps)[:, None]
-    return _with_ends((1 - shares) * ends[0] + shares * ends[1], ends)
+    return _with_ends(np.linspace([1, 0], [0, 1], steps) @ ends, ends)
 
 
 def class_path(first_class: int, second_class: int, num_classes: int, steps: int) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
 from .image_rows import image_rows, resized, three_digits
 
 CLOSE_PERCENT = 1  # of the real images lie closer to another one than what is called close
@@ -31,7 +30,7 @@ class MemorisationScale(NamedTuple):
     threshold: float  # distances below it are called close
     real_median: float  # of the distances to the nearest other real image
     generated_median: float
-    generated: int  # number of generated images looked at
+    generated: int  # number of generated images
     close: int  # how many of them are close
     expected: float  # how many would be, were they new real images
     suspicious: bool  # whether that is more than chance explains
@@ -47,16 +46,8 @@ def memorisation_scale(real_distances, generated_distances) -> MemorisationScale
         real_distances: Float `[M]`, from each real image to the nearest other one.
         generated_distances: Float `[N]`, from each generated image to the nearest real one.
 
-    Raises:
-        InputError: there is no distance of one kind, or one isn't finite.
     """
     real, generated = np.ravel(real_distances), np.ravel(generated_distances)
-    for kind, distances in (("real", real), ("generated", generated)):
-        if not len(distances) or not np.isfinite(distances).all():
-            raise InputError(
-                f"Got {len(distances)} {kind} distances, {np.sum(~np.isfinite(distances))} of them not "
-                "finite. Expected at least one, and finite numbers; check the features."
-            )
     threshold = float(np.percentile(real, CLOSE_PERCENT))
     close = int(np.sum(generated < threshold))
     expected = len(generated) * CLOSE_PERCENT / 100
@@ -72,13 +63,10 @@ def memorisation_scale(real_distances, generated_distances) -> MemorisationScale
 
 
 def neighbour_picture(blocks, scale: MemorisationScale, searched="") -> np.ndarray:
-    """Shows each generated image with its nearest real ones to the right, distances below.
-
-    A generated image that is close by `scale` gets a red frame, and so do the neighbours that are as
-    close.
+    """Shows `NeighbourBlock`s side by side, of as many rows each; what is close gets a red frame.
 
     Args:
-        blocks: List of `NeighbourBlock`s with as many rows each, side by side.
+        blocks: List of `NeighbourBlock`s.
         scale: From `memorisation_scale`, over all generated images and not only those shown.
         searched: Says which real images were searched, for example "10,000 real images of ...".
 
@@ -95,7 +83,6 @@ def neighbour_picture(blocks, scale: MemorisationScale, searched="") -> np.ndarr
         captions += [["", *map(three_digits, distances)] for distances in block.distances]
         close = block.distances < scale.threshold
         framed += np.concatenate([close[:, :1], close], axis=1).tolist()
-    title, lines = _header(scale, searched)
     return image_rows(
         rows,
         names,
@@ -105,14 +92,13 @@ def neighbour_picture(blocks, scale: MemorisationScale, searched="") -> np.ndarr
         rule_after=1,
         blocks=len(blocks),
         headings=[block.heading for block in blocks],
-        title=title,
-        lines=lines,
+        title="Is anything memorised? Generated images beside their nearest real images",
+        lines=_explanation(scale, searched),
         thumbnails=True,
     )
 
 
-def _header(scale, searched):
-    title = "Is anything memorised? Generated images beside their nearest real images"
+def _explanation(scale, searched) -> list:
     verdict = (
         "More generated images are this close than chance explains: look whether the framed pairs show "
         "the same image. Plain, typical images can be close without being copies."
@@ -122,7 +108,7 @@ def _header(scale, searched):
     threshold, real, generated = map(
         three_digits, (scale.threshold, scale.real_median, scale.generated_median)
     )
-    lines = [
+    return [
         "Left of the line: a generated image. Right: its nearest real images, with their distance in "
         f"feature space. Searched: {searched or 'the real images'}.",
         f"For scale: a real image is {real} away from the nearest other real image (median), and 1 in "
@@ -131,4 +117,3 @@ def _header(scale, searched):
         f"{scale.close:,} of {scale.generated:,} are closer than {threshold}; {scale.expected:.3g} would "
         f"be expected of new real images. {verdict}",
     ]
-    return title, lines

@@ -170,6 +170,9 @@ class ReportImages:
         # Names of another set of classes would be wrong ones.
         same = theirs is not None and len(theirs) == generator.num_classes
         self.names = generator.class_names or (theirs if same else None)
+        # All, or many spread over the set, which may be sorted.
+        count = real.count if real is not None else 0
+        self.real_numbers = np.linspace(0, count - 1, min(count, MOST_REAL)).astype(int)
 
     def name(self, label) -> str:
         """A class for people; its number where no name is known."""
@@ -206,26 +209,21 @@ class ReportImages:
     def teacher_features(self) -> np.ndarray:
         return self.extractor(self.teacher_images)[0]
 
-    @functools.cached_property
-    def real_numbers(self) -> np.ndarray:
-        """Which real images are looked at: all, or many spread over the set, which may be sorted."""
-        count = self.real.count
-        return np.linspace(0, count - 1, min(count, MOST_REAL)).astype(int)
-
     def real_images(self, numbers) -> np.ndarray:
         """Real images by their numbers, uint8 `[n, S, S, 3]`."""
         return np.concatenate([self.real.read(int(n), int(n) + 1) for n in numbers])
 
     @functools.cached_property
     def real_features(self) -> np.ndarray:
-        """Features float32 `[n, F]` of the real images that are looked at."""
+        """Features float32 `[n, F]` of the real images that are searched."""
         numbers = self.real_numbers
         bar = keras.utils.Progbar(len(numbers), unit_name="real image", verbose=self._progress)
-        parts = []
+        features = []
         for start in range(0, len(numbers), _CHUNK):
-            parts.append(self.extractor(self.real_images(numbers[start : start + _CHUNK]))[0])
-            bar.update(min(start + _CHUNK, len(numbers)))
-        return np.concatenate(parts)
+            images = self.real_images(numbers[start : start + _CHUNK])
+            features.append(self.extractor(images)[0])
+            bar.add(len(images))
+        return np.concatenate(features)
 
     @functools.cached_property
     def real_labels(self) -> np.ndarray | None:
@@ -248,23 +246,20 @@ class ReportImages:
 
 
 def _class_grid(images, _):
-    rows = images.first(_GRID_IMAGES)
-    student = images.student_images[rows]
+    chosen = images.first(_GRID_IMAGES)
     names = [images.name(label) for label in images.classes]
     if images.teacher is None:
         picture = image_rows(
-            student,
+            images.student_images[chosen],
             names,
             title="What the generator makes, class by class",
             lines=["Every image of a row has a random z of its own; a column has the same z."],
             thumbnails=True,
         )
-        return (
-            picture,
-            "A row per class. There is no teacher to compare with: none was given or found.",
-        )
+        text = "A row per class. There is no teacher to compare with: none was given or found."
+        return picture, text
     picture = image_rows(
-        [side for pair in zip(images.teacher_images[rows], student, strict=True) for side in pair],
+        [side[row] for row in chosen for side in (images.teacher_images, images.student_images)],
         names,
         marks=("teacher", "student"),
         blocks=2,
@@ -277,7 +272,7 @@ def _class_grid(images, _):
     )
     return (
         picture,
-        "For each class the teacher's images, right below them the student's from the same z.",
+        "For each class the teacher's images, and right below the student's from the same z.",
     )
 
 
@@ -341,33 +336,31 @@ def _neighbours(images, _):
         return None, "it needs a feature extractor and real images."
     if len(images.real_numbers) < 2:
         return None, "it needs at least two real images: their distance is the scale."
-    real = images.real_features
-    found, distances = nearest_neighbours(
-        images.student_features, real, min(_NEIGHBOURS, len(real))
-    )
-    _, scale_distances = nearest_neighbours(real, real, 1, exclude_self=True)
-    scale = memorisation_scale(scale_distances, distances[:, 0])
+    real, student = images.real_features, images.student_features
+    found, distances = nearest_neighbours(student, real, min(_NEIGHBOURS, len(real)))
+    _, real_distances = nearest_neighbours(real, real, 1, exclude_self=True)
+    scale = memorisation_scale(real_distances, distances[:, 0])
     by_class = distances[:, 0].reshape(len(images.classes), -1)
-    closest = images.first(images.per_class)
-    closest = np.take_along_axis(closest, by_class.argsort(axis=1, kind="stable"), axis=1)
-
-    def block(heading, rows):
-        rows = rows.ravel()[:_ROWS]
-        numbers = images.real_numbers[found[rows]]
-        neighbours = images.real_images(numbers.ravel())
-        return NeighbourBlock(
-            heading,
-            [images.name(label) for label in images.student.labels[rows]],
-            images.student_images[rows],
-            neighbours.reshape(*numbers.shape, *neighbours.shape[1:]),
-            distances[rows],
-        )
+    closest = images.first(1) + by_class.argsort(axis=1, kind="stable")
 
     count = max(1, _ROWS // len(images.classes))
-    blocks = [
-        block("Random images", images.varied(count)),
-        block(f"The closest of {images.per_class} of each class", closest[:, :count]),
-    ]
+    blocks = []
+    for heading, numbers in (
+        ("Random images", images.varied(count)),
+        (f"The closest of {images.per_class} of each class", closest[:, :count]),
+    ):
+        rows = numbers.ravel()[:_ROWS]
+        near = images.real_numbers[found[rows]]
+        pixels = images.real_images(near.ravel())
+        blocks.append(
+            NeighbourBlock(
+                heading,
+                [images.name(label) for label in images.student.labels[rows]],
+                images.student_images[rows],
+                pixels.reshape(*near.shape, *pixels.shape[1:]),
+                distances[rows],
+            )
+        )
     searched = f"{len(real):,} of {images.real.count:,} real images, {images.real.name}"
     text = "Generated images beside the nearest real ones: do any look copied?"
     text = " ".join([text, *getattr(images.real, "warnings", ())])
@@ -380,40 +373,33 @@ def _feature_map(images, method):
     if images.real is None and images.teacher is None:
         return None, "it needs real images or a teacher to compare with."
     if len(images.classes) > MAX_COLOURS:
-        return (
-            None,
-            f"it shows at most {MAX_COLOURS} classes, as many as colours can be told apart.",
-        )
-    features, labels, texts = {}, {}, []
+        text = f"it shows at most {MAX_COLOURS} classes, as many as colours can be told apart."
+        return None, text
+    features, labels = {}, {}
+    text = "Each point is an image: do generated images lie where real ones do?"
     if images.real is not None:
-        real, own, text = _real_points(images)
-        texts += [text] * bool(text)
+        real, real_labels, problem = _real_points(images)
+        text = f"{text} {problem}".rstrip()
         if len(real) >= 3:
-            features["real"], labels["real"] = real, own
+            features["real"], labels["real"] = real, real_labels
     rows = images.first(_MAP_POINTS).ravel()
     if images.teacher is not None:
-        features["teacher"], labels["teacher"] = (
-            images.teacher_features[rows],
-            images.student.labels[rows],
-        )
-    source = "student" if images.teacher else "generated"
-    features[source], labels[source] = images.student_features[rows], images.student.labels[rows]
-    count = sum(map(len, features.values()))
+        features["teacher"] = images.teacher_features[rows]
+    features["student" if images.teacher else "generated"] = images.student_features[rows]
     if len(features) < 2:
         return None, "it needs at least three real images of these classes, or a teacher."
+    count = sum(map(len, features.values()))
     if method == "tsne" and count < MIN_TSNE_POINTS:
         return None, (
             f"t-SNE needs at least {MIN_TSNE_POINTS} images, these are {count}. Take more per class, or "
             "the map pca."
         )
+    labels = dict.fromkeys(features, images.student.labels[rows]) | labels
     names = {label: images.name(label) for label in images.classes.tolist()}
     try:
-        picture = feature_map(features, labels, names, method, images.seed)
+        return feature_map(features, labels, names, method, images.seed), text
     except ImportError as error:
         return None, str(error)
-    return picture, " ".join(
-        ["Each point is an image: do generated images lie where real ones do?", *texts]
-    )
 
 
 def _real_points(images):

@@ -152,7 +152,9 @@ def names_as_text(class_names, num_classes: int) -> str:
 
 
 def _write_graph(folder, generator, names, rewrite):
-    draw = _drawing(generator, rewrite)  # before there are tables, about which TensorFlow would warn
+    draw = _drawing(
+        generator, rewrite
+    )  # before there are tables, about which TensorFlow would warn
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, NAMES_FILE)
         file.write_text(names_as_text(names, len(names)), encoding="utf-8", newline="\n")
