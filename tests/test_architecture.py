@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tinygan_keras
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tinygan_keras"
 
@@ -135,6 +137,14 @@ def test_experiments_use_public_names_only(path):
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") != "self":
             private = node.attr.startswith("_") and not node.attr.startswith("__")
             assert not private, f"{name_of(path)}:{node.lineno} uses {node.attr}"
+
+
+def test_editors_see_the_names_that_are_imported_at_first_use():
+    tree = ast.parse((ROOT / PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {alias.name: f".{node.module}" for node in block.body for alias in node.names}
+    assert seen.keys() == set(tinygan_keras.__all__) - {"__version__"}
+    assert seen.items() >= tinygan_keras._HOME_OF.items()
 
 
 def project_files():

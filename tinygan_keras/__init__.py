@@ -14,6 +14,52 @@ TensorFlow Hub, TF-GAN and plotting aren't installed.
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the same names for editors and type checkers, which don't run `__getattr__`
+    # ruff: noqa: F401
+    from . import (
+        classes,
+        data,
+        distillation,
+        evaluation,
+        generators,
+        networks,
+        pictures,
+        runs,
+        runtimes,
+        saved_model,
+        teachers,
+    )
+    from .client import ServingClient, ServingError
+    from .data.batches import distillation_batches
+    from .data.fashion_mnist import load_fashion_mnist, load_fashion_mnist_subset
+    from .data.image_sets import open_images, open_training_images
+    from .data.prepare_images import prepare_images
+    from .data.teacher_cache import TeacherCache, verify_cache, write_cache
+    from .data.teacher_samples import sample_teacher
+    from .distillation import losses
+    from .distillation.tinygan import TinyGAN
+    from .evaluation.evaluate import evaluate
+    from .evaluation.extractors.extractor import FeatureExtractor, load_extractor
+    from .evaluation.real_statistics import load_reference, measure_reference
+    from .generators.generator import Generator
+    from .generators.opening import load_generator, open_generator
+    from .latents import sample_latents
+    from .networks.discriminator import Discriminator
+    from .networks.student import StudentGenerator
+    from .pictures.image_rows import class_grid
+    from .pictures.report import draw_album
+    from .runs.config import default_config
+    from .runs.distill import distill
+    from .runs.divergence import StopOnDivergence
+    from .runs.evaluation_callback import EvaluationCallback
+    from .runtimes.litert import export_litert
+    from .runtimes.onnx import export_onnx
+    from .runtimes.openvino import export_openvino
+    from .saved_model.exporting import export_saved_model
+    from .teachers.biggan import BigGANDiscriminator, BigGANGenerator
+    from .teachers.hub import HubTeacher
 
 __version__ = "0.1.0"
 
@@ -57,21 +103,12 @@ _HOME_OF = {
     "class_grid": ".pictures.image_rows",
 }
 _ROOMS = (
-    "classes",
-    "data",
-    "distillation",
-    "evaluation",
-    "generators",
-    "networks",
-    "pictures",
-    "runs",
-    "runtimes",
-    "saved_model",
-    "teachers",
+    *("classes", "data", "distillation", "evaluation", "generators", "networks"),
+    *("pictures", "runs", "runtimes", "saved_model", "teachers"),
 )
-_HOME_OF_MODULE = {"losses": ".distillation.losses"}
+_HOME_OF_MODULE = {"losses": ".distillation.losses", **{room: f".{room}" for room in _ROOMS}}
 
-__all__ = ["__version__", *_HOME_OF, *_HOME_OF_MODULE, *_ROOMS]
+__all__ = ["__version__", *_HOME_OF, *_HOME_OF_MODULE]
 
 
 def __getattr__(name):
@@ -79,8 +116,6 @@ def __getattr__(name):
         return getattr(importlib.import_module(_HOME_OF[name], __name__), name)
     if name in _HOME_OF_MODULE:
         return importlib.import_module(_HOME_OF_MODULE[name], __name__)
-    if name in _ROOMS:
-        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

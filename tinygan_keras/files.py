@@ -1,23 +1,20 @@
 """Files and folders that appear whole or not at all, on a disk or behind a URL (gs://, hdfs://).
 
-Scope: paths as users give them, writing, reading of texts, the one content hash, and what goes into JSON.
 Paths with "://" go through TensorFlow's file systems, all others through Python's.
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
 import os
-import shutil
 import tempfile
 import uuid
 from pathlib import Path
 
 import numpy as np
 
-from .errors import ExistingFileError, InputError, UnusableFileError, UserError
+from .errors import ExistingFileError, InputError, MissingFileError, UnusableFileError, UserError
 
 UNFINISHED = ".unfinished-"
 _CHUNK = 1 << 22
@@ -35,21 +32,12 @@ def user_path(path):
 
 @contextlib.contextmanager
 def new_file(path, replace=True):
-    """Yields a name to write to; what is there at the end is renamed to `path`, and else removed.
-
-    Args:
-        path: Where the file is to be; its folder is made.
-        replace: Whether it may take the place of a file.
-
-    Raises:
-        ExistingFileError: it exists, and `replace` is False.
-        UnusableFileError: nothing can be written there, or the disk is full.
-    """
+    """Yields a name to write to; what is there at the end is renamed to `path`, and else removed."""
     path = user_path(path)
     if not replace and _exists(path):
         raise _existing(path)
     aside = f"{path}{UNFINISHED}{uuid.uuid4().hex[:12]}"
-    with told(path):
+    with file_errors(path):
         _make_parent(path)
         try:
             yield aside if is_url(path) else Path(aside)
@@ -64,16 +52,11 @@ def new_file(path, replace=True):
 
 @contextlib.contextmanager
 def new_folder(path):
-    """Yields a `Path` that doesn't exist yet; the folder made there is renamed to `path`, and else removed.
-
-    Raises:
-        ExistingFileError: `path` exists. A folder is never replaced.
-        UnusableFileError: nothing can be written there, or the disk is full.
-    """
+    """Yields a new `Path`; the folder made there is renamed to `path`, which must not exist, or removed."""
     path = Path(user_path(path))
     if path.exists():
         raise _existing(path)
-    with told(path):
+    with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Beside `path`, because a rename needs the same disk; a folder inside, because the temporary one is
         # readable by its owner alone. Model servers skip a name that isn't a number.
@@ -94,7 +77,7 @@ def write_text(path, text: str):
             with _gfile().GFile(aside, "wb") as stream:
                 stream.write(text.encode())
         else:
-            Path(aside).write_text(text, encoding="utf-8", newline="\n")
+            aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path, value):
@@ -102,22 +85,10 @@ def write_json(path, value):
     write_text(path, json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def write_archive(archive, path) -> Path:
-    """Writes a `keras.export.ExportArchive` to the folder `path`, which must not exist; returns it."""
-    with new_folder(path) as aside:
-        archive.write_out(str(aside), verbose=False)
-    return Path(path)
-
-
 def read_text(path) -> str:
-    """Reads a text file in UTF-8, with or without a byte order mark.
-
-    Raises:
-        InputError: it is in another encoding.
-    """
-    data = Path(path).read_bytes()
+    """Reads a text file in UTF-8, with or without a byte order mark."""
     try:
-        return data.decode("utf-8-sig")
+        return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(
             f"Got {path}, whose byte {error.start} isn't UTF-8. Expected a text file in UTF-8. Save it in "
@@ -126,11 +97,7 @@ def read_text(path) -> str:
 
 
 def read_json(path) -> dict:
-    """Reads a JSON file that holds settings by name.
-
-    Raises:
-        InputError: it can't be read, or holds something else.
-    """
+    """Reads a JSON file that holds settings by name."""
     try:
         value = json.loads(read_text(path))
     except json.JSONDecodeError as error:
@@ -145,11 +112,7 @@ def read_json(path) -> dict:
 
 
 def check_writable(path, what="the output"):
-    """Tries whether files can be written in the folder `path`, and leaves nothing behind.
-
-    Raises:
-        UnusableFileError: it is a file, or nothing can be written there.
-    """
+    """Tries whether files can be written in the folder `path`, and leaves nothing behind."""
     folder = Path(user_path(path))
     if folder.is_file():
         raise UnusableFileError(
@@ -178,34 +141,30 @@ def check_writable(path, what="the output"):
 
 
 @contextlib.contextmanager
-def told(path):
-    """Turns errors of file systems at `path` into `UnusableFileError`, with what to do about them."""
+def file_errors(path, tensorflow=False):
+    """Turns errors of file systems into `UserError`; TensorFlow's too at a URL, or if `tensorflow` says so.
+
+    Elsewhere an error of TensorFlow may be one of the computation whose result is written.
+    """
     try:
         yield
-    except (UserError, FileNotFoundError):
+    except UserError:
         raise
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        fix = (
-            "Free some space, or choose another place"
-            if full
-            else "Fix that, or choose another place"
-        )
-        raise UnusableFileError(
-            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
-            f"written, with room. {fix}."
-        ) from error
     except Exception as error:
-        if type(error).__module__.startswith("tensorflow") and is_url(path):
-            raise UnusableFileError(
-                f"Got an error of the file system at {path}: {error}. Expected a place that can be read "
-                "and written, with room. Fix that, or choose another place."
-            ) from error
-        raise
+        from_tensorflow = type(error).__module__.startswith("tensorflow")
+        if not isinstance(error, OSError) and not (
+            from_tensorflow and (tensorflow or is_url(path))
+        ):
+            raise
+        missing = isinstance(error, FileNotFoundError) or type(error).__name__ == "NotFoundError"
+        raise (MissingFileError if missing else UnusableFileError)(
+            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
+            "written, with room. Fix that or choose another place, and give the same command again."
+        ) from error
 
 
 def content_hash(*parts) -> str:
-    """SHA-256 (hex) of what a thing consists of.
+    """SHA-256 (hex) of what a thing consists of, the one hash of this package.
 
     Args:
         *parts: Strings, bytes, arrays (type, shape and values count), `Path`s (the content of a file; of a
@@ -242,14 +201,7 @@ def _add(digest, part):
 
 
 def plain(value):
-    """Converts to what JSON can hold: dicts, lists, strings, booleans, finite numbers, None.
-
-    NumPy numbers and arrays, paths, tuples and `ConfigDict`s are converted; a number that is not finite
-    becomes None, since JSON has no word for it.
-
-    Raises:
-        TypeError: a value is none of these.
-    """
+    """Converts to what JSON can hold; a number that is not finite becomes None: JSON has no word for it."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()
     if isinstance(value, dict):
@@ -298,21 +250,17 @@ def _make_parent(path):
 
 
 def _remove(path):
-    """Removes an unfinished file or folder if it is still there."""
-    if is_url(path):
-        if _gfile().exists(path):
-            _gfile().remove(path)
-    elif Path(path).is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
+    """Removes an unfinished file if it is still there."""
+    if not is_url(path):
         Path(path).unlink(missing_ok=True)
+    elif _gfile().exists(path):
+        _gfile().remove(path)
 
 
 def _flush(path):
     """After a power failure, a renamed file whose bytes never reached the disk would be empty."""
-    if Path(path).is_file():
-        with open(path, "rb") as stream:
-            os.fsync(stream.fileno())
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _gfile():

@@ -6,11 +6,8 @@ from .errors import InputError
 
 
 def to_float(images):
-    """Maps uint8 images [0, 255] to float32 images [-1, 1] of the same shape.
-
-    NumPy in, NumPy out; a tensor gives a tensor.
-    """
-    if hasattr(images, "graph") or type(images).__module__.startswith("tensorflow"):
+    """Maps uint8 images [0, 255] to float32 images [-1, 1]; of a tensor, a tensor."""
+    if type(images).__module__.startswith("tensorflow"):
         import tensorflow as tf
 
         return tf.cast(images, tf.float32) / 127.5 - 1.0
@@ -18,11 +15,7 @@ def to_float(images):
 
 
 def to_uint8(images) -> np.ndarray:
-    """Maps float images [-1, 1] to uint8 [0, 255], rounded to the nearest level and clipped.
-
-    Raises:
-        InputError: a value is NaN, which would become some level without a word.
-    """
+    """Maps float images [-1, 1] to uint8 [0, 255], rounded to the nearest level and clipped; refuses NaN."""
     levels = np.rint((np.asarray(images, "float32") + 1.0) * 127.5)
     if np.isnan(levels).any():
         raise InputError(
@@ -33,15 +26,7 @@ def to_uint8(images) -> np.ndarray:
 
 
 def check_images(images, name="an array") -> np.ndarray:
-    """Returns stored images as an array, if they are such.
-
-    Args:
-        images: uint8 `[N, S, S, 3]`.
-        name: What people call them, for the message.
-
-    Raises:
-        InputError: another shape or type, or none at all.
-    """
+    """Returns stored images as an array uint8 `[N, S, S, 3]`, N at least 1; `name` is for the message."""
     images = np.asanyarray(images)
     square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
     if images.dtype != np.uint8 or not square or not images.size:
@@ -56,16 +41,9 @@ def check_images(images, name="an array") -> np.ndarray:
 
 
 def check_labels(labels, count: int, num_classes: int | None = None, name="an array") -> np.ndarray:
-    """Returns the labels of `count` images as int32 `[count]`, if they are such.
+    """Returns the labels of `count` images, int `[count]` or `[count, 1]`, as int32 `[count]`, 0 or more.
 
-    Args:
-        labels: Int `[count]`, or int `[count, 1]`.
-        count: Number of images.
-        num_classes: Labels are below it; None if unknown.
-        name: What people call the images, for the message.
-
-    Raises:
-        InputError: another shape or type, or a label out of range.
+    They are below `num_classes`, if that is known; `name` is for the message.
     """
     labels = np.asarray(labels)
     whole = np.issubdtype(labels.dtype, np.integer)

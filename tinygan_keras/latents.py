@@ -1,9 +1,9 @@
 """Latents: standard normal numbers cut off at two standard deviations, times the truncation.
 
-This is DeepMind's law for BigGAN, `z = truncation * TN[-2, 2]`, and the paper's for fresh latents.
+This is DeepMind's distribution for BigGAN, `z = truncation * TN[-2, 2]`, and the paper's for fresh latents.
 
 There is one rule for pictures: the latents of a picture are a function of its seed, their length and the
-truncation, wherever it is drawn (command line, data set, cache, SavedModel, server, small runtime). The
+truncation, wherever it is generated (command line, data set, cache, SavedModel, server, small runtime). The
 rule is written twice, in NumPy (`latents_of_seeds`) and in TensorFlow (`latents_in_graph`), and needs
 nothing but 32-bit integers, a logarithm and a polynomial, so that other languages can repeat it:
 
@@ -70,31 +70,22 @@ def latents_of_seeds(seeds, latent_dim: int, truncation=1.0) -> np.ndarray:
     key = ((seeds >> 32).astype("uint32")[:, None], seeds.astype("uint32")[:, None])
     counter = np.arange(latent_dim, dtype="uint32")[None]
     with np.errstate(over="ignore"):
-        words = _threefry(key, (counter, np.zeros_like(counter)), np.uint32)
+        words = _threefry(key, (counter, np.zeros_like(counter)), np.uint32, np)
     uniform = ((words >> np.uint32(9)) * np.uint32(2) + np.uint32(1)).astype("float32") / 2**24
     return truncation[:, None] * _normal(uniform, np.log, np.float32)
 
 
 def latents_in_graph(seeds, latent_dim: int, truncation):
-    """`latents_of_seeds` in TensorFlow, for exported graphs; equal to about 1e-6.
-
-    Args:
-        seeds: Int64 `[N]`, 0 or more.
-        latent_dim: Length Z of a latent vector.
-        truncation: Float32 scalar or `[N]`, in [0, 1].
-
-    Returns:
-        Float32 `[N, Z]`.
-    """
+    """`latents_of_seeds` in TensorFlow, for exported graphs; equal to about 1e-6."""
     import tensorflow as tf
 
     seeds = tf.cast(seeds, tf.int64)
     low = tf.bitwise.bitwise_and(seeds, tf.constant(0xFFFFFFFF, tf.int64))
     high = tf.bitwise.right_shift(seeds, tf.constant(32, tf.int64))
     key = (tf.cast(high, tf.uint32)[:, None], tf.cast(low, tf.uint32)[:, None])
-    counter = tf.range(latent_dim, dtype=tf.int32)[None]
-    counter = tf.cast(counter, tf.uint32)
-    words = _threefry(key, (counter, tf.zeros_like(counter)), lambda n: tf.constant(n, tf.uint32))
+    counter = tf.cast(tf.range(latent_dim, dtype=tf.int32)[None], tf.uint32)
+    counters = (counter, tf.zeros_like(counter))
+    words = _threefry(key, counters, lambda n: tf.constant(n, tf.uint32), tf.bitwise)
     # 24 bits fit into int32 and float32 exactly; float32 has no cast from uint32 everywhere.
     level = tf.cast(tf.bitwise.right_shift(words, tf.constant(9, tf.uint32)), tf.int32) * 2 + 1
     uniform = tf.cast(level, tf.float32) / 2**24
@@ -102,27 +93,18 @@ def latents_in_graph(seeds, latent_dim: int, truncation):
     return truncation[:, None] * _normal(uniform, tf.math.log, lambda x: tf.constant(x, tf.float32))
 
 
-def _threefry(key, counter, word):
+def _threefry(key, counter, word, bits):
     """The first word of Threefry-2x32-20, by the operators that NumPy and TensorFlow share."""
-    shift_left, shift_right = _shifts(word)
     keys = (*key, key[0] ^ key[1] ^ word(_PARITY))
     x0, x1 = counter[0] + keys[0], counter[1] + keys[1]
     for group in range(5):
         for rotation in _ROTATIONS[group % 2]:
             x0 = x0 + x1
-            x1 = shift_left(x1, word(rotation)) | shift_right(x1, word(32 - rotation))
+            x1 = bits.left_shift(x1, word(rotation)) | bits.right_shift(x1, word(32 - rotation))
             x1 = x1 ^ x0
         x0 = x0 + keys[(group + 1) % 3]
         x1 = x1 + keys[(group + 2) % 3] + word(group + 1)
     return x0
-
-
-def _shifts(word):
-    if word is np.uint32:
-        return np.left_shift, np.right_shift
-    import tensorflow as tf
-
-    return tf.bitwise.left_shift, tf.bitwise.right_shift
 
 
 def _normal(uniform, log, number):
@@ -135,15 +117,7 @@ def _normal(uniform, log, number):
 
 
 def check_seeds(seeds, count: int | None = None) -> np.ndarray:
-    """Returns the seeds of pictures as int64 `[N]`.
-
-    Args:
-        seeds: An int to start from, with `count`: seeds, seeds + 1, ...; or ints `[N]`.
-        count: Number of pictures; None to take that of `seeds`.
-
-    Raises:
-        InputError: a seed is no whole number from 0 to 2**63 - 1, or there is another number of them.
-    """
+    """Returns seeds as int64 `[N]`, given one per picture, or by an int to start from and `count`."""
     given = np.asarray(seeds)
     first = given.ndim == 0 and count is not None and np.issubdtype(given.dtype, np.integer)
     if first and int(given) + max(0, count - 1) <= MAX_SEED:
@@ -165,18 +139,9 @@ def check_seeds(seeds, count: int | None = None) -> np.ndarray:
 
 
 def resolve_truncation(given, generator=None, default=DEFAULT_TRUNCATION) -> float:
-    """The truncation to draw at: the given one, else the generator's own, else the default. 0 is 0.
-
-    Args:
-        given: Scalar in [0, 1], or None.
-        generator: Anything that may have a `truncation`, which may be None.
-        default: What remains.
-
-    Raises:
-        InputError: the given one is out of range.
-    """
+    """The given truncation, else the generator's own (if it has one), else the default. 0 is 0."""
     own = getattr(generator, "truncation", None)
-    truncation = next((value for value in (given, own) if value is not None), default)
+    truncation = next(value for value in (given, own, default) if value is not None)
     try:
         fits = 0.0 <= float(truncation) <= 1.0
     except (TypeError, ValueError):
@@ -184,27 +149,31 @@ def resolve_truncation(given, generator=None, default=DEFAULT_TRUNCATION) -> flo
     if not fits:
         raise InputError(
             f"Got truncation={truncation!r}. Expected a number from 0 (the mean latent) to 1 (the whole "
-            "law)."
+            "distribution)."
         )
     return float(truncation)
 
 
 def truncated_normal(shape, seed, truncation=1.0):
-    """Draws a stream of latents for training as a TensorFlow tensor, a pure function of its arguments.
-
-    Args:
-        shape: For example `(batch, latent_dim)`.
-        seed: Two integers (or an int `[2]` tensor); the same seed gives the same latents.
-        truncation: Scalar in [0, 1]; the latents lie in [-2 * truncation, 2 * truncation].
-
-    Returns:
-        Float32 tensor of that shape.
-    """
+    """A stream of latents for training, float32 of that shape, a pure function of two integers, the seed."""
     import tensorflow as tf
 
     return truncation * tf.random.stateless_truncated_normal(shape, seed, alg="philox")
 
 
 def sample_latents(count: int, latent_dim: int, truncation=1.0, seed=0) -> np.ndarray:
-    """Latents of `count` pictures with the seeds `seed`, `seed + 1`, ...; see `latents_of_seeds`."""
+    """Latents of `count` pictures with the seeds `seed`, `seed + 1`, ...
+
+    Args:
+        count: Number N of pictures.
+        latent_dim: Length Z of a latent vector.
+        truncation: Scalar in [0, 1], or float `[N]`; see `latents_of_seeds`.
+        seed: Seed of the first picture, 0 or more.
+
+    Returns:
+        Float32 `[N, Z]`.
+
+    Raises:
+        InputError: a seed isn't from 0 to 2**63 - 1.
+    """
     return latents_of_seeds(check_seeds(seed, count), latent_dim, truncation)

@@ -1,11 +1,9 @@
 """The only file that touches TF-GAN.
 
 `import tensorflow_gan` fails on today's TensorFlow: its package imports `tf.estimator`, which is gone
-(tensorflow/gan issue 55). The parts we use (losses, eval, features) don't need it. So the two parent
-packages are registered bare, with the right search path and without running their `__init__`, and the
-parts are imported below them. Where `tf.estimator` still exists the package is imported as it is.
-
-Everything is imported at first use; it takes about a second.
+(tensorflow/gan issue 55). What we use of it doesn't need that. So the two parent packages are registered
+bare, with the right search path and without running their `__init__`, and what we use is imported below
+them at first use, which takes a second. Where `tf.estimator` still exists, all is imported as it is.
 """
 
 import functools
@@ -41,8 +39,7 @@ def _register_bare_parents():
     found = importlib.util.find_spec("tensorflow_gan")
     if found is None:
         raise MissingPackageError(
-            "TF-GAN is not installed. It is one of this package's requirements: "
-            "pip install tensorflow-gan==2.1.0"
+            "Got no TF-GAN. Expected it, as a requirement of this package: pip install tensorflow-gan==2.1.0"
         )
     root = found.submodule_search_locations[0]
     for name, folder in (("tensorflow_gan", root), ("tensorflow_gan.python", f"{root}/python")):

@@ -351,7 +351,9 @@ def test_a_full_disk_is_reported_and_loses_nothing(config, tmp_path, monkeypatch
         fallocate(*arguments)
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space left.*Free some space.*from the last checkpoint"):
+    with pytest.raises(
+        OSError, match="No space left.*choose another place.*from the last checkpoint"
+    ):
         distill(config, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [
         "epoch_00001.weights.h5"

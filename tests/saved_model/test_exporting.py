@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_nothing_behind(generator, tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(exporting, "_write_graph", fail)
-    with pytest.raises(UnusableFileError, match="no space left.*Free some space"):
+    with pytest.raises(UnusableFileError, match="no space left.*choose another place"):
         export_saved_model(generator, tmp_path / "1")
 
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import told, write_json
+from ..files import file_errors, write_json
 from .metrics.moments import StatisticsAccumulator
 
 CHUNK = 1000  # rows read at a time
@@ -104,7 +104,7 @@ class FeatureStore:
         """Makes the files at their full size, because a full disk can't be reported later, by a map."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for name, shape in self._shapes.items():
-            with told(self._file(name)):
+            with file_errors(self._file(name)):
                 column = np.lib.format.open_memmap(self._file(name), "w+", "float32", shape=shape)
                 if hasattr(os, "posix_fallocate"):
                     with open(self._file(name), "r+b") as file:

@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from ..files import told
+from ..files import file_errors
 
 _UNFINISHED = "unfinished_"
 _SUFFIX = ".weights.h5"
@@ -55,7 +55,7 @@ def whole_file(path):
     The bytes and the name are brought to the disk, so that even a loss of power leaves the former file whole.
     """
     aside = path.with_name(_UNFINISHED + path.name)
-    with told(path):
+    with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield aside

@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from ..distillation import losses
-from ..files import write_archive
+from ..files import new_folder
 from ..latents import truncated_normal
 
 
@@ -155,4 +155,6 @@ def save_teacher(generator, path) -> Path:
             tf.TensorSpec((), tf.float32, "truncation"),
         ],
     )
-    return write_archive(archive, path)
+    with new_folder(path) as aside:
+        archive.write_out(str(aside), verbose=False)
+    return Path(path)
