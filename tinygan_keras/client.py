@@ -35,7 +35,7 @@ from .latents import MAX_SEED, check_seeds
 REQUESTS_AT_ONCE = 2
 
 _OUTPUTS = {"image_bytes": bytes, "class_name": str, "valid": bool}
-# Damaged, of several sizes, or larger than any sample.
+# Of images that are damaged, of several sizes, or larger than any sample.
 _UNREADABLE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 # What reading an answer raises that isn't built like TensorFlow Serving's.
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
@@ -138,7 +138,7 @@ class ServingClient:
         """
         rows = _checked_rows(classes, seeds, truncation)
         generated = {place: png for place, png, _ in self._generate(rows, strict)}
-        return [generated[place] for place in range(len(rows))]
+        return [generated[place] for place in range(len(rows.classes))]
 
     def save(self, folder, classes, seeds=0, truncation=0.5) -> list:
         """Generates images into a folder for each class; arguments as in `images`.
@@ -159,12 +159,11 @@ class ServingClient:
         names, taken = {}, {}
         with new_folder(folder) as unfinished:
             for place, png, class_name in self._generate(rows):
-                row = rows[place]
-                class_folder = _class_folder(row, class_name, taken)
-                names[place] = Path(class_folder, f"{place:05d}_seed_{row.seed}.png")
+                class_folder = _class_folder(rows.classes[place], class_name, taken)
+                names[place] = Path(class_folder, f"{place:05d}_seed_{rows.seeds[place]}.png")
                 (unfinished / class_folder).mkdir(parents=True, exist_ok=True)
                 (unfinished / names[place]).write_bytes(png)
-        return [folder / names[place] for place in range(len(rows))]
+        return [folder / names[place] for place in range(len(rows.classes))]
 
     def predict(self, signature: str, inputs: dict) -> dict:
         """Runs any signature of the model, such as `serving_default` for latents of one's own.
@@ -202,40 +201,41 @@ class ServingClient:
 
     def _generate(self, rows, strict=True):
         """Yields place, PNG and class name of every row; classes by number first, then by name."""
+        has_name = np.array([isinstance(class_, str) for class_ in rows.classes])
         batches = []
-        for kind in (int, str):
-            places = [place for place, row in enumerate(rows) if isinstance(row.class_, kind)]
+        for places in (np.flatnonzero(~has_name), np.flatnonzero(has_name)):
             starts = range(0, len(places), self.batch_size)
             batches += [places[start : start + self.batch_size] for start in starts]
         pool = ThreadPoolExecutor(min(REQUESTS_AT_ONCE, len(batches)), "serving-client")
         try:
-            answers = pool.map(self._ask, [[rows[place] for place in b] for b in batches])
+            answers = pool.map(self._ask, itertools.repeat(rows), batches)
             for places, columns in zip(batches, answers, strict=True):
                 for place, png, class_name, valid in zip(places, *columns, strict=True):
                     if not valid and strict:
-                        raise InputError(_refusal(rows[place], place, self.target))
+                        raise InputError(
+                            f"Got row {place}, class {rows.classes[place]!r}, seed {rows.seeds[place]}, "
+                            f"truncation {rows.truncations[place]:g}, without an image (valid is false) from "
+                            f"{self.target}. Expected a class that the model has: a number below its number "
+                            "of classes, or a name as in assets/class_names.txt of the exported folder."
+                        )
                     yield place, (png if valid else None), class_name
         finally:
             pool.shutdown(cancel_futures=True)  # what wasn't begun is not asked for any more
 
-    def _ask(self, rows) -> list:
-        """The outputs of one request, as columns; all rows have numbers, or all have names."""
-        classes = [row.class_ for row in rows]
-        inputs = {
-            "seed": np.array([row.seed for row in rows], "int64"),
-            "truncation": np.array([row.truncation for row in rows], "float32"),
-        }
+    def _ask(self, rows, places) -> list:
+        """The outputs of one request, as columns; all its classes are numbers, or all are names."""
+        classes = rows.classes[places].tolist()
+        inputs = {"seed": rows.seeds[places], "truncation": rows.truncations[places]}
         if isinstance(classes[0], str):
             signature, inputs["class_name"] = "sample_by_name", np.array(classes, object)
         else:
             signature, inputs["label"] = "sample", np.array(classes, "int64")
         outputs = self.predict(signature, inputs)
         for name, kind in _OUTPUTS.items():
-            values = outputs.get(name, ())
-            if len(values) != len(rows) or not all(isinstance(value, kind) for value in values):
+            if [type(value) for value in outputs.get(name, ())] != [kind] * len(classes):
                 got = {key: len(values) for key, values in outputs.items()}
                 reason = (
-                    f"the signature {signature} answered {len(rows)} rows with values {got}, or with a "
+                    f"the signature {signature} answered {len(classes)} rows with values {got}, or with a "
                     f"{name} of another type"
                 )
                 raise ServingError("FAILED_PRECONDITION", reason, self.target)
@@ -341,39 +341,36 @@ def _checked(name, value, kind, least, most):
     return int(value) if kind is numbers.Integral else float(value)  # sums of NumPy's overflow
 
 
-class _Row(NamedTuple):
-    """What one picture is a function of."""
+class _Rows(NamedTuple):
+    """What pictures are functions of, as columns `[N]`."""
 
-    class_: int | str
-    seed: int
-    truncation: float
+    classes: np.ndarray  # of int and str
+    seeds: np.ndarray  # int64
+    truncations: np.ndarray  # float32
 
 
-def _checked_rows(classes, seeds, truncation) -> list:
-    """Returns a `_Row` per picture; which classes there are only the server knows."""
-    listed = np.asarray(classes, object)
-    if listed.ndim != 1 or not listed.size:
+def _checked_rows(classes, seeds, truncation) -> _Rows:
+    """Columns of one length; which classes there are only the server knows."""
+    classes, truncations = np.array(classes, object), np.array(truncation, object)
+    if classes.ndim != 1 or not classes.size:
         raise InputError(
-            f"Got classes={classes!r}. Expected a list, one for every picture. Write a single one as "
-            "['Sneaker']."
+            f"Got classes={classes.tolist()!r}. Expected a list, one for every picture, such as ['Sneaker']."
         )
-    for place, class_ in enumerate(listed):
+    for place, class_ in enumerate(classes):
         if not (_is_text(class_) if isinstance(class_, str) else _is_number(class_)):
             raise InputError(
                 f"Got the class {class_!r} in row {place}. Expected a number from 0 to 2**63 - 1, or a name."
             )
-    shares = np.asarray(truncation, object)
-    shares = np.tile(shares, len(listed)) if shares.ndim == 0 else shares
-    fit = all(_is_number(share, numbers.Real, 0, 1) for share in shares)
-    if not fit or shares.shape != listed.shape:
+        classes[place] = class_ if isinstance(class_, str) else int(class_)
+    if truncations.ndim == 0:
+        truncations = np.tile(truncations, len(classes))
+    fit = all(_is_number(value, numbers.Real, 0, 1) for value in truncations)
+    if not fit or truncations.shape != classes.shape:
         raise InputError(
-            f"Got truncation={truncation!r} for {len(listed)} pictures. Expected a number in [0, 1], or one "
+            f"Got truncation={truncation!r} for {len(classes)} pictures. Expected a number in [0, 1], or one "
             "for each. Leave it out for 0.5."
         )
-    return [
-        _Row(str(c) if isinstance(c, str) else int(c), int(s), float(t))
-        for c, s, t in zip(listed, check_seeds(seeds, len(listed)), shares, strict=True)
-    ]
+    return _Rows(classes, check_seeds(seeds, len(classes)), truncations.astype("float32"))
 
 
 def _is_number(value, kind=numbers.Integral, least=0, most=MAX_SEED) -> bool:
@@ -385,23 +382,14 @@ def _is_text(value) -> bool:
     return isinstance(value, str) and value.encode(errors="ignore").decode() == value != ""
 
 
-def _refusal(row, place, target) -> str:
-    return (
-        f"Got row {place}, class {row.class_!r}, seed {row.seed}, truncation {row.truncation:g}, without an "
-        f"image (valid is false) from {target}. Expected a class that the model has: a number below its "
-        "number of classes, or a name as in assets/class_names.txt of the exported folder. Correct the class."
-    )
-
-
-def _class_folder(row, class_name, taken) -> str:
+def _class_folder(class_, class_name, taken) -> str:
     """The folder of a row's class; `taken` has the names and numbers of the classes of each folder."""
-    class_name = class_name or str(row.class_)
+    class_name = class_name or str(class_)
     folder = as_file_name(class_name)
     # Some file systems take "Polo" and "polo" for one name.
     names, labels = taken.setdefault(folder.casefold(), (set(), set()))
     names.add(class_name)
-    if isinstance(row.class_, int):
-        labels.add(row.class_)
+    labels.update([class_] if isinstance(class_, int) else [])
     if len(names) > 1 or len(labels) > 1:
         raise InputError(
             f"Got several classes for the folder {folder!r}: the names {sorted(names)}, the numbers "
@@ -460,11 +448,10 @@ _CODES = {
 
 
 class RestTransport:
-    """Speaks with the REST port of TensorFlow Serving.
+    """Speaks with the REST port of TensorFlow Serving, on a connection of its own for each request.
 
-    Columns go out (`inputs`), since they are shorter than rows. No compression is asked for: it takes the
-    server longer than it saves. Every request has a connection of its own. Of the environment (proxies,
-    .netrc) only the certificates that this machine trusts are used.
+    Columns go out, since they are shorter than rows. No compression is asked for: it takes the server longer
+    than it saves. Of the environment only certificates are used, and no proxies.
     """
 
     def __init__(self, target, timeout, retries):
@@ -487,7 +474,7 @@ class RestTransport:
         return self._ask("GET", "/metadata", _signatures)
 
     def close(self):
-        """Does nothing: no connection outlives its request."""
+        pass  # no connection outlives its request
 
     def _outputs(self, signature, answer):
         outputs = answer["outputs"]
@@ -601,7 +588,13 @@ class GrpcTransport:
             ) from error
         self.target, self.timeout = target, timeout
         address = target.address.removeprefix("grpc://")
-        self._channel = grpc.insecure_channel(address, _grpc_options(retries))
+        policy = {
+            "maxAttempts": min(retries, 4) + 1,
+            **_GRPC_RETRIES,
+        }  # 5 is the most that gRPC takes
+        config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]} if retries else {}
+        options = [("grpc.service_config", json.dumps(config)), *_GRPC_OPTIONS]
+        self._channel = grpc.insecure_channel(address, options)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
@@ -650,6 +643,22 @@ class GrpcTransport:
             raise _malformed(f"{error} in {str(response)[:_SHOWN]!r}", self.target) from error
 
 
+_GRPC_RETRIES = {
+    # 0.2, 0.5, 1.25 and 3.1 seconds, a fifth more or less.
+    "initialBackoff": "0.2s",
+    "maxBackoff": "5s",
+    "backoffMultiplier": 2.5,
+    "retryableStatusCodes": ["RESOURCE_EXHAUSTED", "UNAVAILABLE"],
+}
+_GRPC_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),  # 4 MB otherwise
+    # A lost connection is tried again as often as the client asks, not once in two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.enable_http_proxy", 0),  # as over REST
+]
+
+
 def _grpc_outputs(response) -> dict:
     import tensorflow as tf
 
@@ -667,25 +676,3 @@ def _as_dict(response) -> dict:
     from google.protobuf.json_format import MessageToDict
 
     return MessageToDict(response, preserving_proto_field_name=True)
-
-
-_GRPC_RETRIES = {
-    # 0.2, 0.5, 1.25 and 3.1 seconds, a fifth more or less.
-    "initialBackoff": "0.2s",
-    "maxBackoff": "5s",
-    "backoffMultiplier": 2.5,
-    "retryableStatusCodes": ["RESOURCE_EXHAUSTED", "UNAVAILABLE"],
-}
-
-
-def _grpc_options(retries) -> list:
-    policy = {"maxAttempts": min(retries, 4) + 1, **_GRPC_RETRIES}  # 5 is the most that gRPC takes
-    config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]} if retries else {}
-    return [
-        ("grpc.service_config", json.dumps(config)),
-        ("grpc.max_receive_message_length", -1),  # 4 MB otherwise
-        # A lost connection is tried again as often as the client asks, not once in two minutes.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 1000),
-        ("grpc.enable_http_proxy", 0),  # as over REST
-    ]
