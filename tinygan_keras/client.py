@@ -232,12 +232,10 @@ class ServingClient:
             signature, inputs["label"] = "sample", np.array(classes, "int64")
         outputs = self.predict(signature, inputs)
         for name, kind in _OUTPUTS.items():
-            if [type(value) for value in outputs.get(name, ())] != [kind] * len(classes):
-                got = {key: len(values) for key, values in outputs.items()}
-                reason = (
-                    f"the signature {signature} answered {len(classes)} rows with values {got}, or with a "
-                    f"{name} of another type"
-                )
+            values = outputs.get(name, [])
+            if [type(value) for value in values] != [kind] * len(classes):
+                got = f"{len(values)} values of {name}, or with some of another type"
+                reason = f"the signature {signature} answered {len(classes)} rows with {got}"
                 raise ServingError("FAILED_PRECONDITION", reason, self.target)
         return [outputs[name] for name in _OUTPUTS]
 

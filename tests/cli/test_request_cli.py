@@ -83,6 +83,7 @@ def test_a_version_is_asked_for_by_number_or_label(server, tmp_path):
         (["--server={server}", "--classes=Sneeker"], "class 'Sneeker', seed 0, truncation 0.5"),
         (["--server={server}", "--classes=0-3", "--seeds=5"], "row 3, class 3, seed 5"),
         (["--server={server}", "--classes=0,"], "class '' in row 8"),
+        (["--server={server}", "--classes=5-3,1"], "class '5-3', seed 0"),
         (["--server={server}", "--classes=0", "--model=big"], "Servable not found"),
         (["--server={server}", "--classes=0", "--version=1", "--version_label=a"], "one of the"),
         (["--server={server}", "--classes=0", "--out={here}"], "which is a folder"),

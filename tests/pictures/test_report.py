@@ -180,6 +180,12 @@ def test_many_classes_are_ten_spread_over_them(tmp_path):
     assert sorted(set(labels)) == [0, 111, 222, 333, 444, 555, 666, 777, 888, 999]
 
 
+@pytest.mark.parametrize(("classes", "count"), [(None, 3), ("", 3), (" ", 3), (1, 1), ([], 3)])
+def test_no_classes_are_all_and_one_needs_no_list(tmp_path, classes, count):
+    entry = album(tmp_path, only="class_grid", classes=classes)["class_grid"]
+    assert Image.open(entry.path).height == 80 + count * 64 + (count - 1) * 6 + 8 - 13
+
+
 def test_pictures_are_those_of_class_and_seed(tmp_path):
     """Rows of the grid have the seeds 3, 4, ...; each interpolation starts from another of them."""
     seen = []
@@ -189,7 +195,7 @@ def test_pictures_are_those_of_class_and_seed(tmp_path):
         return painted(latents, weights)
 
     album(tmp_path, generator(mix=mix), "interpolation_class", seed=3)
-    images = ReportImages(generator(), None, None, None, np.arange(3), 8, 0.5, 3, False)
+    images = ReportImages(generator(), None, None, None, np.arange(3), range(3, 11), 0.5)
     expected = generator().generate([0] * 8 + [1] * 8 + [2] * 8, [*range(3, 11)] * 3)
     np.testing.assert_array_equal(images.student_images, expected)
     assert len(seen) == 3
@@ -200,19 +206,19 @@ def test_pictures_are_those_of_class_and_seed(tmp_path):
         assert weights[-1].tolist() == np.eye(3)[(place + 1) % 3].tolist()
 
 
-def neighbour_scale(monkeypatch, folder, real):
+def neighbour_scale(monkeypatch, folder, real, **options):
     """The scale and the blocks that the neighbour picture is made from."""
     calls = []
     draw = report.neighbour_picture
     monkeypatch.setattr(report, "neighbour_picture", lambda *a: (calls.append(a), draw(*a))[1])
-    album(folder, only="neighbours", extractor=Extractor(), real=real)
+    album(folder, only="neighbours", extractor=Extractor(), real=real, **options)
     ((blocks, scale, searched),) = calls
     return blocks, scale, searched
 
 
 def test_copied_images_are_found_with_their_originals(tmp_path, monkeypatch):
     """The real images are what the generator makes, some noise, and nothing else."""
-    student = ReportImages(generator(), None, None, None, np.arange(3), 8, 0.5, SEED, False)
+    student = ReportImages(generator(), None, None, None, np.arange(3), range(SEED, SEED + 8), 0.5)
     noise = np.random.default_rng(0).integers(0, 256, (100, SIZE, SIZE, 3), "uint8")
     noise[:] = noise[:, :1, :1]
     images = np.concatenate([student.student_images, noise])
@@ -235,6 +241,15 @@ def test_closest_of_each_class_are_its_closest(tmp_path, monkeypatch):
         )
         assert (np.diff(mine) >= 0).all()
         assert mine[0] <= theirs.min()
+
+
+def test_few_images_of_a_class_are_shown_once(tmp_path, monkeypatch):
+    options = {"classes": "Bag", "per_class": 3}
+    blocks, *_ = neighbour_scale(monkeypatch, tmp_path, real_images(), **options)
+    for block in blocks:
+        assert len(np.unique(block.images, axis=0)) == len(block.images) == 3
+    interpolation = album(tmp_path, only="interpolation_z", **options)["interpolation_z"]
+    assert Image.open(interpolation.path).height < 300, "one pair of three images"
 
 
 def test_neighbours_are_as_many_as_there_are_real_images(tmp_path):

@@ -61,5 +61,6 @@ def _classes(text) -> list:
     classes = []
     for word in (part.strip() for part in text.split(",")):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
-        classes += range(int(match[1]), int(match[2] or match[1]) + 1) if match else [word]
+        numbers = range(int(match[1]), int(match[2] or match[1]) + 1) if match else ()
+        classes += numbers or [word]  # 5-3 is no range, and the server has no class of that name
     return classes

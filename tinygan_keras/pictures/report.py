@@ -52,7 +52,7 @@ def draw_album(
     teacher="auto",
     extractor=None,
     real=None,
-    classes=(),
+    classes=None,
     per_class: int = 100,
     map_method: str = "pca",
     truncation: float | None = None,
@@ -77,7 +77,7 @@ def draw_album(
             the run's configuration if it is on this machine.
         extractor: A `FeatureExtractor`, or a name for `load_extractor`; None for none.
         real: A set of images, or a name for `open_images`; None for none.
-        classes: Numbers, names or ranges, as for `Generator.generate`; none: all, or ten spread over them.
+        classes: Numbers, names or ranges, as for `Generator.generate`; None: all, or ten spread over them.
         per_class: Images of each class for neighbours and map, with the seeds `seed`, `seed + 1`, ...
         map_method: "pca" or "tsne".
         truncation: In [0, 1]; None for the generator's own, or 0.5.
@@ -108,22 +108,21 @@ def draw_album(
         raise UnusableFileError(f"Got {folder}, a file. Expected a folder for the pictures.")
     generator = _opened(generator, lambda path: open_generator(path, truncation))
     chosen = class_numbers(classes, generator.num_classes, generator.class_names, distinct=True)
-    if not len(classes):
+    if classes is None or not (classes.strip() if isinstance(classes, str) else np.size(classes)):
         chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), _CLASSES)).astype(int)]
     extractor, real = _opened(extractor, load_extractor), _opened(real, open_images)
     if extractor is not None:  # refused before anything is generated
         for source in (generator, *([real] if real is not None else [])):
             extractor.protocol(source.image_size)
+    truncation = resolve_truncation(truncation, generator)
+    teacher = _found_teacher(generator) if teacher == "auto" else teacher
+    teacher = _opened(teacher, lambda path: open_generator(path, truncation))
+    if teacher is not None:
+        check_pair(generator, teacher)
+    per_class = per_class if extractor else min(per_class, _GRID_IMAGES)
+    seeds = range(seed, seed + per_class)
     images = ReportImages(
-        generator,
-        _found_teacher(generator) if teacher == "auto" else teacher,
-        extractor,
-        real,
-        chosen,
-        per_class if extractor else min(per_class, _GRID_IMAGES),
-        resolve_truncation(truncation, generator),
-        seed,
-        progress,
+        generator, teacher, extractor, real, chosen, seeds, truncation, int(progress)
     )
     entries = []
     for name, make in PAGES.items():
@@ -149,23 +148,17 @@ def _found_teacher(generator) -> str | None:
 class ReportImages:
     """Images of a generator, its teacher and reality, with their features; made when first asked for.
 
-    Every class of `classes` int `[C]` has the same `per_class` seeds, class after class; the teacher's
-    images are of the same latents. The other arguments are those of `draw_album`, opened.
+    Every class of `classes` int `[C]` has every seed, class after class; the teacher's images are of the same
+    latents. The other arguments are those of `draw_album`, opened.
     """
 
-    def __init__(
-        self, generator, teacher, extractor, real, classes, per_class, truncation, seed, progress
-    ):
+    def __init__(self, generator, teacher, extractor, real, classes, seeds, truncation, progress=0):
         self.generator, self.extractor, self.real = generator, extractor, real
-        self.classes, self.per_class, self.seed = classes, per_class, seed
-        self._progress = int(progress)
-        grid = grid_of(classes, np.arange(seed, seed + per_class))
+        self.classes, self.per_class, self.seed = classes, len(seeds), seeds[0]
+        self._progress = progress
+        grid = grid_of(classes, seeds)
         self.student = GeneratedImages(generator, *grid, truncation)
-        self.teacher = None
-        if teacher is not None:
-            teacher = _opened(teacher, lambda path: open_generator(path, truncation))
-            check_pair(generator, teacher)
-            self.teacher = GeneratedImages(teacher, *grid, truncation)
+        self.teacher = GeneratedImages(teacher, *grid, truncation) if teacher else None
         theirs = getattr(real, "class_names", None)
         # Names of another set of classes would be wrong ones.
         same = theirs is not None and len(theirs) == generator.num_classes
@@ -270,15 +263,12 @@ def _class_grid(images, _):
         ],
         thumbnails=True,
     )
-    return (
-        picture,
-        "For each class the teacher's images, and right below the student's from the same z.",
-    )
+    return picture, "For each class the teacher's images, and the student's below, from the same z."
 
 
 def _latent_interpolation(images, _):
     rows, names = [], []
-    pairs = max(1, _ROWS // len(images.classes))
+    pairs = max(1, min(_ROWS // len(images.classes), images.per_class // 2))
     for label, numbers in zip(images.classes, images.varied(2 * pairs), strict=True):
         for first, second in zip(numbers[::2], numbers[1::2], strict=False):
             path = spherical_path(images.latent(first), images.latent(second), _STEPS)
@@ -343,7 +333,7 @@ def _neighbours(images, _):
     by_class = distances[:, 0].reshape(len(images.classes), -1)
     closest = images.first(1) + by_class.argsort(axis=1, kind="stable")
 
-    count = max(1, _ROWS // len(images.classes))
+    count = max(1, min(_ROWS // len(images.classes), images.per_class))
     blocks = []
     for heading, numbers in (
         ("Random images", images.varied(count)),
