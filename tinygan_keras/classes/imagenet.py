@@ -1,10 +1,8 @@
 """The 1000 classes of ImageNet (ILSVRC 2012) in the order in which BigGAN counts them.
 
-The order is that of the wnids, the numbers of the synsets in WordNet 3.0; `imagenet_classes.txt` beside this
-file has a line per class: the wnid, a tab, the lemmas of the synset. The wnids are those of the challenge,
-as TensorFlow Datasets lists them; the lemmas are WordNet's, under the licence in `wordnet_license.txt`.
-
-Scope: facts; no TensorFlow.
+That is the order of the wnids, the numbers of the synsets in WordNet 3.0. `imagenet_classes.txt` has a line
+per class: wnid, tab, lemmas of the synset. The wnids are those of the challenge, as TensorFlow Datasets lists
+them; the lemmas are WordNet's, under the licence in `wordnet_license.txt`. Needs no TensorFlow.
 """
 
 import collections
@@ -27,12 +25,7 @@ class ImageNetClass(NamedTuple):
 
 @functools.cache
 def imagenet_classes() -> tuple:
-    """Returns the 1000 `ImageNetClass`es by id.
-
-    Example:
-        >>> imagenet_classes()[1]
-        ImageNetClass(wnid='n01443537', lemmas=('goldfish', 'Carassius auratus'))
-    """
+    """Returns the 1000 `ImageNetClass`es by id."""
     lines = _FILE.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("\t") for line in lines)
     return tuple(ImageNetClass(wnid, tuple(lemmas.split(", "))) for wnid, lemmas in pairs)
@@ -46,17 +39,7 @@ def imagenet_ids() -> dict:
 
 @functools.cache
 def imagenet_names() -> tuple:
-    """Returns a name per id, each once: the first lemma, with the wnid where that isn't enough.
-
-    Example:
-        >>> imagenet_names()[134]  # 517 is a crane, too
-        'crane (n02012849)'
-    """
-    classes = imagenet_classes()
-    count = collections.Counter(known.lemmas[0].lower() for known in classes)
-    return tuple(
-        f"{known.lemmas[0]} ({known.wnid})"
-        if count[known.lemmas[0].lower()] > 1
-        else known.lemmas[0]
-        for known in classes
-    )
+    """Returns a name per id, each once: the first lemma, and where that isn't enough "crane (n02012849)"."""
+    first = [(known.lemmas[0], known.wnid) for known in imagenet_classes()]
+    count = collections.Counter(name.lower() for name, _ in first)
+    return tuple(f"{name} ({wnid})" if count[name.lower()] > 1 else name for name, wnid in first)

@@ -1,7 +1,7 @@
 """Which classes a text such as "animals", "0-9,17" or "goldfish, Egyptian cat" means.
 
-Scope: names and numbers; no TensorFlow. A name is one class or an error, never a guess: "cat" is in the
-names of several classes of ImageNet, and one of them is a panda.
+A name is one class or an error, never a guess: "cat" is in the names of several classes of ImageNet, and one
+of them is a panda. Needs no TensorFlow.
 """
 
 import difflib
@@ -22,7 +22,7 @@ _SHOWN = 6
 
 
 def class_numbers(classes, num_classes, class_names=None, distinct=False) -> np.ndarray:
-    """Finds the class numbers that a user means.
+    """Finds the class numbers int32 `[N]` that a user means.
 
     Args:
         classes: None or nothing for all; a number; a text, that is names, numbers, ranges with both ends
@@ -33,12 +33,6 @@ def class_numbers(classes, num_classes, class_names=None, distinct=False) -> np.
             there are 1000 classes, and else none. A list of the numbers themselves counts as None.
         distinct: Return a set of classes, sorted and each once, not one number per mention.
 
-    Returns:
-        Int32 `[N]`.
-
-    Raises:
-        InputError: no such class, a name that several classes have, a range that is empty.
-
     Example:
         >>> class_numbers("0-2, Egyptian cat", 1000)
         array([  0,   1,   2, 285], dtype=int32)
@@ -47,39 +41,34 @@ def class_numbers(classes, num_classes, class_names=None, distinct=False) -> np.
         num_classes = len(class_names)
     if isinstance(classes, (str, numbers.Integral)) or np.ndim(classes) == 0:
         classes = [] if classes is None or not str(classes).strip() else [classes]
-    found = []
-    if not len(classes):
-        found = np.arange(_known(num_classes))
-    elif np.issubdtype(np.asarray(classes).dtype, np.integer):
-        found = _checked(np.asarray(classes), num_classes)
-    else:
-        synonyms = class_synonyms(num_classes or 0, class_names)
-        for item in classes:
-            if isinstance(item, str):
-                found.extend(_of_text(item, num_classes, class_names, synonyms))
-            else:
-                found.extend(_checked(np.asarray([item]), num_classes))
-    found = np.asarray(found, "int32")
-    return np.unique(found) if distinct else found
-
-
-def _known(num_classes):
-    if num_classes is None:
+    if not len(classes) and num_classes is None:
         raise InputError(
             "Got no classes, and a model that doesn't say how many it has. Expected class numbers, such as "
             "0-9; or give the run folder instead of the exported model."
         )
-    return num_classes
+    if not len(classes):
+        found = range(num_classes)
+    elif np.issubdtype(np.asarray(classes).dtype, np.integer):
+        found = _checked(classes, num_classes)
+    else:
+        found, synonyms = [], class_synonyms(num_classes or 0, class_names)
+        for item in classes:
+            if isinstance(item, str):
+                found.extend(_of_text(item, num_classes, class_names, synonyms))
+            else:
+                found.extend(_checked([item], num_classes))
+    found = np.asarray(found, "int32")
+    return np.unique(found) if distinct else found
 
 
 def _checked(labels, num_classes):
+    labels, most = np.asarray(labels), (2**31 if num_classes is None else num_classes) - 1
     whole = labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer)
-    low, high = (labels.min(), labels.max()) if whole else (0, 0)
-    if not whole or low < 0 or high >= (2**31 if num_classes is None else num_classes):
-        wrong = labels.tolist() if not whole else low if low < 0 else high
+    wrong = labels[(labels < 0) | (labels > most)] if whole else labels
+    if len(wrong):
         raise InputError(
-            f"Got the class {wrong}. Expected numbers from 0"
-            f"{'' if num_classes is None else f' to {num_classes - 1}'}, or names. Give one of these."
+            f"Got the class {wrong.tolist()[0]}. Expected numbers from 0 to {most}, or names. Give one of "
+            "these."
         )
     return labels
 
@@ -97,19 +86,31 @@ def _of_text(text, num_classes, class_names, synonyms):
                 "such as '0-9,17'. Take out the comma."
             )
         if match := _RANGE.fullmatch(item):
-            found += _range(match, item, num_classes)
-        elif item.lower() == ANIMALS_WORD and ANIMALS_WORD not in by_name:
-            found += _animals(num_classes, class_names)
-        else:
+            first, last = int(match[1]), int(match[2] or match[1])
+            if first > last:
+                raise InputError(
+                    f"Got the classes {item!r}. Expected the smaller end of a range first. Swap the two."
+                )
+            _checked([last], num_classes)
+            found += range(first, last + 1)
+        elif item.lower() != ANIMALS_WORD or ANIMALS_WORD in by_name:
             found.append(_find(item, synonyms))
+        elif is_imagenet(num_classes, class_names):
+            found += ANIMALS
+        else:
+            names = (
+                f": {listed([str(name) for name in class_names], _SHOWN)}" if class_names else ""
+            )
+            raise InputError(
+                f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{names}. Expected the 1000 "
+                "classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
+            )
     return found
 
 
 def given_names(num_classes: int, class_names) -> tuple | None:
     """Returns class names as strings, or None where there are none or they only repeat the numbers."""
-    if class_names is None:
-        return None
-    names = tuple(str(name) for name in class_names)
+    names = None if class_names is None else tuple(str(name) for name in class_names)
     return None if names == tuple(str(label) for label in range(num_classes)) else names
 
 
@@ -121,16 +122,16 @@ def is_imagenet(num_classes: int, class_names=None) -> bool:
     if names is None:
         return True
     # Names from lists that differ in details still begin, nearly all of them, with one of the lemmas.
-    known = zip(names, imagenet_classes(), strict=False)
-    same = sum(_first(name.lower()) in _spellings(entry) for name, entry in known)
+    first = (re.split(r", | \(", name.lower())[0].replace("_", " ") for name in names)
+    same = sum(
+        name in (known.wnid, *(lemma.lower() for lemma in known.lemmas))
+        for name, known in zip(first, imagenet_classes(), strict=False)
+    )
     return same >= 0.9 * num_classes
 
 
 def class_synonyms(num_classes: int, class_names=None) -> tuple:
-    """Returns a tuple of names per class: ImageNet's lemmas and wnids, or `class_names` split at commas.
-
-    Without names, each tuple is empty.
-    """
+    """Returns names per class: ImageNet's lemmas and wnids, `class_names` split at commas, or none."""
     if is_imagenet(num_classes, class_names):
         pairs = zip(imagenet_classes(), imagenet_names(), strict=True)
         return tuple(tuple(dict.fromkeys((*c.lemmas, c.wnid, name))) for c, name in pairs)
@@ -143,15 +144,16 @@ def class_synonyms(num_classes: int, class_names=None) -> tuple:
 def _find(name: str, synonyms) -> int:
     """The one class that has a name, in upper or lower case."""
     labels = _by_name(synonyms).get(name.lower(), ())
-    if len(labels) == 1:
-        return labels[0]
-    if labels:
+    if len(labels) > 1:
         raise InputError(
             f"Got the class {name!r}, which is a name of {len(labels)} classes: "
-            f"{'; '.join(_described(label, synonyms) for label in labels)}. Expected one class. Give its "
-            "number instead."
+            f"{_described(labels, synonyms)}. Expected one class. Give its number instead."
         )
-    raise InputError(f"Got the class {name!r}. Expected one that exists. {nearest(name, synonyms)}")
+    if not labels:
+        raise InputError(
+            f"Got the class {name!r}. Expected one that exists. {nearest(name, synonyms)}"
+        )
+    return labels[0]
 
 
 def nearest(name: str, synonyms) -> str:
@@ -169,34 +171,12 @@ def nearest(name: str, synonyms) -> str:
     labels = list(dict.fromkeys(label for known in like for label in by_name[known]))
     if not labels:
         return f"Give a number from 0 to {len(synonyms) - 1}, or a name of the class list."
-    found = [_described(label, synonyms) for label in labels]
-    return f"Did you mean {'; '.join(found[:_SHOWN])}{_and_more(found)}?"
+    more = f"; or one of {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+    return f"Did you mean {_described(labels[:_SHOWN], synonyms)}{more}?"
 
 
-def _and_more(found):
-    return f"; or one of {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-
-
-def _range(match, item, num_classes):
-    first, last = int(match[1]), int(match[2] or match[1])
-    if first > last or last >= (2**31 if num_classes is None else num_classes):
-        to = "" if num_classes is None else f" to {num_classes - 1}"
-        raise InputError(
-            f"Got the class {item!r}. Expected numbers from 0{to}, and the smaller end of a range first. "
-            "Give one of these."
-        )
-    return range(first, last + 1)
-
-
-def _animals(num_classes, class_names):
-    if not is_imagenet(num_classes, class_names):
-        names = listed([str(name) for name in class_names or ()], _SHOWN)
-        listing = f": {names}" if names else ""
-        raise InputError(
-            f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{listing}. Expected "
-            "the 1000 classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
-        )
-    return ANIMALS
+def _described(labels, synonyms):
+    return "; ".join(f"{label} ({', '.join(synonyms[label])})" for label in labels)
 
 
 @functools.lru_cache(maxsize=8)
@@ -206,15 +186,3 @@ def _by_name(synonyms):
         for name in dict.fromkeys(name.lower() for name in names):
             by_name.setdefault(name, []).append(label)
     return by_name
-
-
-def _described(label, synonyms):
-    return f"{label} ({', '.join(synonyms[label])})"
-
-
-def _first(name):
-    return re.split(r", | \(", name)[0].replace("_", " ")
-
-
-def _spellings(known):
-    return {known.wnid, *(lemma.lower() for lemma in known.lemmas)}

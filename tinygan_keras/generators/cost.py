@@ -1,8 +1,7 @@
 """What a generator costs: multiply-adds per image, images per second.
 
-Multiply-adds are counted in the graph that runs, so that they mean the same for a Keras model and for a
-frozen TF-Hub module. Rejected: `tf.compat.v1.profiler`, whose figures agree for convolutions and matrix
-products but which leaves out `Einsum` and silently skips what it has no rule or shape for.
+Multiply-adds are counted in the graph that runs, so that they mean the same for a Keras model and a TF-Hub
+module. Rejected: `tf.compat.v1.profiler`, which leaves out `Einsum` and what it has no rule or shape for.
 """
 
 import math
@@ -19,19 +18,11 @@ _OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")
 
 
 def multiply_adds(function, *specs) -> int:
-    """Counts the multiply-adds of one call, from the static shapes of the traced graph.
+    """Counts the multiply-adds of one call of a TensorFlow callable, such as a Keras model or a teacher.
 
-    Counted: convolutions, depthwise convolutions, matrix products and two-operand einsums, inside
-    called functions too, as far as they depend on the arguments. Not counted: biases, normalisation,
-    activations, resizing, pooling; and products of weights alone (the power iteration of spectral
-    normalisation), which don't belong to an image.
-
-    Args:
-        function: A Keras model, teacher, `tf.function` or any other TensorFlow callable.
-        *specs: `tf.TensorSpec`s of its arguments; batch size 1 for a figure per image.
-
-    Raises:
-        InputError: a shape that the count needs is not static, or a loop hides how often.
+    `specs` are `tf.TensorSpec`s of its arguments, with batch size 1 for a count per image. Counted are
+    convolutions, matrix products and einsums of two operands that depend on the arguments, and so no products
+    of weights alone, as in spectral normalisation.
     """
     traced = tf.function(lambda *arguments: function(*arguments), autograph=False)
     operations = _inlined_operations(traced.get_concrete_function(*specs))
@@ -109,27 +100,13 @@ def _shape(tensor) -> tuple:
     return tuple(tensor.shape)
 
 
-def _convolution(operation) -> int:
-    height, width, channels, _ = _shape(operation.inputs[1])  # channels of one group
-    return math.prod(_shape(operation.outputs[0])) * height * width * channels
+def _size(tensor, axes=None) -> int:
+    return math.prod(_shape(tensor)[:axes])
 
 
-def _depthwise_convolution(operation) -> int:
-    height, width, _, _ = _shape(operation.inputs[1])
-    return math.prod(_shape(operation.outputs[0])) * height * width
-
-
-def _transposed_convolution(operation) -> int:
-    height, width, channels, _ = _shape(operation.inputs[1])  # channels of the output
-    return math.prod(_shape(operation.inputs[2])) * height * width * channels
-
-
-def _matrix_product(transposed: str):
-    def count(operation):
-        inner = _shape(operation.inputs[0])[-2 if operation.get_attr(transposed) else -1]
-        return math.prod(_shape(operation.outputs[0])) * inner
-
-    return count
+def _matrix_product(operation, transposed) -> int:
+    inner = _shape(operation.inputs[0])[-2 if operation.get_attr(transposed) else -1]
+    return _size(operation.outputs[0]) * inner
 
 
 def _einsum(operation) -> int:
@@ -147,13 +124,15 @@ def _einsum(operation) -> int:
 
 
 _COUNTERS = {
-    "Conv2D": _convolution,
-    "DepthwiseConv2dNative": _depthwise_convolution,
-    "Conv2DBackpropInput": _transposed_convolution,
-    "MatMul": _matrix_product("transpose_a"),
-    "BatchMatMul": _matrix_product("adj_x"),
-    "BatchMatMulV2": _matrix_product("adj_x"),
-    "BatchMatMulV3": _matrix_product("adj_x"),
+    # Kernels are [height, width, channels of one group, filters]; a transposed one has those of the output
+    # third.
+    "Conv2D": lambda o: _size(o.outputs[0]) * _size(o.inputs[1], 3),
+    "DepthwiseConv2dNative": lambda o: _size(o.outputs[0]) * _size(o.inputs[1], 2),
+    "Conv2DBackpropInput": lambda o: _size(o.inputs[2]) * _size(o.inputs[1], 3),
+    "MatMul": lambda o: _matrix_product(o, "transpose_a"),
+    "BatchMatMul": lambda o: _matrix_product(o, "adj_x"),
+    "BatchMatMulV2": lambda o: _matrix_product(o, "adj_x"),
+    "BatchMatMulV3": lambda o: _matrix_product(o, "adj_x"),
     "Einsum": _einsum,
 }
 

@@ -1,9 +1,7 @@
 """Labelled images as a data set on disk, in a format that training and calibration programs read.
 
-Scope: writing. Images are read portion by portion and written at once, so that memory doesn't grow with
-their number; the data set appears whole or not at all. `open_images` reads every format.
-
-Rejected: `np.savez`, which wants all images in memory.
+Images are read portion by portion and written at once, so that memory doesn't grow with their number; the
+data set appears whole or not at all. `open_images` reads every format.
 """
 
 import zipfile
@@ -22,7 +20,7 @@ _SHARD_IMAGES = 1000
 
 
 def write_data_set(images, path, format, class_names=None) -> Path:
-    """Writes images with their labels.
+    """Writes images with their labels to `path`, which must not exist, and returns it.
 
     The formats:
 
@@ -33,20 +31,6 @@ def write_data_set(images, path, format, class_names=None) -> Path:
       of generated images, `seeds` int64 `[N]`.
     - "tfrecord": a set of records, as `tinygan prepare` writes them: shards of 1000 `tf.train.Example`s with
       `image` (PNG), `label` and, if known, `name` (the class) and `seed`; and `settings.json`.
-
-    Args:
-        images: `GeneratedImages`, or another set of images with labels.
-        path: The folder or file to write; it must not exist.
-        format: "images", "folder", "npz" or "tfrecord".
-        class_names: Name per label; None if unknown.
-
-    Returns:
-        The path.
-
-    Raises:
-        ExistingFileError: `path` exists.
-        InputError: there is no such format, names that don't fit to the labels or to folders, or the
-            generator gives NaN.
 
     Example:
         labels, seeds = grid_of(range(10), range(500), seed_by_seed=True)
@@ -80,20 +64,16 @@ def _check_names(names, labels, format):
         )
 
 
-def _portions(images, first=0, count=None):
-    """Yields the number of the first image, uint8 images, int labels, and seeds or Nones, in order."""
-    last = images.count if count is None else min(first + count, images.count)
-    seeds = getattr(images, "seeds", None)
+def _one_by_one(images, first=0, last=None):
+    """Yields the number of each image, the uint8 image, and its label; images are read in portions."""
+    last = images.count if last is None else last
     for start in range(first, last, PORTION):
-        rows = slice(start, min(start + PORTION, last))
-        pixels = images.read(rows.start, rows.stop)
-        known = [None] * len(pixels) if seeds is None else seeds[rows].tolist()
-        yield start, pixels, images.labels[rows].tolist(), known
+        for number, image in enumerate(images.read(start, min(start + PORTION, last)), start):
+            yield number, image, int(images.labels[number])
 
 
 def _write_images(images, path, names):
-    labels = range(int(images.labels.max()) + 1)
-    _write_pngs(images, dict.fromkeys(labels, path), names)
+    _write_pngs(images, dict.fromkeys(images.labels.tolist(), path), names)
 
 
 def _write_folder(images, path, names):
@@ -102,29 +82,27 @@ def _write_folder(images, path, names):
     # Readers have to find the label by the sub-folder.
     if not all(folder_names) or len({name.lower() for name in folder_names}) < len(folder_names):
         folder_names = []
-    _write_pngs(
-        images, {k: path / (folder_names[k] if folder_names else str(k)) for k in labels}, names
-    )
+    folders = {k: path / (folder_names[k] if folder_names else str(k)) for k in labels}
+    _write_pngs(images, folders, names)
 
 
 def _write_pngs(images, folders, names):
-    for folder in folders.values():
+    for folder in set(folders.values()):
         folder.mkdir(parents=True, exist_ok=True)
-    for start, portion, labels, _ in _portions(images):
-        for index, (image, label) in enumerate(zip(portion, labels, strict=True), start):
-            name = sample_file_name(index, label, str(label) if names is None else names[label])
-            Image.fromarray(image).save(folders[label] / name)
+    for number, image, label in _one_by_one(images):
+        name = sample_file_name(number, label, str(label) if names is None else names[label])
+        Image.fromarray(image).save(folders[label] / name)
 
 
 def _write_npz(images, path, names):
     shape = images.count, images.image_size, images.image_size, 3
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        # An array's file is a header and its bytes, so that the bytes can come in portions.
+        # An array's file is a header and its bytes, so that the bytes can come image by image.
         with _member(archive, "images") as stream:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(stream, header)
-            for _, portion, _, _ in _portions(images):
-                stream.write(portion.tobytes())
+            for _, image, _ in _one_by_one(images):
+                stream.write(image.tobytes())
         arrays = {"labels": np.asarray(images.labels, "int32")}
         if hasattr(images, "seeds"):
             arrays["seeds"] = images.seeds
@@ -151,19 +129,18 @@ def _write_tfrecord(images, path, names):
         "class_names": names,
         "source": images.name,
     }
-    if hasattr(images, "seeds"):
-        settings["seeds"] = content_hash(images.seeds)
+    seeds = getattr(images, "seeds", None)
+    if seeds is not None:
+        settings["seeds"] = content_hash(seeds)
 
     def examples_of(start, stop):
-        for _, portion, labels, seeds in _portions(images, start, stop - start):
-            for image, label, seed in zip(portion, labels, seeds, strict=True):
-                name = None if names is None else names[label]
-                yield {"image": image, "label": label, "seed": seed, "name": name}
+        for number, image, label in _one_by_one(images, start, stop):
+            seed = None if seeds is None else int(seeds[number])
+            name = None if names is None else names[label]
+            yield {"image": image, "label": label, "seed": seed, "name": name}
 
-    labels = images.labels
-    write_records(
-        path, settings, images.count, _SHARD_IMAGES, examples_of, labels=labels, progress=False
-    )
+    options = {"labels": images.labels, "progress": False}
+    write_records(path, settings, images.count, _SHARD_IMAGES, examples_of, **options)
 
 
 _WRITERS = {

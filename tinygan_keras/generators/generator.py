@@ -1,6 +1,6 @@
 """A generator, wherever it comes from, and its pictures: a picture is (class, seed, truncation).
 
-Scope: generating. `opening.py` makes a `Generator` of a path, a handle or a model.
+`opening.py` makes a `Generator` of a path, a handle or a model.
 """
 
 import dataclasses
@@ -86,17 +86,8 @@ class Generator:
 class GeneratedImages:
     """Images of given classes and seeds, with the interface of a set of images; generated when read.
 
-    Args:
-        generator: A `Generator`.
-        labels: Int `[N]`.
-        seeds: Int `[N]`, one per image, or an int to start from.
-        truncation: Scalar in [0, 1]; None for the generator's own, or 0.5.
-
-    Attributes:
-        count: N.  image_size: S.  labels: int32 `[N]`.  seeds: int64 `[N]`.  truncation: float.  name: str.
-
-    Raises:
-        InputError: a label, seed or truncation out of range, or not the truncation of a teacher.
+    `labels` are ints `[N]`, `seeds` ints `[N]` or an int to start from; truncation None is the generator's
+    own, or 0.5.
     """
 
     def __init__(self, generator, labels, seeds=0, truncation=None):
@@ -114,11 +105,7 @@ class GeneratedImages:
         return latents_of_seeds(seeds, self.generator.latent_dim, self.truncation)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Generates the images from `start` on: uint8 `[stop - start, S, S, 3]`.
-
-        Raises:
-            InputError: the generator gives NaN, or values outside [-1, 1].
-        """
+        """Generates the images from `start` on: uint8 `[stop - start, S, S, 3]`, all values finite."""
         return generate_images(
             self.generator.draw,
             self.latents(start, stop),
@@ -130,24 +117,16 @@ class GeneratedImages:
 
 
 def grid_of(classes, seeds, seed_by_seed=False):
-    """Every class with every seed.
+    """Every class with every seed: labels int32 `[C * S]` and seeds int64 `[C * S]`.
 
-    Args:
-        classes: Int `[C]`.
-        seeds: Int `[S]`.
-        seed_by_seed: Order by seed, so that any first part has all classes, and not by class.
-
-    Returns:
-        Labels int32 `[C * S]` and seeds int64 `[C * S]`.
+    They are in the order of the classes, or of the seeds, so that any first part has all classes.
 
     Example:
         >>> grid_of([3, 5], [0, 1])
         (array([3, 3, 5, 5], dtype=int32), array([0, 1, 0, 1]))
     """
-    indexing = "xy" if seed_by_seed else "ij"
-    labels, seeds = np.meshgrid(
-        np.asarray(classes, "int32"), np.asarray(seeds, "int64"), indexing=indexing
-    )
+    classes, seeds = np.asarray(classes, "int32"), np.asarray(seeds, "int64")
+    labels, seeds = np.meshgrid(classes, seeds, indexing="xy" if seed_by_seed else "ij")
     return labels.ravel(), seeds.ravel()
 
 
@@ -165,15 +144,9 @@ def truncation_of(generator, truncation=None) -> float:
 def generate_images(
     draw, latents, labels, portion=PORTION, name="the generator", first=0
 ) -> np.ndarray:
-    """Generates any number of images in portions: uint8 `[N, S, S, 3]`.
+    """Generates images in portions, by a generator's `draw`, or by `mix` with class weights as labels.
 
-    Args:
-        draw: Callable `(latents [B, Z], labels [B]) -> images` in [-1, 1]; or a generator's `mix`.
-        latents: Float32 `[N, Z]`.
-        labels: Int `[N]`, or class weights float32 `[N, num_classes]`.
-        portion: Images per call.
-        name: Of the generator, for errors.
-        first: Number of the first image, for errors.
+    `name` and `first`, the number of the first image, are for errors. Returns uint8 `[N, S, S, 3]`.
     """
     images = []
     for start in range(0, len(labels), portion):

@@ -23,10 +23,7 @@ from ..teachers.hub import HubTeacher
 from .generator import Generator, truncation_of
 from .side_files import STUDENT_FILE, read_class_names, read_config, which_weights
 
-FORMATS = (
-    "a run folder with student.keras, a .keras file, a folder that `tinygan export` wrote, or a teacher: "
-    "its folder or its TensorFlow Hub handle"
-)
+_SIZES = ("latent_dim", "num_classes", "image_size")
 
 
 def open_generator(model, truncation=None) -> Generator:
@@ -40,10 +37,9 @@ def open_generator(model, truncation=None) -> Generator:
             student of a small runtime), a teacher's folder, or a TensorFlow Hub handle that starts with
             https://. Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model
             that is called with a pair of latents and labels and has `latent_dim`, `num_classes` and
-            `image_size`. A model that goes on training afterwards generates with its new weights, under
-            its old `content_hash`.
-        truncation: Scalar in [0, 1]; None for that of `config.json`, and then 0.5 for a teacher, whose
-            statistics depend on it. For a student it is the scale of the latents that are generated from.
+            `image_size`. One that is trained further generates with its new weights, under its old hash.
+        truncation: Scalar in [0, 1], the scale of the latents, and of a teacher that of its statistics; None
+            for that of `config.json`, and else 0.5 for a teacher.
 
     Raises:
         MissingFileError: it is none of them.
@@ -74,11 +70,7 @@ load_generator = open_generator
 
 
 def load_student(path) -> keras.Model:
-    """Loads the student of a run folder, or a `.keras` file.
-
-    Raises:
-        MissingFileError: there is neither.
-    """
+    """Loads the student of a run folder, or a `.keras` file."""
     path = Path(user_path(path))
     file = path / STUDENT_FILE if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
@@ -96,7 +88,9 @@ def _from_path(path, truncation):
     path = user_path(path)
     if not path.exists():
         raise MissingFileError(
-            f"Got {source!r}, which doesn't exist. Expected {FORMATS}.{did_you_mean(source)}"
+            f"Got {source!r}, which doesn't exist. Expected a run folder with student.keras, a .keras file, "
+            "a folder that `tinygan export` wrote, or a teacher: its folder or its TensorFlow Hub handle."
+            + did_you_mean(source)
         )
     config, class_names = read_config(path), read_class_names(path)
     if truncation is None:
@@ -126,28 +120,17 @@ def _from_path(path, truncation):
 
 def _from_teacher(teacher, source, class_names=None):
     _check_class_names(class_names, teacher.num_classes, source)
-    return Generator(
-        draw=teacher,
-        latent_dim=teacher.latent_dim,
-        num_classes=teacher.num_classes,
-        class_names=class_names,
-        truncation=teacher.truncation,
-        image_size=teacher.image_size,
-        source=source,
-        format="teacher",
-        content_hash=teacher.content_hash,
-        parameters=teacher.parameters,
-        mix=teacher.mix,
-    )
+    names = (*_SIZES, "truncation", "content_hash", "parameters", "mix")
+    known = {name: getattr(teacher, name) for name in names}
+    return Generator(teacher, source=source, format="teacher", class_names=class_names, **known)
 
 
 def _from_keras(student, known: dict):
     """A Keras model as a generator; `known` holds the fields that the model itself doesn't say."""
-    needed = ("latent_dim", "num_classes", "image_size")
-    if not isinstance(student, keras.Model) or not all(hasattr(student, name) for name in needed):
+    if not isinstance(student, keras.Model) or not all(hasattr(student, name) for name in _SIZES):
         raise InputError(
             f"Got {known['source']}, of type {type(student).__name__}. Expected a Keras model with "
-            f"{', '.join(needed)}, such as StudentGenerator; of a TinyGAN, its ema_student."
+            f"{', '.join(_SIZES)}, such as StudentGenerator; of a TinyGAN, its ema_student."
         )
     _check_class_names(known.get("class_names"), student.num_classes, known["source"])
 
@@ -160,9 +143,7 @@ def _from_keras(student, known: dict):
     config = json.dumps(config, sort_keys=True, default=str)
     return Generator(
         draw=draw,
-        latent_dim=student.latent_dim,
-        num_classes=student.num_classes,
-        image_size=student.image_size,
+        **{name: getattr(student, name) for name in _SIZES},
         content_hash=content_hash(config, *(np.asarray(variable) for variable in student.weights)),
         parameters=count_parameters(student),
         mix=_mixing(student) if isinstance(student, StudentGenerator) else None,

@@ -1,7 +1,6 @@
 """What the files beside a generator say about it: `config.json` and `class_names.txt`.
 
-A run writes both. A teacher's folder may have them too: then `config.json` holds the `truncation` of
-its images.
+A run writes both. A teacher's folder may have them too, with the `truncation` of its images.
 """
 
 from pathlib import Path
@@ -30,13 +29,7 @@ def write_class_names(folder, names):
 
 
 def located(name, path, is_there=Path.exists) -> str | None:
-    """Finds what a config names, relative to where the run was started: here, or above the run folder.
-
-    Args:
-        name: A path of the config.
-        path: The run folder or a file in it, from whose parents on upwards it is looked for.
-        is_there: Function that says whether a `Path` is what is looked for.
-    """
+    """Finds what a config names relative to where the run was started: here, or above the run at `path`."""
     places = (Path(), *Path(path).resolve().parents)
     return next((str(place / name) for place in places if is_there(place / name)), None)
 

@@ -62,18 +62,12 @@ class ConditionalBatchNormalization(layers.Layer):
         self._add_statistics(channels)
 
     def _add_statistics(self, channels):
-        def add(name, initializer):
-            return self.add_weight(
-                name=name,
-                shape=(channels,),
-                initializer=initializer,
-                trainable=False,
-                autocast=False,
-                aggregation="none",
-            )
+        self.moving_mean = self._add_statistic("moving_mean", (channels,), "zeros")
+        self.moving_variance = self._add_statistic("moving_variance", (channels,), "ones")
 
-        self.moving_mean = add("moving_mean", "zeros")
-        self.moving_variance = add("moving_variance", "ones")
+    def _add_statistic(self, name, shape, initializer):
+        options = {"trainable": False, "autocast": False, "aggregation": "none"}
+        return self.add_weight(name=name, shape=shape, initializer=initializer, **options)
 
     def call(self, inputs, training=False):
         features, condition = inputs

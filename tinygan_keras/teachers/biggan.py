@@ -1,12 +1,9 @@
 """A BigGAN that one can train: the generator and discriminator behind the embedded teacher.
 
-Scope: the two networks. Training them, and writing the result in the format of DeepMind's modules, is
-`own_teacher.py`.
-
-Kept from BigGAN (Brock et al., arXiv:1809.11096): class-conditional batch normalisation on one shared
-class embedding, hierarchical latents (each block sees its own piece of z), self-attention, spectral
-normalisation in both networks, orthogonal initialisation, and batch-norm statistics that are measured
-after training for a row of truncation values ("standing statistics") and interpolated between them.
+`own_teacher.py` trains them. Kept from BigGAN (Brock et al., arXiv:1809.11096): conditional batch
+normalisation on one shared class embedding, hierarchical latents (each block sees its own piece of z),
+self-attention, spectral normalisation and orthogonal initialisation in both networks, and "standing
+statistics": measured after training for a row of truncation values, and interpolated between them.
 Rejected: moving averages of the statistics. They describe truncation 1 alone and lag behind the EMA.
 """
 
@@ -41,17 +38,9 @@ class StandingBatchNormalization(ConditionalBatchNormalization):
         self.rows = rows
 
     def _add_statistics(self, channels):
-        def add(name, initializer):
-            return self.add_weight(
-                name=name,
-                shape=(self.rows, channels),
-                initializer=initializer,
-                trainable=False,
-                autocast=False,
-            )
-
-        self.mean_table = add("mean_table", "zeros")
-        self.variance_table = add("variance_table", "ones")
+        shape = (self.rows, channels)
+        self.mean_table = self._add_statistic("mean_table", shape, "zeros")
+        self.variance_table = self._add_statistic("variance_table", shape, "ones")
 
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
         features, condition = inputs
@@ -69,12 +58,8 @@ class StandingBatchNormalization(ConditionalBatchNormalization):
     def _standing_statistics(self, truncation):
         position = ops.clip(ops.cast(truncation, "float32"), 0.0, 1.0) * (self.rows - 1)
         distance = ops.abs(ops.arange(self.rows, dtype="float32") - position)
-        weights = ops.maximum(0.0, 1.0 - distance)[
-            None, :
-        ]  # two neighbouring rows share the weight
-        mean = ops.matmul(weights, self.mean_table)[0]
-        variance = ops.matmul(weights, self.variance_table)[0]
-        return mean, variance
+        weights = ops.maximum(0.0, 1.0 - distance)  # two neighbouring rows share the weight
+        return ops.matmul(weights, self.mean_table), ops.matmul(weights, self.variance_table)
 
     def get_config(self):
         return {**super().get_config(), "rows": self.rows}
@@ -92,13 +77,10 @@ class _GeneratorBlock(layers.Layer):
 
     def call(self, features, condition, training=False, truncation=1.0, accumulate=None):
         statistics = {"training": training, "truncation": truncation, "accumulate": accumulate}
-        residual = features
-        for step, (norm, convolution) in enumerate(zip(self.norms, self.convolutions, strict=True)):
-            residual = norm([residual, condition], **statistics)
-            residual = ops.relu(residual)
-            if step == 0:
-                residual = upsample(residual)
-            residual = convolution(residual, training=training)
+        residual = upsample(ops.relu(self.norms[0]([features, condition], **statistics)))
+        residual = self.convolutions[0](residual, training=training)
+        residual = ops.relu(self.norms[1]([residual, condition], **statistics))
+        residual = self.convolutions[1](residual, training=training)
         return residual + upsample(self.shortcut(features, training=training))
 
 
@@ -156,11 +138,7 @@ class BigGANGenerator(keras.Model):
 
         policy = {"dtype": self.dtype_policy}
         self.embedding = layers.Embedding(
-            num_classes,
-            embedding_dim,
-            embeddings_initializer="orthogonal",
-            name="embedding",
-            **policy,
+            num_classes, embedding_dim, "orthogonal", name="embedding", **policy
         )
         self.projection = SpectralDense(
             16 * channels[0], kernel_initializer="orthogonal", name="projection", **policy
@@ -177,7 +155,11 @@ class BigGANGenerator(keras.Model):
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
         latents, labels = inputs
         statistics = {"training": training, "truncation": truncation, "accumulate": accumulate}
-        embedded = self._embedded(labels)
+        if len(labels.shape) == 1:
+            embedded = self.embedding(labels)
+        else:
+            table = ops.cast(self.embedding.embeddings, self.compute_dtype)
+            embedded = ops.matmul(ops.cast(labels, self.compute_dtype), table)
         pieces = ops.split(ops.cast(latents, self.compute_dtype), len(self.channels), axis=-1)
         features = self.projection(pieces[0], training=training)
         features = ops.reshape(features, (-1, 4, 4, self.channels[0]))
@@ -190,12 +172,6 @@ class BigGANGenerator(keras.Model):
         features = self.final_norm([features, unconditional], **statistics)
         images = self.to_rgb(ops.relu(features), training=training)
         return ops.tanh(ops.cast(images, "float32"))
-
-    def _embedded(self, labels):
-        if len(labels.shape) == 1:
-            return self.embedding(labels)
-        one_hot = ops.cast(labels, self.compute_dtype)
-        return ops.matmul(one_hot, ops.cast(self.embedding.embeddings, self.compute_dtype))
 
     def get_config(self):
         names = ("channels", "latent_dim", "num_classes", "embedding_dim")
@@ -254,11 +230,7 @@ class BigGANDiscriminator(keras.Model):
         ]
         self.head = SpectralDense(1, kernel_initializer="orthogonal", name="head", **policy)
         self.projection = SpectralEmbedding(
-            num_classes,
-            channels[-1],
-            embeddings_initializer="orthogonal",
-            name="projection",
-            **policy,
+            num_classes, channels[-1], "orthogonal", name="projection", **policy
         )
         self((ops.zeros((1, image_size, image_size, 3)), ops.zeros((1,), "int32")))
 

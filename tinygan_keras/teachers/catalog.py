@@ -1,9 +1,7 @@
 """DeepMind's BigGAN modules on TensorFlow Hub: what each of the nine handles holds.
 
-Scope: facts known before anything is downloaded, so that a mistyped handle or an impossible truncation
-costs a message and not a gigabyte. All nine are TF1 Hub modules with one signature, `default`: inputs
-`z` float `[B, latent_dim]`, `y` one-hot float `[B, 1000]`, `truncation` a scalar; output `default`,
-images `[B, S, S, 3]` in [-1, 1].
+Known before anything is downloaded, so that a mistyped handle or an impossible truncation costs a message
+and not a gigabyte.
 
 Reference: Brock et al., arXiv:1809.11096; the modules' pages below https://tfhub.dev/deepmind.
 """
@@ -36,17 +34,12 @@ DEEPMIND = {
 }
 
 
-def nearest_handles(text: str) -> list[str]:
-    """DeepMind's handles that `text` was probably meant to be, the likeliest first."""
-    names = {handle.removeprefix(PREFIX): handle for handle in DEEPMIND}
-    last_two_parts = "/".join(text.strip().lower().rstrip("/").split("/")[-2:])
-    return [names[name] for name in difflib.get_close_matches(last_two_parts, names, cutoff=0.85)]
-
-
 def did_you_mean(text: str) -> str:
-    """The end of an error message: the handles that `text` is nearly, or nothing."""
-    handles = nearest_handles(text)
-    return f" Did you mean {' or '.join(handles)}?" if handles else ""
+    """The end of an error message: the handles that `text` is nearly, the likeliest first, or nothing."""
+    names = [handle.removeprefix(PREFIX) for handle in DEEPMIND]
+    last_two_parts = "/".join(text.strip().lower().rstrip("/").split("/")[-2:])
+    near = difflib.get_close_matches(last_two_parts, names, cutoff=0.85)
+    return f" Did you mean {' or '.join(PREFIX + name for name in near)}?" if near else ""
 
 
 def check_truncation(truncation, handle: str) -> float:

@@ -1,7 +1,6 @@
 """From a handle to a folder: a path as it is, a URL through TensorFlow Hub's cache or a download.
 
-Scope: files and hosts, for teachers and feature extractors alike. TensorFlow Hub is imported here, and only
-when needed.
+For teachers and feature extractors alike. TensorFlow Hub is imported here, and only when needed.
 """
 
 import contextlib
@@ -24,39 +23,33 @@ from .catalog import DEEPMIND, did_you_mean
 STALL_SECONDS = 60.0
 """A connection that is silent for so long counts as failed; TensorFlow Hub itself waits forever."""
 
-_DOWNLOAD_ERRORS = (
-    OSError,  # urllib's HTTPError and URLError among them
-    EOFError,
-    http.client.HTTPException,
-    tarfile.TarError,
-    tf.errors.OpError,
-    zlib.error,
-)
+_INCOMPLETE = (EOFError, tarfile.TarError, zlib.error)
+_DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, tf.errors.OpError, *_INCOMPLETE)
 
 
 def locate(handle: str, role: str = "teacher") -> str:
-    """Returns the folder that holds the module's `saved_model.pb`, after a download if need be.
-
-    Args:
-        handle: A folder, or a URL that TensorFlow Hub resolves.
-        role: What the module is to be, for errors; only a teacher's handle is compared with the catalogue of
-            teachers.
-
-    Raises:
-        MissingFileError: a folder that doesn't exist.
-        InputError: a mistyped handle of DeepMind's, or a folder without a SavedModel.
-        UnusableFileError: the download failed; the message says how to place a copy by hand.
-    """
+    """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
+    guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
+    fix = "Pass the folder in which saved_model.pb lies."
     if is_url(handle):
-        return _checked(_resolve(handle, role), handle, role)
-    folder = user_path(handle)
-    if not folder.is_dir():
+        folder = _resolve(handle, guess)
+        fix = (
+            f"The copy in TensorFlow Hub's cache is incomplete: delete {folder}, to fetch it again."
+        )
+    elif user_path(handle).is_dir():
+        folder = str(user_path(handle))
+    else:
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
-            "holds saved_model.pb, or a TensorFlow Hub handle that starts with https://."
-            + (did_you_mean(handle) if role == "teacher" else "")
+            f"holds saved_model.pb, or a TensorFlow Hub handle that starts with https://.{guess}"
         )
-    return _checked(str(folder), handle, role)
+    names = sorted(tf.io.gfile.listdir(folder))
+    if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
+        raise InputError(
+            f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
+            f"saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. {fix}"
+        )
+    return folder
 
 
 def load(folder: str, handle: str, role: str = "teacher"):
@@ -73,30 +66,24 @@ def load(folder: str, handle: str, role: str = "teacher"):
         ) from error
 
 
-def defining_files(folder: str) -> list:
-    """Names, sorted, of the files that define a module's function: the graph, the variables, the assets."""
+def module_hash(folder: str) -> str:
+    """The content hash of the files that define a module: graph, variables and assets, no model card."""
     names = [name for name in tf.io.gfile.listdir(folder) if name.startswith("saved_model.")]
     for part in ("assets", "variables"):
         if tf.io.gfile.isdir(f"{folder}/{part}"):
             names += [f"{part}/{name}" for name in tf.io.gfile.listdir(f"{folder}/{part}")]
-    return sorted(names)
-
-
-def module_hash(folder: str) -> str:
-    """The content hash of the files that define a module, not of a model card beside them."""
     parts = []
-    for name in defining_files(folder):
+    for name in sorted(names):
         file = f"{folder}/{name}"
         parts += [name, tf.io.gfile.GFile(file, "rb").read() if is_url(file) else Path(file)]
     return content_hash(*parts)
 
 
-def _resolve(handle, role):
-    misspelt = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
-    if "//tfhub.dev/" in handle and misspelt:
+def _resolve(handle, guess):
+    if "//tfhub.dev/" in handle and guess:
         raise InputError(
             f"Got the handle {handle!r}, which is none of DeepMind's BigGAN modules. Expected one of: "
-            f"{', '.join(DEEPMIND)}.{misspelt}"
+            f"{', '.join(DEEPMIND)}.{guess}"
         )
     hub = _tensorflow_hub()
     try:
@@ -104,19 +91,6 @@ def _resolve(handle, role):
             return hub.resolve(handle)
     except _DOWNLOAD_ERRORS as error:
         raise UnusableFileError(_how_to_place_a_copy(handle, error)) from error
-
-
-def _checked(folder, handle, role):
-    names = sorted(tf.io.gfile.listdir(folder))
-    if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
-        fix = "Pass the folder in which saved_model.pb lies."
-        if is_url(handle):
-            fix = f"The copy in TensorFlow Hub's cache is incomplete: delete {folder}, to fetch it again."
-        raise InputError(
-            f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
-            f"saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. {fix}"
-        )
-    return folder
 
 
 def _how_to_place_a_copy(handle, error):

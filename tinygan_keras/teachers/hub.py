@@ -1,10 +1,9 @@
 """A frozen, class-conditional teacher from TensorFlow Hub or from a folder.
 
-Scope: loading, checking and calling. Teachers that are trained here (`own_teacher.py`) are saved in the same
-format and come back through this file.
+Teachers that are trained here (`own_teacher.py`) are saved in the same format.
 
-Rejected: `hub.KerasLayer`, a tf_keras layer that Keras 3 refuses or tracks nothing of. Being a Keras
-layer or a `tf.Module` at all: every checkpoint of a student would carry the teacher.
+Rejected: `hub.KerasLayer`, which Keras 3 refuses or tracks nothing of. Being a Keras layer or a `tf.Module`:
+every checkpoint of a student would carry the teacher.
 """
 
 import functools
@@ -37,33 +36,24 @@ _TOLERANCE = 1e-3
 class HubTeacher:
     """A frozen generator: images for latents and labels.
 
-    The module's signature is checked, compared with the catalogue if the handle is DeepMind's, and
-    called twice with the truncation: modules such as `biggan-128/1` keep batch-norm statistics of the
-    truncation before, and generate the first batch with the wrong ones.
-
-    Calls are pure where the module allows it: only the graph that the output depends on enters the
-    function being traced, so they work in eager code, in `tf.function`, with `jit_compile=True`, and
-    inside a strategy's replicas, each with variables on its own device. No gradient flows through a
-    call. A teacher may be made inside or outside a strategy's scope.
-
-    This is a plain Python object. Neither Keras nor TensorFlow tracks it, so no checkpoint and no saved
-    model ever holds it.
+    Calls are pure where the module allows it: they work in eager code, in `tf.function`, with
+    `jit_compile=True`, and inside a strategy's replicas, each with variables on its own device. No gradient
+    flows through a call. Neither Keras nor TensorFlow tracks a teacher, so no checkpoint and no saved model
+    holds it.
 
     Args:
         handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), or a TensorFlow
             Hub handle such as `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
-        truncation: Scalar in [0, 1] (DeepMind's modules: see the catalogue). It selects the batch-norm
-            statistics. It doesn't scale the latents: take those of the same truncation, for example from
-            `tinygan_keras.sample_latents`. Fixed for the teacher's life.
+        truncation: Scalar in [0, 1]; DeepMind's `biggan` modules begin at 0.02. It selects the batch-norm
+            statistics and doesn't scale the latents: take those of the same truncation. It can't be changed.
         pure: `"auto"` reduces the module to a pure graph if that is possible and generates the same images,
             and else calls it as it is; True insists on it; False never does it.
 
     Attributes:
         image_size, latent_dim, num_classes: int, read from the module's signature.
         is_pure: bool, whether the calls are pure. If not, keep them out of XLA-compiled functions.
-        parameters: int, the size of the generator: floats in the variables that the output reads.
-            Batch-norm statistics and the vectors of spectral normalisation are state and don't
-            count, nor do raw weights stored beside the moving averages that the module reads.
+        parameters: int, floats in the variables that the output reads, without batch-norm statistics and
+            the vectors of spectral normalisation.
         folder: str, where the module's files are.
         class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
             paper starts the student's; None where it isn't known which variable that is.
@@ -71,8 +61,7 @@ class HubTeacher:
 
     Call arguments:
         latents: Float `[B, latent_dim]`.
-        labels: Int `[B]` in [0, num_classes). Values are checked when they are known without waiting
-            for a device, that is in eager code; inside a graph only shapes and types are.
+        labels: Int `[B]` in [0, num_classes); in a graph, values are not checked.
 
     Returns of a call:
         Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
@@ -108,14 +97,15 @@ class HubTeacher:
         latents = sample_latents(_WARM_UP_BATCH, self.latent_dim, self.truncation)
         classes = tf.one_hot([0, self.num_classes - 1], self.num_classes)
         inputs = self._signature_inputs(tf.constant(latents), classes)
-        signature(**inputs)  # leaves the statistics of our truncation behind, in a stateful module
+        # Modules such as biggan-128/1 keep the statistics of the truncation before, for one call.
+        signature(**inputs)
         expected_images = signature(**inputs)["default"]
-        _check_images(expected_images, self.handle)
-        self.image_size = expected_images.shape[1]
-        _check_catalog(self)
+        self.image_size = _checked_size(expected_images, self.handle)
+        self._check_catalog()
 
         graph = OutputGraph(signature)
-        self.parameters = _count_parameters(graph.variables, has_flags=not _is_tf1(module))
+        is_tf1 = hasattr(module, "graph")  # the loader of TF1 modules puts their one graph there
+        self.parameters = _count_parameters(graph.variables, has_flags=not is_tf1)
         self.class_embedding = _class_embedding(graph.variables, self.num_classes)
         reason = self._use_graph(graph, inputs, expected_images) if pure else "pure=False"
         self.is_pure = not reason
@@ -142,6 +132,19 @@ class HubTeacher:
             return f"its images then differ by {difference:.2g}"
         return None
 
+    def _check_catalog(self):
+        """Checks the sizes of a teacher whose handle is one of DeepMind's."""
+        if self.handle not in DEEPMIND:
+            return
+        names = ("latent_dim", "image_size", "num_classes")
+        found = {name: getattr(self, name) for name in names}
+        expected = {name: getattr(DEEPMIND[self.handle], name) for name in names}
+        if found != expected:
+            raise InputError(
+                f"Got a module with {found} in {self.folder}; {self.handle} has {expected}. Another "
+                "module's files were placed there: delete the folder and fetch it again."
+            )
+
     def _trace(self):
         # One graph for every batch size; also what runs when tf.functions are set to run eagerly.
         self._eager = tf.function(self._draw, autograph=False).get_concrete_function(
@@ -167,17 +170,9 @@ class HubTeacher:
         return self._call(latents, tf.one_hot(labels, self.num_classes))
 
     def mix(self, latents, class_weights):
-        """Generates images between classes.
+        """Generates images between classes, for class weights float `[B, num_classes]`.
 
-        Args:
-            latents: Float `[B, latent_dim]`.
-            class_weights: Float `[B, num_classes]`; a one-hot row gives the image of that class.
-
-        Returns:
-            Images float32 `[B, image_size, image_size, 3]` in [-1, 1].
-
-        Raises:
-            InputError: wrong shapes or types, or weights that are not finite.
+        A one-hot row gives the image of that class. Latents, images and errors are those of a call.
         """
         latents = self._checked_latents(latents)
         return self._call(latents, check_class_weights(class_weights, latents, self.num_classes))
@@ -255,8 +250,8 @@ def _check_signature(module, handle):
     return signature
 
 
-def _check_images(images, handle):
-    """Checks what the module really generates; the signature may leave sizes open."""
+def _checked_size(images, handle):
+    """The size of the images that the module really generates; the signature may leave it open."""
     shape = images.shape
     fits = images.dtype == tf.float32 and shape.rank == 4 and shape[-1] == 3
     if not fits or shape[1] != shape[2]:
@@ -267,33 +262,13 @@ def _check_images(images, handle):
             f"Got images with values from {lowest:.3g} to {highest:.3g} from {handle}. {_EXPECTED} "
             "Rescale them inside the signature, for example uint8 with x / 127.5 - 1."
         )
-
-
-def _check_catalog(teacher):
-    """Checks the sizes of a teacher whose handle is one of DeepMind's."""
-    if teacher.handle not in DEEPMIND:
-        return
-    names = ("latent_dim", "image_size", "num_classes")
-    found, expected = (
-        {name: getattr(source, name) for name in names}
-        for source in (teacher, DEEPMIND[teacher.handle])
-    )
-    if found != expected:
-        raise InputError(
-            f"Got a module with {found} in {teacher.folder}; {teacher.handle} has {expected}. Another "
-            "module's files were placed there: delete the folder and fetch it again."
-        )
+    return shape[1]
 
 
 def _count_parameters(variables, has_flags):
-    """Floats in the variables that the output reads, state left out.
-
-    State is what training doesn't learn by gradient: batch-norm statistics, the vectors of spectral
-    normalisation, a remembered truncation. A TF2 SavedModel says which variables are trainable. In a TF1
-    module that flag is useless, since the graph reads moving averages of the trained weights; there, and
-    if nothing is trainable, state is recognised by its names. Raw weights beside the averages aren't
-    counted, as the output doesn't read them.
-    """
+    """Floats in the variables that the output reads, without what training doesn't learn by gradient."""
+    # In a TF1 module the flag `trainable` is useless, since the graph reads moving averages of the trained
+    # weights; there, and if nothing is trainable, state is recognised by its names.
     floats = [variable for variable in variables if variable.dtype.is_floating]
     counted = [variable for variable in floats if variable.trainable] if has_flags else []
     return count_parameters(counted or [v for v in floats if not _STATE_NAMES.search(v.name)])
@@ -304,7 +279,3 @@ def _class_embedding(variables, num_classes):
     if len(tables) > 1:  # another matrix happens to have as many rows
         tables = [table for table in tables if _EMBEDDING_NAMES.search(table.name)]
     return tables[0].numpy() if len(tables) == 1 else None
-
-
-def _is_tf1(module):
-    return hasattr(module, "graph")  # the loader of TF1 modules puts their one graph here

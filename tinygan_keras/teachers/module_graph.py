@@ -1,66 +1,37 @@
 """Reduces the signature of a loaded module to the graph that its output is computed from.
 
-What remains after dropping control edges, assignments and everything else the output doesn't depend on
-is a function of its inputs and of variables that nobody writes. Such a graph compiles with XLA, and each
-replica of a `tf.distribute` strategy can read its own copy of the variables.
+Without control edges and assignments it is a function of its inputs and of variables that nobody writes: it
+compiles with XLA, and each replica of a strategy can read its own copy of the variables. A TF1 Hub module is
+one flat graph; in a TF2 SavedModel the output is a call of a library function, which comes along.
 
-Works on both formats: a TF1 Hub module is a flat graph; in a TF2 SavedModel the output is a call of a
-library function that receives the variables' handles, and the functions it calls come along.
-
-Rejected: freezing the variables into constants. It puts 400 MB into every graph and breaks the 2 GB
-limit of a GraphDef. Mirrored variables: they can't be made where the strategy first shows, in the middle
-of a trace.
+Rejected: variables frozen into constants (400 MB in every graph, and a GraphDef ends at 2 GB); mirrored
+variables (they can't be made in the middle of a trace, where the strategy first shows).
 """
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import tensorflow as tf
 
 # Prefixes of operations whose result isn't a function of their inputs, or that XLA has no kernel for:
 # writes, stateful randomness, Python, variables made in place, and the branches and loops of TF1.
-_OBSTACLES = (
-    "Assign",
-    "ResourceApply",
-    "ResourceScatter",
-    "Random",
-    "Multinomial",
-    "StatefulRandom",
-    "StatefulUniform",
-    "StatefulStandardNormal",
-    "StatefulTruncatedNormal",
-    "PyFunc",
-    "EagerPyFunc",
-    "Placeholder",
-    "Variable",
-    "VarHandleOp",
-    "TemporaryVariable",
-    "Switch",
-    "Merge",
-    "RefSwitch",
-    "RefMerge",
-    "Enter",
-    "RefEnter",
-    "Exit",
-    "NextIteration",
-    "LoopCond",
+_OBSTACLE = re.compile(
+    r"Assign|Resource(Apply|Scatter)|Random|Multinomial"
+    r"|Stateful(Random|Uniform|StandardNormal|TruncatedNormal)|(Eager)?PyFunc"
+    r"|Placeholder|(Temporary)?Variable|VarHandleOp"
+    r"|(Ref)?(Switch|Merge|Enter)|Exit|NextIteration|LoopCond"
 )
 
 
 class OutputGraph:
-    """The data-flow graph of one output of a signature, to be imported into the graph being traced.
+    """The data-flow graph of the output `default`, to be imported into the graph being traced.
 
-    Args:
-        signature: `ConcreteFunction` of a loaded module, called with one tensor per keyword.
-        output: Name of the output to keep.
-
-    Attributes:
-        variables: The module's variables that the output depends on.
-        obstacles: Sorted names of what keeps the graph from being pure; empty if it is.
+    `variables` are those that the output depends on, `obstacles` the names of what makes it impure.
     """
 
-    def __init__(self, signature, output="default"):
+    def __init__(self, signature):
         graph_def = signature.graph.as_graph_def()
-        result = signature.outputs[sorted(signature.structured_outputs).index(output)]
+        result = signature.outputs[sorted(signature.structured_outputs).index("default")]
         kept = _data_flow(graph_def, result.op.name)
         placeholders = [tensor.op.name for tensor in signature.inputs]
         names = signature.function_type.parameters
@@ -124,11 +95,9 @@ class OutputGraph:
 
 
 def outside(function, *args):
-    """Calls `function` eagerly, outside every trace, strategy scope and device scope of the caller.
-
-    All of these are kept per thread, so a fresh thread is free of them. `tf.init_scope` is not enough:
-    it keeps the strategy and the variable creators of the function being traced.
-    """
+    """Calls `function` eagerly, outside every trace, strategy scope and device scope of the caller."""
+    # All of these are kept per thread. `tf.init_scope` isn't enough: it keeps the strategy and the variable
+    # creators of the function being traced.
     with ThreadPoolExecutor(max_workers=1) as executor:
         return executor.submit(function, *args).result()
 
@@ -176,7 +145,7 @@ def _called_functions(nodes, library):
 
 def _obstacles(nodes, functions, constants):
     every_node = [*nodes, *(node for function in functions for node in function.node_def)]
-    found = {node.op for node in every_node if node.op.startswith(_OBSTACLES)}
+    found = {node.op for node in every_node if _OBSTACLE.match(node.op)}
     if any(tensor.dtype in (tf.resource, tf.variant) for tensor in constants):
         found.add("captured resource that is no variable")
     return sorted(found)

@@ -1,10 +1,6 @@
 """Trains a teacher of one's own, and writes it as DeepMind's modules are, for `HubTeacher` to load.
 
-Scope: a `keras.Model` around a generator and a discriminator (hinge objective, exponential moving average of
-the generator), the standing statistics of the trained generator, and its SavedModel. The networks are
-`biggan.py`; distillation is `tinygan_keras.distillation`.
-
-Rejected: generating two batches a step, one for each network. One batch of generated images serves both
+The networks are `biggan.py`. Rejected: generating two batches a step, one for each network. One serves both
 updates; the generator's gradient is taken through the already updated discriminator.
 """
 
@@ -23,14 +19,8 @@ from ..latents import truncated_normal
 class ClassConditionalGAN(keras.Model):
     """A generator and a discriminator that train each other through `fit`.
 
-    Batches are dicts: `image` float `[B, S, S, 3]` in [-1, 1], `label` int `[B]`, `latent` float
-    `[B, Z]`.
-
-    Args:
-        generator: Call: `((latents, labels), training) -> images`.
-        discriminator: Call: `((images, labels), training) -> logits [B, 1]`.
-        ema_generator: A second generator of the same configuration; it receives the average.
-        ema_decay: Weight of the old value in the average.
+    The objective is the hinge. Batches are dicts: `image` float `[B, S, S, 3]` in [-1, 1], `label` int `[B]`,
+    `latent` float `[B, Z]`. `ema_generator`, of the same configuration as `generator`, becomes its average.
     """
 
     def __init__(self, generator, discriminator, ema_generator, ema_decay=0.999, **kwargs):
@@ -76,12 +66,9 @@ class ClassConditionalGAN(keras.Model):
         for average, current in zip(self.ema_generator.trainable_variables, variables, strict=True):
             average.assign(self.ema_decay * average + (1.0 - self.ema_decay) * current)
         # Power-iteration vectors are copied: averaged kernels are close to the current ones.
-        for average, current in zip(
-            self.ema_generator.non_trainable_variables,
-            self.generator.non_trainable_variables,
-            strict=True,
-        ):
-            average.assign(current)
+        copied = self.ema_generator.non_trainable_variables
+        for copy, current in zip(copied, self.generator.non_trainable_variables, strict=True):
+            copy.assign(current)
         self.trackers["d_loss"].update_state(d_loss)
         self.trackers["g_loss"].update_state(g_loss)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
@@ -100,12 +87,7 @@ class ClassConditionalGAN(keras.Model):
 def measure_standing_statistics(generator, batches=8, batch_size=512, seed=0, progress=True):
     """Fills a `BigGANGenerator`'s batch-norm statistics, row by row of truncation from 0 to 1.
 
-    Args:
-        generator: The generator, usually the averaged one.
-        batches: Batches averaged per row.
-        batch_size: Latents per batch; labels take turns.
-        seed: Seed of the latents.
-        progress: Show a progress bar.
+    Each row is the mean of `batches` batches of `batch_size` latents; labels take turns.
     """
     rows = generator.truncation_rows
     labels = tf.range(batch_size) % generator.num_classes
@@ -129,32 +111,20 @@ def save_teacher(generator, path) -> Path:
 
     Its signature is that of DeepMind's modules, `default`: `z` float32 `[B, Z]`, `y` float32 one-hot
     `[B, C]`, `truncation` float32 scalar; returns `default`, images float32 `[B, S, S, 3]` in [-1, 1]. As in
-    those, the caller scales z; the truncation only selects the batch-norm statistics.
-
-    Args:
-        generator: A `BigGANGenerator` with measured standing statistics.
-        path: Folder to write; it must not exist.
-
-    Returns:
-        The path written.
-
-    Raises:
-        ExistingFileError: `path` exists.
+    those, the caller scales z; the truncation only selects the batch-norm statistics, which have to be
+    measured before. A folder that exists is never replaced.
     """
-    archive = keras.export.ExportArchive()
 
     def default(z, y, truncation):
         return {"default": generator((z, y), training=False, truncation=truncation)}
 
-    archive.add_endpoint(
-        "default",
-        default,
-        input_signature=[
-            tf.TensorSpec((None, generator.latent_dim), tf.float32, "z"),
-            tf.TensorSpec((None, generator.num_classes), tf.float32, "y"),
-            tf.TensorSpec((), tf.float32, "truncation"),
-        ],
-    )
+    signature = [
+        tf.TensorSpec((None, generator.latent_dim), tf.float32, "z"),
+        tf.TensorSpec((None, generator.num_classes), tf.float32, "y"),
+        tf.TensorSpec((), tf.float32, "truncation"),
+    ]
+    archive = keras.export.ExportArchive()
+    archive.add_endpoint("default", default, signature)
     with new_folder(path) as aside:
         archive.write_out(str(aside), verbose=False)
     return Path(path)
