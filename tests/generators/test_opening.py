@@ -271,6 +271,18 @@ def test_broken_saved_model_is_refused(tmp_path):
         open_generator(tmp_path)
 
 
+def test_incomplete_copies_are_refused(run, tmp_path):
+    (tmp_path / "student.keras").write_bytes((run / "student.keras").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"student\.keras, which isn't a whole archive"):
+        open_generator(tmp_path)
+    copy = Path(shutil.copytree(run / "saved_model" / "1", tmp_path / "1"))
+    for file in copy.rglob("*"):
+        if file.is_file() and file.name != "saved_model.pb":
+            file.unlink()
+    with pytest.raises(ValueError, match="student .*1, but TensorFlow can't read the SavedModel"):
+        open_generator(copy)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -13,27 +13,15 @@ _SHOWN_NAMES = 10
 
 
 def sample_file_name(index: int, label: int, class_name: str) -> str:
-    """Returns the name under which `tinygan sample` writes an image: number, label, class.
-
-    Example:
-        sample_file_name(0, 3, "Dress")  # "00000_003_Dress.png"
-    """
+    """Returns the name under which `tinygan sample` writes an image, such as "00000_003_Dress.png"."""
     return f"{index:05d}_{label:03d}_{as_file_name(class_name)}.png"
 
 
 def labels_of_sample_names(files, class_names=None):
-    """Labels images by file names such as "00000_003_Dress.png".
+    """Labels int32 `[N]` and class names, by file names such as "00000_003_Dress.png".
 
-    Args:
-        files: Names.
-        class_names: Names by label, with which those in the file names have to agree; None to take
-            the latter, with numbers for labels that no file has.
-
-    Returns:
-        Labels int32 `[N]` and the tuple of class names; None and `class_names` if no name has a label.
-
-    Raises:
-        InputError: only some names carry labels, or names and labels contradict each other.
+    Labels are None if no name has one. Class names that are given have to agree with those of the files;
+    without, a label that no file has is named by its number.
     """
     matches = [_SAMPLE_STEM.fullmatch(PurePosixPath(file).stem) for file in files]
     unlabelled = [file for file, match in zip(files, matches, strict=True) if not match]
@@ -66,14 +54,8 @@ def labels_of_sample_names(files, class_names=None):
     return labels, tuple(class_names)
 
 
-def missing_classes(labels, class_names=None, wanted=None) -> list:
-    """Returns a warning, as a list of one, if classes have no image, and else an empty list.
-
-    Args:
-        labels: Int `[N]`, at least one.
-        class_names: Names by label, if known.
-        wanted: The labels that should be there, such as a range.
-    """
+def missing_classes(labels, class_names, wanted) -> list:
+    """Returns a warning, as a list of one, if `wanted` classes have no image, and else an empty list."""
     present = set(np.unique(labels).tolist())
     number = len(wanted) - len(present)
     if number <= 0:
@@ -82,19 +64,12 @@ def missing_classes(labels, class_names=None, wanted=None) -> list:
     missing = (label for label in wanted if label not in present)
     first = itertools.islice(missing, _SHOWN_NAMES)
     names = [f"{label} ({class_names[label]})" if class_names else str(label) for label in first]
-    return [
-        f"No image of {number:,} of {len(wanted):,} classes: {listed(names, _SHOWN_NAMES, number)}."
-    ]
+    shown = listed(names, _SHOWN_NAMES, number)
+    return [f"No image of {number:,} of {len(wanted):,} classes: {shown}."]
 
 
 def listed(names, most: int, count: int | None = None) -> str:
-    """Returns names in one line, the first `most` of them and how many more there are.
-
-    Args:
-        names: List of str.
-        most: How many of them to show.
-        count: How many there are, if `names` only begins with them.
-    """
+    """Returns the first `most` of a list of names, and how many more of `count` there are, in one line."""
     count = len(names) if count is None else count
     more = f", and {count - most:,} more" if count > most else ""
     return ", ".join(names[:most]) + more

@@ -1,9 +1,9 @@
 """From the classes of a data set to class numbers: by name, wnid or number, never by order.
 
-A folder tree is listed in the order of its names, which is that of ImageNet's ids only if all 1000 wnids are
-there. What can't be mapped is refused: an image with a wrong label teaches the wrong thing without a word.
+What can't be mapped is refused: an image with a wrong label teaches the wrong thing without a word.
 """
 
+import collections
 import re
 import unicodedata
 from typing import NamedTuple
@@ -43,9 +43,6 @@ def match_classes(
 
     Returns:
         `ClassMap`; labels of classes that are neither used nor known are -1.
-
-    Raises:
-        InputError: classes that are not known, several for one, or numbers among names.
     """
     names = tuple(str(name) for name in names)
     if num_classes is None and class_names is None:
@@ -78,21 +75,17 @@ def known_names(num_classes, class_names) -> tuple | None:
 
 
 def map_classes(names, num_classes: int, class_names=None, source="the data set", own_order=False):
-    """Finds the class number of each name; see `match_classes`.
+    """Finds the class number of each name, int32 `[len(names)]`; see `match_classes`.
 
-    Names are compared with `class_names`, or with the lemmas and wnids of ImageNet, in upper or lower case,
-    with any other characters than letters and digits equal to each other; a wnid also finds the class that
-    is called like one of its lemmas.
-
-    Returns:
-        int32 `[len(names)]`.
+    Upper and lower case are the same, and so are all characters but letters and digits. A wnid also finds the
+    class that is called like one of its lemmas.
     """
     synonyms = class_synonyms(num_classes, class_names)
     if _all_numbers(names) and not any(name.isdecimal() for known in synonyms for name in known):
         labels = {name: [int(name)] if int(name) < num_classes else [] for name in names}
     else:
-        tables = [_table(synonyms, spelling) for spelling in (_lower, plain_name)]
-        labels = {name: _find(name, tables) for name in names}
+        lower, plain = (_table(synonyms, spelling) for spelling in (_lower, plain_name))
+        labels = {name: _find(name, lower, plain) for name in names}
     wrong = [name for name in names if len(labels[name]) != 1]
     if wrong:
         raise InputError(_unknown(wrong, names, labels, synonyms, source, own_order))
@@ -103,7 +96,7 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
 
 def plain_name(name: str) -> str:
     """A name in lower case, in one form of Unicode, with a space for all that is no letter and no digit."""
-    return re.sub(r"[\W_]+", " ", unicodedata.normalize("NFC", name)).strip().lower()
+    return re.sub(r"[\W_]+", " ", _lower(name)).strip()
 
 
 def _lower(name):
@@ -135,20 +128,19 @@ def _own_classes(names, source, own_order):
 
 
 def _check_once(names, labels, source, synonyms=None):
-    same = next((label for label in labels if labels.count(label) > 1), None)
-    if same is None:
-        return
-    twice = [name for name, label in zip(names, labels, strict=True) if label == same]
-    called = f" ({', '.join(synonyms[same])})" if synonyms and synonyms[same] else ""
-    raise InputError(
-        f"Got the classes {twice} in {source}, which are all class {same}{called}. Expected one each. "
-        "Merge them."
-    )
+    several = [label for label, number in collections.Counter(labels).items() if number > 1]
+    if several:
+        label = several[0]
+        twice = [name for name, other in zip(names, labels, strict=True) if other == label]
+        called = f" ({', '.join(synonyms[label])})" if synonyms and synonyms[label] else ""
+        raise InputError(
+            f"Got the classes {twice} in {source}, which are all class {label}{called}. Expected one each. "
+            "Merge them."
+        )
 
 
-def _find(name, tables):
+def _find(name, lower, plain):
     """Class numbers under a name, exactly spelt or nearly so; a wnid's lemmas if it isn't known itself."""
-    lower, plain = tables
     found = lower.get(_lower(name)) or plain.get(plain_name(name), [])
     label = imagenet_ids().get(name.lower())
     if not found and label is not None:

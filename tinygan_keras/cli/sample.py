@@ -47,17 +47,14 @@ def run(flags):
     in_turn = format in ("folder", "npz", "tfrecord")
     images = GeneratedImages(generator, *grid_of(classes, flags.seeds, seed_by_seed=in_turn))
     if format == "png":
-        _write_png(images, [names[k].split(",")[0] if names else str(k) for k in classes], out)
+        from ..pictures.image_rows import image_rows
+
+        rows = [names[k].split(",")[0] if names else str(k) for k in classes]
+        pixels = images.read(0, images.count)
+        image_rows(pixels.reshape(len(rows), -1, *pixels.shape[1:]), rows, out)
     else:
         write_data_set(images, out, format, names)
     print(f"{images.count} images: {out}")
-
-
-def _write_png(images, row_names, path):
-    from ..pictures.image_rows import image_rows
-
-    pixels = images.read(0, images.count)
-    image_rows(pixels.reshape(len(row_names), -1, *pixels.shape[1:]), row_names, path)
 
 
 def _format_and_out(format, out):

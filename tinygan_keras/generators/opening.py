@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,11 @@ def load_student(path) -> keras.Model:
             f"Got {str(path)!r}. Expected a run folder with student.keras or a .keras file. Give the "
             "folder that `tinygan distill --workdir=...` wrote."
         )
+    if not zipfile.is_zipfile(file):
+        raise InputError(
+            f"Got {file}, which isn't a whole archive. Expected a model that Keras saved. The copy is "
+            "probably incomplete: fetch it again."
+        )
     return keras.saving.load_model(file, compile=False)
 
 
@@ -105,13 +111,8 @@ def _from_path(path, truncation):
     signatures = _signatures(path)
     if signatures and "default" in signatures:
         return _from_teacher(HubTeacher(path, resolve_truncation(truncation)), source, class_names)
-    known = {
-        "source": source,
-        "class_names": class_names,
-        "truncation": truncation,
-        "weights": which_weights(config, path),
-        "teacher": config.get("teacher"),
-    }
+    known = {"source": source, "class_names": class_names, "truncation": truncation}
+    known |= {"weights": which_weights(config, path), "teacher": config.get("teacher")}
     if signatures is not None:
         return _from_saved_model(path, known)
     format = "run folder" if path.is_dir() else "keras file"
@@ -164,7 +165,7 @@ def _mixing(student):
 
 
 def _from_saved_model(path, known):
-    module = tf.saved_model.load(str(path))
+    module = download.load(str(path), str(path), "student")
     signature = module.signatures.get("serving_default")
     inputs = signature.structured_input_signature[1] if signature else {}
     outputs = signature.structured_outputs if signature else {}
@@ -178,6 +179,12 @@ def _from_saved_model(path, known):
     def draw(latents, labels, module=module):  # a signature doesn't keep its module alive
         return signature(z=latents, label=tf.cast(labels, tf.int64))["image"]
 
+    # A folded graph says the student's in a variable of that name.
+    said = getattr(module, "parameters", None)
+    if isinstance(said, Sequence) and len(said) == 1 and said[0].dtype == tf.int64:
+        parameters = int(said[0])
+    else:
+        parameters = count_parameters(signature.trainable_variables) or None
     names = known["class_names"]
     return Generator(
         draw=draw,
@@ -186,17 +193,9 @@ def _from_saved_model(path, known):
         image_size=outputs["image"].shape[1],
         format="saved model",
         content_hash=download.module_hash(str(path)),
-        parameters=_parameters(module, signature),
+        parameters=parameters,
         **known,
     )
-
-
-def _parameters(module, signature):
-    """The student's: a folded graph says them in a variable of that name."""
-    said = getattr(module, "parameters", None)
-    if isinstance(said, Sequence) and len(said) == 1 and said[0].dtype == tf.int64:
-        return int(said[0])
-    return count_parameters(signature.trainable_variables) or None
 
 
 def _signatures(folder):

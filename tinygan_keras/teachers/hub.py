@@ -146,7 +146,7 @@ class HubTeacher:
             )
 
     def _trace(self):
-        # One graph for every batch size; also what runs when tf.functions are set to run eagerly.
+        # One graph for every batch size; it also runs where tf.functions are set to run eagerly.
         self._eager = tf.function(self._draw, autograph=False).get_concrete_function(
             tf.TensorSpec([None, self.latent_dim], tf.float32),
             tf.TensorSpec([None, self.num_classes], tf.float32),

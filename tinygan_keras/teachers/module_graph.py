@@ -38,12 +38,8 @@ class OutputGraph:
         self._output = result.name
         self._inputs = dict(zip(names, placeholders[: len(names)], strict=True))
 
-        fed = placeholders[len(names) :]
-        captures = {
-            name: tensor
-            for name, tensor in zip(fed, signature.captured_inputs, strict=True)
-            if name in kept
-        }
+        fed = zip(placeholders[len(names) :], signature.captured_inputs, strict=True)
+        captures = {name: tensor for name, tensor in fed if name in kept}
         by_handle = {id(variable.handle): variable for variable in signature.variables}
         owners = {name: by_handle.get(id(tensor)) for name, tensor in captures.items()}
         self._variable_nodes = [name for name, owner in owners.items() if owner is not None]
@@ -104,10 +100,7 @@ def outside(function, *args):
 
 def _copy_to(device, variables):
     with tf.device(device):
-        return [
-            tf.Variable(variable.read_value(), trainable=False, dtype=variable.dtype)
-            for variable in variables
-        ]
+        return [tf.Variable(v.read_value(), trainable=False, dtype=v.dtype) for v in variables]
 
 
 def _data_flow(graph_def, output):
