@@ -222,21 +222,21 @@ def steps_of(model):
 
 def test_batches_that_replicas_share_unevenly_train(replicated):
     """The first batch has two rows and one, and the last a single one, which nobody can share."""
-    data = tf.data.Dataset.from_tensor_slices(make_batch(batch=7)).batch(3)
+    arrays = make_batch(batch=7)
+    data = tf.data.Dataset.from_tensor_slices(arrays).batch(3)
     step = steps_of(replicated)
     # Private to Keras: should it go or get another name, Keras' own would look at the first batch.
     assert callable(keras.Model._maybe_symbolic_build)
     replicated.fit(data, verbose=0)
     assert steps_of(replicated) == step + 2
+    replicated.fit(arrays, batch_size=3, verbose=0)
+    assert steps_of(replicated) == step + 4
     weights = map(keras.ops.convert_to_numpy, replicated.student.variables)
     assert all(np.isfinite(weight).all() for weight in weights)
 
 
 def test_a_leftover_that_replicas_can_t_share_is_refused_where_it_is_known(replicated):
     step = steps_of(replicated)
-    data = make_batch(batch=7)
-    with pytest.raises(ValueError, match="last batch of 1 rows for 2 replicas"):
-        replicated.fit(data, batch_size=3, verbose=0)
     with pytest.raises(ValueError, match="last batch of 1 rows for 2 replicas"):
         replicated.fit(PyBatches([make_batch(), make_batch(batch=1)]), verbose=0)
     assert steps_of(replicated) == step
@@ -294,6 +294,17 @@ def test_learning_rate_callbacks_drive_both_optimizers():
     assert history["learning_rate_d_optimizer"] == pytest.approx([0.1, 0.1])
     model.optimizer.learning_rate = 0.5  # as callbacks for one optimiser do
     assert float(model.g_optimizer.learning_rate) == float(model.d_optimizer.learning_rate) == 0.5
+
+
+def test_fit_ends_with_the_averages_of_optimizers_that_have_them():
+    model = make_model()
+    optimizers = [keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for _ in range(2)]
+    model.compile(*optimizers, run_eagerly=True)
+    model.fit(dataset(), verbose=0)
+    for optimizer, network in zip(optimizers, (model.student, model.discriminator), strict=True):
+        averages = optimizer._model_variables_moving_average
+        for average, variable in zip(averages, network.trainable_variables, strict=True):
+            np.testing.assert_array_equal(average.numpy(), variable.numpy())
 
 
 def test_terminate_on_nan_terminates():

@@ -65,21 +65,10 @@ def test_a_step_is_left_out_everywhere_if_one_replica_has_overflown(strategy):
     assert optimizer.dynamic_scale.numpy() == 8.0
 
 
-@pytest.mark.parametrize(
-    ("optimizers", "message"),
-    [
-        ([keras.optimizers.SGD(0.1)] * 2, "one optimizer object as g_optimizer and d_optimizer"),
-        ([keras.optimizers.Adam(use_ema=True), None], "g_optimizer with use_ema=True.*ema_student"),
-        (
-            [None, keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(use_ema=True))],
-            "d_optimizer with use_ema=True",
-        ),
-    ],
-)
-def test_optimizers_that_can_t_be_used_are_refused(optimizers, message):
-    network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    with pytest.raises(ValueError, match=message):
-        ready_optimizers(network, optimizers[0], network, optimizers[1])
+def test_one_optimizer_for_both_networks_is_refused():
+    network, optimizer = keras.Sequential(), keras.optimizers.SGD(0.1)
+    with pytest.raises(ValueError, match="one optimizer object as g_optimizer and d_optimizer"):
+        ready_optimizers(network, optimizer, network, optimizer)
 
 
 def test_the_optimizers_are_the_paper_s_where_none_is_given():

@@ -402,7 +402,11 @@ def test_a_step_of_a_network_in_half_precision_scales_the_loss():
 
 
 @pytest.mark.parametrize(
-    "policy", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
+    "policy",
+    [
+        pytest.param("float32", marks=pytest.mark.full),
+        pytest.param("mixed_bfloat16", marks=pytest.mark.slow),
+    ],
 )
 def test_xla_inside_of_two_replicas_gives_the_losses_of_one_device(policy):
     """The same half batch on both, so that statistics of a replica are those of the whole batch."""

@@ -36,7 +36,7 @@ _INSTEAD = {
     "y": "A batch is one dict, see TinyGAN; the labels are its keys 'label' and 'image_label'.",
     "sample_weight": "Every image counts alike. Leave examples out of the data, or repeat them.",
     "class_weight": "Every class counts alike. Repeat examples of the classes that should count more.",
-    "SwapEMAWeights": "model.ema_student is the average; predict and validation of its images use it.",
+    "SwapEMAWeights": "model.ema_student is the average, and predict uses it.",
 }
 
 
@@ -46,13 +46,6 @@ def check_unused(place: str, **given):
         if value is not None:
             instead = _INSTEAD.get(name, "Remove it.")
             raise InputError(f"Got {name} in {place}. Expected none in a TinyGAN. {instead}")
-
-
-def check_callbacks(callbacks):
-    """Raises InputError if a callback of Keras can't do here what it is for."""
-    for callback in callbacks:
-        if isinstance(callback, keras.callbacks.SwapEMAWeights):
-            check_unused("the callbacks", SwapEMAWeights=callback)
 
 
 def check_agreement(first_name, first, second_name, second):
@@ -274,7 +267,7 @@ def check_data(model, data, batch_size=None, steps=None, steps_name="steps_per_e
         The data to use.
 
     Raises:
-        InputError: it never ends, is empty or wrong, or leaves a batch over that replicas can't share.
+        InputError: it never ends, is empty or wrong, or its last batch has fewer rows than replicas.
     """
     replicas = model.distribute_strategy.num_replicas_in_sync
     if isinstance(data, tf.data.Dataset):
@@ -285,13 +278,20 @@ def check_data(model, data, batch_size=None, steps=None, steps_name="steps_per_e
             data = data.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= replicas)
     elif isinstance(data, dict):
         check_first_batch(model, data)
-        _check_leftover(len(data["latent"]) % (batch_size or 32), replicas)
+        count = len(data["latent"])
+        left_over = count % (batch_size or 32)
+        if left_over < min(replicas, count):
+            data = {key: value[: count - left_over] for key, value in data.items()}
     elif isinstance(data, keras.utils.PyDataset):
         batches = data.num_batches
         _check_ends(batches is None, steps, steps_name)
         check_first_batch(model, _first(iter([] if batches == 0 else [data[0]])))
-        if batches:
-            _check_leftover(len(read_batch(model, data[batches - 1])["latent"]), replicas)
+        rows = len(read_batch(model, data[batches - 1])["latent"]) if batches else replicas
+        if rows < replicas:
+            raise InputError(
+                f"Got a last batch of {rows} rows for {replicas} replicas. Expected a row for each of them. "
+                "Choose a batch size that divides the number of examples, or leave these examples out."
+            )
     elif isinstance(data, types.GeneratorType):
         first = _first(data)
         check_first_batch(model, first)
@@ -315,12 +315,4 @@ def _check_ends(endless, steps, steps_name):
         raise InputError(
             f"Got an endless data set without {steps_name}. Expected a number of batches after which an "
             f"epoch ends. Pass {steps_name}."
-        )
-
-
-def _check_leftover(rows, replicas):
-    if 0 < rows < replicas:
-        raise InputError(
-            f"Got a last batch of {rows} rows for {replicas} replicas. Expected a row for each of them. "
-            "Choose a batch size that divides the number of examples, or leave these examples out."
         )

@@ -20,7 +20,7 @@ def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> tuple:
     """Returns both optimisers, the paper's where they are None, built for the variables of their networks.
 
     Raises:
-        InputError: one optimiser for both, one with an average of its own, or float16 on several workers.
+        InputError: one optimiser for both, or float16 on several workers.
     """
     if g_optimizer is not None and g_optimizer is d_optimizer:
         raise InputError(
@@ -28,19 +28,10 @@ def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> tuple:
             "keeps the state of one network's variables. Create a second one with the same arguments."
         )
     ready = []
-    for name, network, optimizer in (
-        ("g_optimizer", student, g_optimizer),
-        ("d_optimizer", discriminator, d_optimizer),
-    ):
+    for network, optimizer in ((student, g_optimizer), (discriminator, d_optimizer)):
         if optimizer is None:
             optimizer = keras.optimizers.Adam(2e-4, beta_1=0.0, beta_2=0.9)
         optimizer = keras.optimizers.get(optimizer)
-        if getattr(getattr(optimizer, "inner_optimizer", optimizer), "use_ema", False):
-            raise InputError(
-                f"Got {name} with use_ema=True. Expected an optimizer without an average of its own: TinyGAN "
-                "averages the student itself, see TinyGAN(ema_decay=...) and model.ema_student. Remove "
-                "use_ema."
-            )
         if network.compute_dtype == "float16" and not _scales(optimizer):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         workers = tf.distribute.MultiWorkerMirroredStrategy

@@ -62,9 +62,11 @@ class TinyGAN(keras.Model):
         InputError: image size, latent length or number of classes differ between the components.
 
     Example:
-        >>> student = StudentGenerator.from_preset("tinygan_fashion_32")
-        >>> discriminator = Discriminator.from_preset("tinygan_fashion_32")
-        >>> model = TinyGAN(student, discriminator)
+        >>> import numpy as np
+        >>> import tinygan_keras as tg
+        >>> student = tg.StudentGenerator.from_preset("tinygan_fashion_32")
+        >>> discriminator = tg.Discriminator.from_preset("tinygan_fashion_32")
+        >>> model = tg.TinyGAN(student, discriminator)
         >>> model.compile()
         >>> batches = {
         ...     "latent": np.zeros((8, 32), "float32"),
@@ -216,7 +218,7 @@ class TinyGAN(keras.Model):
             with tf.GradientTape() as fresh_tape:
                 fresh_images = self._generate(batch["fresh_latent"], batch["image_label"])
 
-        # First the discriminator learns to tell the student's images from the teacher's and real ones.
+        # First the discriminator learns what sets the student's images apart.
         def discriminator_terms(images, fresh_images):
             return self.objectives.discriminator_terms(
                 self.discriminator, batch, images, fresh_images, training=True
@@ -364,7 +366,7 @@ class TinyGAN(keras.Model):
         Args:
             x: Batches as dicts (see the class): `tf.data.Dataset`, `keras.utils.PyDataset`, generator, or
                 one dict of arrays. With several replicas, a last batch of fewer rows than replicas is left
-                out of a `tf.data.Dataset`, and refused elsewhere.
+                out; in a `PyDataset` it is refused.
             batch_size: Rows of a batch, of a dict of arrays; default 32.
             epochs: Number of the last epoch.
             y, **settings: As `keras.Model.fit` has them; `y`, `sample_weight` and `class_weight` are
@@ -379,7 +381,9 @@ class TinyGAN(keras.Model):
         unused = {name: settings.pop(name, None) for name in ("sample_weight", "class_weight")}
         batch_checks.check_unused("fit", y=y, **unused)
         callbacks = keras.tree.flatten(settings.pop("callbacks", None) or [])
-        batch_checks.check_callbacks(callbacks)
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.SwapEMAWeights):
+                batch_checks.check_unused("the callbacks", SwapEMAWeights=callback)
         x = batch_checks.check_data(self, x, batch_size, settings.get("steps_per_epoch"))
         if settings.get("validation_data") is not None:
             settings["validation_data"] = batch_checks.check_data(
@@ -393,7 +397,11 @@ class TinyGAN(keras.Model):
         first = [batch_checks.CheckBatches(), PixelWeightDecay()]
         if any(isinstance(one, keras.callbacks.TerminateOnNaN) for one in callbacks):
             first.append(LossOfBatch())
-        return super().fit(x, None, batch_size, epochs, callbacks=first + callbacks, **settings)
+        history = super().fit(x, None, batch_size, epochs, callbacks=first + callbacks, **settings)
+        # As Keras does for its one optimiser: with use_ema=True, `fit` ends with the averages.
+        self.g_optimizer.finalize_variable_values(self.student.trainable_variables)
+        self.d_optimizer.finalize_variable_values(self.discriminator.trainable_variables)
+        return history
 
     def evaluate(self, x=None, y=None, batch_size=None, callbacks=None, **settings):
         """`keras.Model.evaluate`: the terms on other batches, with the student that is trained."""

@@ -32,6 +32,7 @@ class Discriminator(ConditionalNetwork):
         InputError: `image_size` can't be halved once per entry of `channels`.
 
     Example:
+        >>> import numpy as np
         >>> discriminator = Discriminator.from_preset("tinygan_fashion_32")
         >>> outputs = discriminator((np.zeros((2, 32, 32, 3), "float32"), np.array([0, 9])))
         >>> outputs["logits"].shape, outputs["features"][-1].shape

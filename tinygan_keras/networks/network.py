@@ -33,9 +33,8 @@ class ConditionalNetwork(keras.Model):
 
     def __init__(self, inputs, outputs, dtype=None, **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = keras.dtype_policies.get(
-            dtype
-        )  # a functional model ignores the argument
+        # Keras' functional models ignore the argument.
+        self.dtype_policy = keras.dtype_policies.get(dtype)
 
     def __call__(self, inputs, *args, **kwargs):
         # Keras' functional models refuse a pair of a tensor and a NumPy array; users do pass that.
@@ -53,7 +52,8 @@ class ConditionalNetwork(keras.Model):
             A network of the same class.
 
         Example:
-            >>> student = StudentGenerator.from_preset("tinygan_fashion_32", dtype="mixed_bfloat16")
+            >>> import tinygan_keras as tg
+            >>> student = tg.StudentGenerator.from_preset("tinygan_fashion_32", dtype="mixed_bfloat16")
             >>> student.copy(dtype="float32").compute_dtype
             'float32'
         """

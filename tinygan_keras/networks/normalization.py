@@ -3,10 +3,10 @@
 Scope: building blocks without any knowledge of losses, teachers or data.
 
 Decisions:
-- Normalised is with the biased variance, kept is the unbiased one, as PyTorch does it, whether replicas
-  share their statistics or not.
-- Moving statistics are not averaged over replicas: those agree if synchronised; else the first one's are
-  saved.
+- A batch is normalised with the biased variance, and the moving variance is the unbiased one, as in
+  PyTorch, whether replicas share their statistics or not.
+- Moving statistics are not averaged over replicas: synchronised ones are equal anyway, and of the others
+  those of the first replica are saved.
 
 Rejected: `keras.ops.moments` on a single device. It takes several passes over the feature map in training;
 TensorFlow's fused kernel takes about half their time on a CPU, but can't share statistics.
