@@ -4,9 +4,36 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_tinygan import CLASSES, LinearTeacher, dataset, make_batch, make_model
+from test_tinygan import (
+    CLASSES,
+    LATENT_DIM,
+    SIZE,
+    LinearTeacher,
+    PlainDiscriminator,
+    PlainStudent,
+    dataset,
+    make_batch,
+)
 
 from tinygan_keras.distillation.batch_checks import CheckBatches
+from tinygan_keras.distillation.tinygan import TinyGAN
+
+
+class SmallStudent(PlainStudent):
+    """Few layers make quick steps; it says its sizes, as ours do."""
+
+    num_classes, image_size, latent_dim = CLASSES, SIZE, LATENT_DIM
+
+
+def make_model(teacher=None, rate=0.05, run_eagerly=True, **settings):
+    student, discriminator, batch = SmallStudent(), PlainDiscriminator(), make_batch()
+    student((batch["latent"], batch["label"]))
+    discriminator((batch["image"], batch["label"]))
+    model = TinyGAN(student, discriminator, teacher=teacher)
+    optimizers = keras.optimizers.SGD(rate), keras.optimizers.SGD(rate)
+    model.compile(*optimizers, adversarial_interval=1, run_eagerly=run_eagerly, **settings)
+    return model
+
 
 # Kinds of data
 
@@ -308,7 +335,7 @@ def test_fit_ends_with_the_averages_of_optimizers_that_have_them():
 
 
 def test_terminate_on_nan_terminates():
-    model = make_model(optimizer=keras.optimizers.SGD, rate=1e30)
+    model = make_model(rate=1e30)
     stop = keras.callbacks.TerminateOnNaN()
     history = model.fit(dataset(), epochs=5, verbose=0, callbacks=[stop])
     assert len(history.epoch) < 5

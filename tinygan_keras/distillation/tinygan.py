@@ -494,8 +494,9 @@ def _copy(student):
 
 def _count_stages(discriminator) -> int:
     """The number of its feature maps."""
-    if hasattr(discriminator, "output"):
-        return len(discriminator.output["features"])
+    outputs = getattr(discriminator, "output", None)
+    if isinstance(outputs, dict):  # of a functional model
+        return len(outputs["features"])
     _check_called("discriminator", discriminator)
     images, labels = discriminator.get_build_config()["input_shape"]
     inputs = (keras.Input(images[1:]), keras.Input(labels[1:], dtype="int32"))
