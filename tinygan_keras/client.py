@@ -509,18 +509,19 @@ class RestTransport:
     def _send(self, method, url, body):
         """Returns status and content of the answer, after as many tries as there may be."""
         end = time.monotonic() + self.timeout
-        options = {"timeout": self.timeout, "retries": False, "redirect": False}
         for attempt in itertools.count():
-            pause = _pause(attempt)
-            is_last = attempt >= self.retries or time.monotonic() + pause >= end
+            error, left = None, max(0.001, end - time.monotonic())
             try:
-                with urllib3.PoolManager() as pool:
-                    response = pool.request(method, url, json=body, **options)
-                if is_last or response.status not in _BUSY:
-                    return response.status, response.data
-            except exceptions.HTTPError as error:
-                if is_last or not _is_passing(error):
-                    raise
+                with urllib3.PoolManager(timeout=left, retries=False) as pool:
+                    response = pool.request(method, url, json=body, redirect=False)
+            except exceptions.HTTPError as caught:
+                error = caught
+            passes = _is_passing(error) if error else response.status in _BUSY
+            pause = _pause(attempt)
+            if not passes or attempt >= self.retries or time.monotonic() + pause >= end:
+                if error:
+                    raise error
+                return response.status, response.data
             time.sleep(pause)
 
 
@@ -586,10 +587,8 @@ class GrpcTransport:
             ) from error
         self.target, self.timeout = target, timeout
         address = target.address.removeprefix("grpc://")
-        policy = {
-            "maxAttempts": min(retries, 4) + 1,
-            **_GRPC_RETRIES,
-        }  # 5 is the most that gRPC takes
+        attempts = min(retries, 4) + 1  # 5 is the most that gRPC takes
+        policy = {"maxAttempts": attempts, **_GRPC_RETRIES}
         config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]} if retries else {}
         options = [("grpc.service_config", json.dumps(config)), *_GRPC_OPTIONS]
         self._channel = grpc.insecure_channel(address, options)

@@ -475,6 +475,18 @@ def test_retries_end_at_the_timeout(server):
     assert time.monotonic() - start < 3.0
 
 
+def test_nothing_is_sent_after_the_timeout(rest_server):
+    rest_server.fail("UNAVAILABLE", times=100)
+    rest_server.delay = 0.3
+    with (
+        ServingClient(rest_server.rest_address, timeout=0.8, retries=100) as client,
+        pytest.raises(ServingError),
+    ):
+        client.pngs([1], [1])
+    time.sleep(1.0)
+    assert 100 - len(rest_server._failures) == 2
+
+
 def test_nobody_at_the_address(short_pauses, transport):
     scheme = "grpc" if transport == "grpc" else "http"
     address = f"{scheme}://127.0.0.1:{free_ports(1)[0]}"
