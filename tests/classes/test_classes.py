@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -105,6 +106,12 @@ def test_pictures_are_asked_for_in_an_order_and_as_often_as_named(classes, expec
     labels = class_numbers(classes, 3, FASHION)
     assert labels.tolist() == expected and labels.dtype == np.int32
     assert chosen(classes, 3, FASHION) == tuple(sorted(set(expected)))
+
+
+def test_names_are_compared_in_one_form_of_unicode():
+    decomposed = unicodedata.normalize("NFD", "Käfer")
+    assert class_numbers(decomposed, 2, ("cat", "Käfer")).tolist() == [1]
+    assert class_numbers("käfer,cat", 2, ("cat", decomposed)).tolist() == [1, 0]
 
 
 def test_a_name_may_hold_a_comma():

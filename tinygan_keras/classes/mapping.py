@@ -5,7 +5,6 @@ What can't be mapped is refused: an image with a wrong label teaches the wrong t
 
 import collections
 import re
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +12,14 @@ import numpy as np
 from ..errors import InputError
 from .folder_labels import listed
 from .imagenet import imagenet_classes, imagenet_ids, imagenet_names
-from .selection import class_synonyms, given_names, is_imagenet, nearest
+from .selection import (
+    class_synonyms,
+    given_names,
+    is_imagenet,
+    labels_by_name,
+    lower_name,
+    nearest,
+)
 
 _SHOWN = 10
 _LARGEST_LABEL = 2**31 - 1  # labels are int32
@@ -84,7 +90,7 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
     if _all_numbers(names) and not any(name.isdecimal() for known in synonyms for name in known):
         labels = {name: [int(name)] if int(name) < num_classes else [] for name in names}
     else:
-        lower, plain = (_table(synonyms, spelling) for spelling in (_lower, plain_name))
+        lower, plain = (labels_by_name(synonyms, spelt) for spelt in (lower_name, plain_name))
         labels = {name: _find(name, lower, plain) for name in names}
     wrong = [name for name in names if len(labels[name]) != 1]
     if wrong:
@@ -96,11 +102,7 @@ def map_classes(names, num_classes: int, class_names=None, source="the data set"
 
 def plain_name(name: str) -> str:
     """A name in lower case, in one form of Unicode, with a space for all that is no letter and no digit."""
-    return re.sub(r"[\W_]+", " ", _lower(name)).strip()
-
-
-def _lower(name):
-    return unicodedata.normalize("NFC", name).lower()
+    return re.sub(r"[\W_]+", " ", lower_name(name)).strip()
 
 
 def _all_numbers(names):
@@ -141,20 +143,12 @@ def _check_once(names, labels, source, synonyms=None):
 
 def _find(name, lower, plain):
     """Class numbers under a name, exactly spelt or nearly so; a wnid's lemmas if it isn't known itself."""
-    found = lower.get(_lower(name)) or plain.get(plain_name(name), [])
+    found = lower.get(lower_name(name)) or plain.get(plain_name(name), [])
     label = imagenet_ids().get(name.lower())
     if not found and label is not None:
         lemmas = imagenet_classes()[label].lemmas
         found = sorted({label for lemma in lemmas for label in plain.get(plain_name(lemma), [])})
     return found
-
-
-def _table(synonyms, spelling):
-    table = {}
-    for label, known in enumerate(synonyms):
-        for name in dict.fromkeys(map(spelling, known)):
-            table.setdefault(name, []).append(label)
-    return table
 
 
 def _unknown(wrong, names, labels, synonyms, source, own_order):

@@ -8,6 +8,7 @@ import difflib
 import functools
 import numbers
 import re
+import unicodedata
 
 import numpy as np
 
@@ -75,8 +76,8 @@ def _checked(labels, num_classes):
 
 def _of_text(text, num_classes, class_names, synonyms):
     """The class numbers of names, numbers and ranges, separated by commas."""
-    by_name = _by_name(synonyms)
-    if text.strip().lower() in by_name:  # a name may hold a comma
+    by_name = labels_by_name(synonyms)
+    if lower_name(text.strip()) in by_name:  # a name may hold a comma
         return [_find(text.strip(), synonyms)]
     found = []
     for item in (part.strip() for part in text.split(",")):
@@ -143,7 +144,7 @@ def class_synonyms(num_classes: int, class_names=None) -> tuple:
 
 def _find(name: str, synonyms) -> int:
     """The one class that has a name, in upper or lower case."""
-    labels = _by_name(synonyms).get(name.lower(), ())
+    labels = labels_by_name(synonyms).get(lower_name(name), ())
     if len(labels) > 1:
         raise InputError(
             f"Got the class {name!r}, which is a name of {len(labels)} classes: "
@@ -158,12 +159,12 @@ def _find(name: str, synonyms) -> int:
 
 def nearest(name: str, synonyms) -> str:
     """Names the classes with that word in their names, or else those that are spelt nearly so."""
-    by_name = _by_name(synonyms)
+    by_name = labels_by_name(synonyms)
     if not synonyms:
         return "Nothing says the names of these classes; give numbers."
     if not by_name:
         return f"These {len(synonyms)} classes have no names; give numbers from 0 to {len(synonyms) - 1}."
-    wanted = name.lower()
+    wanted = lower_name(name)
     words = set(_WORD.findall(wanted))
     with_word = [known for known in by_name if words and words <= set(_WORD.findall(known))]
     # What is spelt nearly so only helps who made a typing error: "dog" is not far from "dough".
@@ -179,10 +180,16 @@ def _described(labels, synonyms):
     return "; ".join(f"{label} ({', '.join(synonyms[label])})" for label in labels)
 
 
+def lower_name(name: str) -> str:
+    """A name in lower case and in one form of Unicode: file systems may spell letters with accents as two."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
 @functools.lru_cache(maxsize=8)
-def _by_name(synonyms):
+def labels_by_name(synonyms, spelling=lower_name) -> dict:
+    """Returns the list of labels of each name, as `spelling` spells it."""
     by_name = {}
     for label, names in enumerate(synonyms):
-        for name in dict.fromkeys(name.lower() for name in names):
+        for name in dict.fromkeys(map(spelling, names)):
             by_name.setdefault(name, []).append(label)
     return by_name
