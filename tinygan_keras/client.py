@@ -216,7 +216,7 @@ class ServingClient:
                             f"Got row {place}, class {rows.classes[place]!r}, seed {rows.seeds[place]}, "
                             f"truncation {rows.truncations[place]:g}, without an image (valid is false) from "
                             f"{self.target}. Expected a class that the model has: a number below its number "
-                            "of classes, or a name as in assets/class_names.txt of the exported folder."
+                            "of classes, or a name as in class_names.txt of the exported folder."
                         )
                     yield place, (png if valid else None), class_name
         finally:

@@ -53,6 +53,11 @@ def new_file(path, replace=True):
 @contextlib.contextmanager
 def new_folder(path):
     """Yields a new `Path`; the folder made there is renamed to `path`, which must not exist, or removed."""
+    if is_url(path):
+        raise InputError(
+            f"Got {path!r} to write a folder to. Expected a folder on a disk. Write it to one, and copy it "
+            "there as a whole."
+        )
     path = Path(user_path(path))
     if path.exists():
         raise _existing(path)

@@ -58,7 +58,7 @@ def write_table(folder, path):
     import tensorflow as tf
 
     version = folder / str(max(int(p.name) for p in folder.iterdir() if p.name.isdecimal()))
-    names = (version / "assets" / "class_names.txt").read_text(encoding="utf-8").splitlines()
+    names = (version / "class_names.txt").read_text(encoding="utf-8").splitlines()
     sample = tf.saved_model.load(version).signatures["sample_uint8"]
     seeds = tf.range(SEEDS, dtype=tf.int64)
     images = [

@@ -147,7 +147,7 @@ def test_row_without_an_image_is_named(client, tmp_path):
     ) as error:
         client.images([0, 1, "sneaker"], [4, 5, 6], 0.25)
     assert client.target.address in str(error.value)
-    assert "assets/class_names.txt of the exported folder" in str(error.value)
+    assert "class_names.txt of the exported folder" in str(error.value)
     with pytest.raises(ValueError, match=r"row 1, class 3, seed 5"):
         client.save(tmp_path / "pictures", [0, 3], [4, 5])
     assert list(tmp_path.iterdir()) == []

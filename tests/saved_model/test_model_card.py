@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -78,12 +77,3 @@ def test_example_request_is_one_line_of_shell_and_json(student):
 def test_cells_do_not_break_their_table(student):
     facts = model_card(student, NAMES, teacher="a|b")
     assert r"| teacher | a\|b |" in facts
-
-
-def test_card_is_of_this_program(student, repository: Path):
-    """The signatures of the card are those of the export."""
-    from tinygan_keras.saved_model import signatures
-
-    card = model_card(student, NAMES)
-    for name in re.findall(r"^\| `(\w+)` \|", signatures.__doc__, re.MULTILINE):
-        assert f"| `{name}` |" in card

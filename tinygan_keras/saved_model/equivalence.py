@@ -1,8 +1,7 @@
-"""Whether an exported generator gives the images of the model in memory: differences and their bounds.
+"""The check that every export has to pass before it gets its name: the images of the model in memory.
 
-Scope: the check that every export has to pass before it gets its name. It is about wrong graphs, whose images
-differ visibly, not about rounding: two right ones that add up in another order differ by about 1e-6, and by
-more where the weights amplify it.
+It is about wrong graphs, whose images differ visibly, not about rounding: two right ones that add up in
+another order differ by about 1e-6, and by more where the weights amplify it.
 """
 
 import contextlib
@@ -42,25 +41,19 @@ def difference(images, expected) -> Difference:
 
 def evenly_spread(generator, count: int, truncation: float, seed: int):
     """Returns latents float32 `[count, latent_dim]` and labels int32 `[count]`, spread over all classes."""
+    classes = generator.num_classes
     # Fewer images than classes: of classes that lie evenly among all.
-    labels = np.linspace(0, generator.num_classes, count, endpoint=False)
-    if count >= generator.num_classes:
-        labels = np.arange(count) % generator.num_classes
+    labels = np.arange(count) % classes if count >= classes else np.arange(count) * classes // count
     return sample_latents(count, generator.latent_dim, truncation, seed), labels.astype("int32")
 
 
 def check_equivalence(generator, draw, precision="float32", truncation=1.0) -> Difference:
-    """Generates 20 images with both and compares them.
+    """Compares 20 images of a generator and of its export, `draw(latents, labels)`.
 
-    Args:
-        generator: The Keras model that was exported, in float32.
-        draw: Callable of latents and labels, the export.
-        precision: "float32": no value may differ by more than 1e-4. "float16", "int8": the PSNR is at
-            least 50 and 22 dB.
-        truncation: Scale of the latents.
+    The generator is a Keras model in float32, the truncation the scale of the latents.
 
     Raises:
-        InputError: the images differ more, or the generator's are not finite.
+        InputError: the images differ more than the precision allows, or the generator's are not finite.
     """
     latents, labels = evenly_spread(generator, CHECKED_IMAGES, truncation, CHECK_SEED)
     with _all_of_float32():
@@ -83,9 +76,7 @@ def check_equivalence(generator, draw, precision="float32", truncation=1.0) -> D
         else:
             fits = found.psnr >= LEAST_PSNR[precision]
             bound = f"a PSNR of at least {LEAST_PSNR[precision]:g} dB"
-            fix = (
-                "Export with precision float32, or check the truncation, at which it is calibrated."
-            )
+            fix = "Export in float32, or check the truncation, at which it is calibrated."
     if not fits:
         raise InputError(
             f"Got {precision} images that differ from the model's by up to {found.max_difference:.2g}, PSNR "

@@ -6,13 +6,11 @@ generated in `inference.py`.
 `keras.export.ExportArchive` writes the graph: a plain `tf.saved_model.save` of a module with Keras
 variables loads in Python and fails in the C++ loader of TensorFlow Serving. The archive doesn't track the
 generator: what an endpoint uses is saved anyway, and tracking would write every weight twice (keras issue
-23553). It does track the lookup tables, which it wouldn't find.
+23553).
 """
 
 import contextlib
 import errno
-import json
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -22,8 +20,8 @@ import tensorflow as tf
 from tensorflow.python.saved_model.loader_impl import SavedModelLoader
 
 from ..errors import InputError
-from ..files import is_url, new_folder, user_path
-from ..generators.side_files import NAMES_FILE
+from ..files import new_folder, user_path, write_json, write_text
+from ..generators.side_files import write_class_names
 from ..latents import resolve_truncation
 from ..networks.network import count_parameters
 from ..networks.student import StudentGenerator
@@ -31,7 +29,7 @@ from . import warm_up
 from .equivalence import check_equivalence
 from .inference import row_by_row
 from .model_card import model_card
-from .signatures import ClassNames, distinct_names, signatures
+from .signatures import distinct_names, signatures
 
 
 def export_saved_model(
@@ -85,14 +83,8 @@ def export_saved_model(
         served = tf.saved_model.load("runs/demo/saved_model/1").signatures["sample_uint8"]
         images = served(label=labels, seed=seeds, truncation=truncations)["image"]
     """
-    path = check_place(path)
-    check_generator(generator)
-    texts = {}
-    if class_names is not None:
-        texts[NAMES_FILE] = names_as_text(class_names, generator.num_classes)
-    if truncation is not None:
-        truncation = resolve_truncation(truncation)
-        texts["config.json"] = json.dumps({"truncation": truncation}) + "\n"
+    path = user_path(path)
+    class_names, truncation = check_export(generator, class_names, truncation)
     names = distinct_names(class_names, generator.num_classes)
     notes = []
     if not warm_up.can_write():
@@ -101,7 +93,7 @@ def export_saved_model(
     # Variables must exist before the graph is traced; the first call of a model makes them.
     latents = np.zeros((1, generator.latent_dim), "float32")
     generator((latents, np.zeros(1, "int32")), training=False)
-    texts["model_card.md"] = model_card(generator, names, truncation, teacher, report, notes)
+    card = model_card(generator, names, truncation, teacher, report, notes)
 
     with new_folder(path) as folder:
         if isinstance(generator, StudentGenerator):
@@ -112,24 +104,17 @@ def export_saved_model(
                 warm_up.write_warm_up(folder, generator.latent_dim, names[0])
         except tf.errors.ResourceExhaustedError as error:  # TensorFlow's words for a full disk
             raise OSError(errno.ENOSPC, "no space left on device", str(path)) from error
-        for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
+        write_text(folder / "model_card.md", card)
+        if class_names is not None:
+            write_class_names(folder, class_names)
+        if truncation is not None:
+            write_json(folder / "config.json", {"truncation": truncation})
         _check_folder(folder, generator, names[0])
-    return path
+    return Path(path)
 
 
-def check_place(path) -> Path:
-    """Returns the folder that an export is to become; `files.new_folder` refuses one that exists."""
-    if is_url(path):
-        raise InputError(
-            f"Got {path!r} to export to. Expected a folder on a disk. Export to one, and copy it there as a "
-            "whole."
-        )
-    return Path(user_path(path))
-
-
-def check_generator(generator):
-    """Raises TypeError for a generator that lacks an attribute which an export has to know."""
+def check_export(generator, class_names, truncation) -> tuple:
+    """Checks what every export is given; returns the names as a list and the truncation, or None."""
     needed = ("latent_dim", "num_classes", "image_size")
     missing = [name for name in needed if not hasattr(generator, name)]
     if missing:
@@ -137,36 +122,26 @@ def check_generator(generator):
             f"Got a generator of type {type(generator).__name__} without {', '.join(missing)}. Expected one "
             "such as StudentGenerator; of a TinyGAN, pass model.ema_student."
         )
-
-
-def names_as_text(class_names, num_classes: int) -> str:
-    """The content of `class_names.txt`; InputError unless there is a name of one line per class."""
-    names = [str(name) for name in class_names]
-    text = "".join(f"{name}\n" for name in names)
-    if len(names) != num_classes or text.splitlines() != names:
-        raise InputError(
-            f"Got the class names {names}. Expected {num_classes}, a name of one line per class. Give those "
-            "of the data that the generator was trained on."
-        )
-    return text
+    if class_names is not None:
+        class_names = [str(name) for name in class_names]
+        lines = "".join(f"{name}\n" for name in class_names).splitlines()
+        if len(class_names) != generator.num_classes or lines != class_names:
+            raise InputError(
+                f"Got the class names {class_names}. Expected {generator.num_classes}, a name of one line "
+                "per class. Give those of the data that the generator was trained on."
+            )
+    return class_names, None if truncation is None else resolve_truncation(truncation)
 
 
 def _write_graph(folder, generator, names, rewrite):
-    draw = _drawing(
-        generator, rewrite
-    )  # before there are tables, about which TensorFlow would warn
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch, NAMES_FILE)
-        file.write_text(names_as_text(names, len(names)), encoding="utf-8", newline="\n")
-        tables = ClassNames(file)
-        archive = keras.export.ExportArchive()
-        archive.track(tables)
-        for name, (function, inputs) in signatures(draw, generator, tables).items():
-            archive.add_endpoint(name, function, inputs)
-        # Constants don't say how many of them training changed.
-        count = tf.Variable(count_parameters(generator), dtype=tf.int64)
-        archive.add_variable_collection("parameters", [count])
-        archive.write_out(str(folder), verbose=False)
+    archive = keras.export.ExportArchive()
+    draw = _drawing(generator, rewrite)
+    for name, (function, inputs) in signatures(draw, generator.latent_dim, names).items():
+        archive.add_endpoint(name, function, inputs)
+    # Constants don't say how many of them training changed.
+    count = tf.Variable(count_parameters(generator), dtype=tf.int64)
+    archive.add_variable_collection("parameters", [count])
+    archive.write_out(str(folder), verbose=False)
 
 
 def _drawing(generator, rewrite):
@@ -188,11 +163,7 @@ def _drawing(generator, rewrite):
 
 
 def _check_folder(folder, generator, class_name):
-    """Loads what was written, compares its images, and asks it the requests of the warm-up.
-
-    A session is how model servers load it. `tf.saved_model.load` would take the lookup tables of this
-    process, which have the same names, for those of the files.
-    """
+    """Loads what was written as servers do, compares its images, and asks it the requests of the warm-up."""
     with contextlib.closing(tf.compat.v1.Session(graph=tf.Graph())) as session:
         definitions = SavedModelLoader(str(folder)).load(session, ["serve"]).signature_def
 

@@ -23,39 +23,44 @@ def inference_student(student: StudentGenerator) -> StudentGenerator:
     """Returns a student in float32 that gives the same images with a last normalisation that does nothing."""
     twin = student.copy(dtype="float32")
     norm = twin.get_layer("final_norm")
-    mean, variance, gamma, beta = (
-        np.asarray(values, "float64")
-        for values in (norm.moving_mean, norm.moving_variance, norm.gamma, norm.beta)
-    )
-    scale = gamma / np.sqrt(variance + norm.epsilon)
-    last = f"block_{len(student.channels) - 2}"
-    # The map is a sum of two, and the shift is needed once.
-    for layer, shift in (
-        (twin.get_layer(f"{last}_pointwise_1"), beta - mean * scale),
-        (twin.get_layer(f"{last}_shortcut"), 0.0),
-    ):
-        layer.kernel.assign(np.asarray(layer.kernel, "float64") * scale)
-        layer.bias.assign(np.asarray(layer.bias, "float64") * scale + shift)
-    for variable, value in (
-        (norm.moving_mean, 0.0),
-        (norm.moving_variance, 1.0 - norm.epsilon),
-        (norm.gamma, 1.0),
-        (norm.beta, 0.0),
-    ):
-        variable.assign(np.full(variable.shape, value))
+    mean, deviation = take_statistics(norm)
+    scale = np.asarray(norm.gamma, "float64") / deviation
+    shift = np.asarray(norm.beta, "float64") - mean * scale
+    scale_map(twin, len(student.channels) - 2, scale, shift)
+    norm.gamma.assign(np.ones(norm.gamma.shape))
+    norm.beta.assign(np.zeros(norm.beta.shape))
     return twin
 
 
-def row_by_row(student: StudentGenerator):
-    """Returns a function of latents float32 `[B, Z]` and labels int64 `[B]` to images float32 `[B, S, S, 3]`.
+def take_statistics(norm):
+    """Returns mean and standard deviation of a normalisation, float64 `[C]`, and sets them to 0 and 1."""
+    mean = np.asarray(norm.moving_mean, "float64")
+    variance = np.asarray(norm.moving_variance, "float64")
+    norm.moving_mean.assign(np.zeros_like(mean))
+    norm.moving_variance.assign(np.full_like(variance, 1 - norm.epsilon))
+    return mean, np.sqrt(variance + norm.epsilon)
 
-    It is a function of tensors, to be called in a `tf.function`; the student is read, not kept.
-    """
+
+def scale_map(student, block: int, factor, shift):
+    """Makes block number `block`, or -1, the projection, write its map times `[C]` and plus `[C]`."""
+    if block < 0:
+        scale_outputs(student.get_layer("projection"), np.tile(factor, 16), np.tile(shift, 16))
+        return
+    # The map is a sum of two, and the shift is needed once.
+    scale_outputs(student.get_layer(f"block_{block}_pointwise_1"), factor, shift)
+    scale_outputs(student.get_layer(f"block_{block}_shortcut"), factor, 0.0)
+
+
+def scale_outputs(layer, factor, shift):
+    """Makes a convolution or dense layer give its outputs times `[C]` and plus `[C]`."""
+    layer.kernel.assign(np.asarray(layer.kernel, "float64") * factor)
+    layer.bias.assign(np.asarray(layer.bias, "float64") * factor + shift)
+
+
+def row_by_row(student: StudentGenerator):
+    """Returns a function of tensors: latents float32 `[B, Z]` and labels int64 `[B]` to images float32."""
     size = student.image_size
-    inputs = [
-        tf.TensorSpec((1, student.latent_dim), tf.float32),
-        tf.TensorSpec((1,), tf.int64),
-    ]
+    inputs = [tf.TensorSpec((1, student.latent_dim)), tf.TensorSpec((1,), tf.int64)]
     twin = inference_student(student)
     traced = tf.function(lambda z, label: twin((z, label), training=False), autograph=False)
     frozen = convert_variables_to_constants_v2(traced.get_concrete_function(*inputs))

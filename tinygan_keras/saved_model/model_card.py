@@ -1,7 +1,4 @@
-"""`model_card.md` of an exported folder: what it is, how to ask it, how good it is, how that was measured.
-
-Scope: text from plain data. Figures come from a report or an evaluation that somebody else has read.
-"""
+"""`model_card.md` of an exported folder: what it is, how to ask it, how good it is, how that was measured."""
 
 import contextlib
 import importlib.metadata
@@ -13,6 +10,7 @@ from ..errors import InputError
 from ..generators.cost import multiply_adds
 from ..latents import LAW
 from ..networks.network import count_parameters
+from .signatures import TABLE
 
 PACKAGES = ("tinygan-keras", "tensorflow", "keras", "tensorflow-serving-api")
 _LICENCE = (
@@ -22,22 +20,15 @@ _LICENCE = (
 
 
 def model_card(generator, class_names, truncation=None, teacher=None, report=None, notes=()) -> str:
-    """Writes the page.
+    """Returns the page, in Markdown, with a name per label; the arguments are those of the export.
 
-    Args:
-        generator: A Keras model with `latent_dim`, `num_classes` and `image_size`.
-        class_names: Name per label.
-        truncation: Of the latents it was trained with; None for that of the report.
-        teacher: Its handle or folder; None for that of the report.
-        report: What `tinygan distill` or `tinygan evaluate` wrote as JSON, as a dict; None if there is none.
-        notes: Sentences about this export.
-
-    Returns:
-        Markdown.
+    Where `truncation` or `teacher` is None, that of the report is taken. `notes` are sentences on the export.
     """
     report = report or {}
     config = report.get("config") or {}
-    figures = report.get("figures") or report.get("student") or {}
+    figures = dict(report.get("figures") or report.get("student") or {})
+    for name in ("parameters", "multiply_adds"):  # those of this model are said above
+        figures.pop(name, None)
     if truncation is None:
         truncation = config.get("truncation")
     size, count = generator.image_size, generator.num_classes
@@ -54,7 +45,7 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
         "A class-conditional generator of images, exported for TensorFlow Serving by tinygan-keras.",
         _table(facts),
         _request(class_names[0], 0.5 if truncation is None else float(truncation)),
-        _listed("Figures", {name: value for name, value in figures.items() if _is_figure(name)}),
+        _listed("Figures", figures),
         _listed("Protocol of the figures", report.get("protocol")),
         _sentences("What the figures can't say", report.get("notes")),
         _sentences("This export", notes),
@@ -80,12 +71,7 @@ def _request(class_name, truncation) -> str:
     ).replace("'", "\\u0027")
     return f"""## Signatures
 
-| signature | inputs, `[B]` or `[B, Z]` | outputs |
-|---|---|---|
-| `serving_default` | `z` float32, `label` int64 | `image` float32 `[B, S, S, 3]` in [-1, 1] |
-| `sample` | `label` int64, `seed` int64, `truncation` float32 | `image_bytes` (PNG), `class_name`, `valid` |
-| `sample_uint8` | the same | `image` uint8 `[B, S, S, 3]`, `class_name`, `valid` |
-| `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |
+{TABLE}
 
 The same class, seed and truncation give the same image. A row with a class that isn't there, a truncation
 outside [0, 1] or a negative seed gets a black image and `valid` false; its neighbours are generated.
@@ -94,10 +80,6 @@ outside [0, 1] or a negative seed gets a black image and `valid` false; its neig
     curl http://127.0.0.1:8501/v1/models/tinygan:predict -d '{body}'
 
 REST gives `image_bytes` as base64, below "b64"."""
-
-
-def _is_figure(name) -> bool:
-    return name not in ("parameters", "multiply_adds")  # they are above
 
 
 def _table(values) -> str:

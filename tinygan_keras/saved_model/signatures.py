@@ -1,12 +1,5 @@
 """What an exported generator can be asked: its signatures, as functions with the types of their inputs.
 
-| signature | inputs | outputs |
-|---|---|---|
-| `serving_default` | `z` float32 `[B, Z]`, `label` int64 | `image` float32 `[B, S, S, 3]` in [-1, 1] |
-| `sample` | `label`, `seed` int64, `truncation` float32 | `image_bytes` (PNG), `class_name`, `valid` |
-| `sample_uint8` | the same | `image` uint8 `[B, S, S, 3]`, `class_name`, `valid` |
-| `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |
-
 Every input is `[B]`, seed and truncation too, or servers could neither put requests together nor take them
 row by row. The latents of a row are those of its seed and truncation (`latents.py`), and of nothing else. A
 row that can't be generated is no error, which would be its neighbours' too once a server has put requests
@@ -15,7 +8,8 @@ shape, or numbers of rows that differ) is INVALID_ARGUMENT with our words, and s
 bad label or latent, as there is nothing to say it with. A wrong type is refused by TensorFlow before the
 graph sees it.
 
-Rejected: an exported `keras.random.SeedGenerator`, whose images can't be made again.
+Rejected: an exported `keras.random.SeedGenerator`, whose images can't be made again; lookup tables of names,
+which are files beside the graph and name themselves alike in every model of a process.
 """
 
 import collections
@@ -24,16 +18,17 @@ import tensorflow as tf
 
 from ..latents import latents_in_graph
 
+TABLE = """| signature | inputs, `[B]` or `[B, Z]` | outputs |
+|---|---|---|
+| `serving_default` | `z` float32, `label` int64 | `image` float32 `[B, S, S, 3]` in [-1, 1] |
+| `sample` | `label` int64, `seed` int64, `truncation` float32 | `image_bytes` (PNG), `class_name`, `valid` |
+| `sample_uint8` | the same | `image` uint8 `[B, S, S, 3]`, `class_name`, `valid` |
+| `sample_by_name` | `class_name` string, `seed`, `truncation` | `image_bytes`, `class_name`, `valid` |"""
 _PACKET = 16  # float32 numbers that a vector unit takes at once, at most
 
 
 def distinct_names(class_names, num_classes: int) -> list:
     """Returns a name per label, none empty and each once, or nobody could ask for a class by its name.
-
-    Args:
-        class_names: Of the classes, or None for their labels. Names of several classes, and empty ones, get
-            their label added.
-        num_classes: Number of classes.
 
     Example:
         >>> distinct_names(["crane", "dog", "crane"], 3)
@@ -51,35 +46,13 @@ def distinct_names(class_names, num_classes: int) -> list:
     return distinct if len(set(distinct)) == len(distinct) else numbered
 
 
-class ClassNames(tf.Module):
-    """Lookup tables between class numbers and names, from a file that becomes an asset.
-
-    Args:
-        file: A name per line, each once.
-    """
-
-    def __init__(self, file):
-        super().__init__()
-        number, line = tf.lookup.TextFileIndex.LINE_NUMBER, tf.lookup.TextFileIndex.WHOLE_LINE
-
-        def table(key_type, key, value_type, value, default):
-            lines = tf.lookup.TextFileInitializer(str(file), key_type, key, value_type, value)
-            return tf.lookup.StaticHashTable(lines, default)
-
-        self.by_label = table(tf.int64, number, tf.string, line, "")
-        self.by_name = table(tf.string, line, tf.int64, number, -1)
-
-
-def signatures(draw, generator, names: ClassNames) -> dict:
+def signatures(draw, latent_dim: int, class_names) -> dict:
     """Returns the function of every signature, with its input specification, by name.
 
-    Args:
-        draw: TensorFlow function of latents float32 `[B, Z]` and labels int64 `[B]` in range to images
-            float32 `[B, S, S, 3]` in [-1, 1].
-        generator: Its `latent_dim` and `num_classes` are read.
-        names: Of the classes.
+    `draw` is a TensorFlow function of latents float32 `[B, Z]` and labels int64 `[B]` in range to images
+    float32 `[B, S, S, 3]` in [-1, 1]; `class_names` are distinct, one per label.
     """
-    latent_dim, num_classes = generator.latent_dim, generator.num_classes
+    num_classes = len(class_names)
     z = tf.TensorSpec((None, latent_dim), tf.float32, "z")
     label = tf.TensorSpec((None,), tf.int64, "label")
     class_name = tf.TensorSpec((None,), tf.string, "class_name")
@@ -107,7 +80,7 @@ def signatures(draw, generator, names: ClassNames) -> dict:
         truncation = tf.where(valid, truncation, tf.ones_like(truncation))
         images = to_uint8(draw(_latents(seed, truncation, latent_dim), label))
         images = tf.where(valid[:, None, None, None], images, tf.zeros_like(images))
-        class_name = tf.where(valid, names.by_label.lookup(label), tf.constant(""))
+        class_name = tf.where(valid, tf.gather(class_names, label), "")
         return images, {"class_name": class_name, "valid": valid}
 
     def sample_uint8(label, seed, truncation):
@@ -115,14 +88,17 @@ def signatures(draw, generator, names: ClassNames) -> dict:
         return {"image": images, **others}
 
     def sample(label, seed, truncation):
-        images, others = rows(*_checked({"label": label, "seed": seed, "truncation": truncation}))
-        return {"image_bytes": _as_png(images), **others}
+        outputs = sample_uint8(label, seed, truncation)
+        return {"image_bytes": _as_png(outputs.pop("image")), **outputs}
 
     def sample_by_name(class_name, seed, truncation):
         class_name, seed, truncation = _checked(
             {"class_name": class_name, "seed": seed, "truncation": truncation}
         )
-        images, others = rows(names.by_name.lookup(class_name), seed, truncation)
+        is_named = tf.equal(class_name[:, None], tf.constant(class_names))
+        label = tf.argmax(tf.cast(is_named, tf.int32), axis=1)
+        label = tf.where(tf.reduce_any(is_named, axis=1), label, -1)
+        images, others = rows(label, seed, truncation)
         return {"image_bytes": _as_png(images), **others}
 
     return {
@@ -177,9 +153,7 @@ def _asserted(tensors, *conditions):
     """Passes tensors on if all conditions hold: pairs of a scalar bool and what is said where it is false."""
     asserts = []
     for condition in conditions:
-        with tf.control_dependencies(
-            asserts[-1:]
-        ):  # the first that fails is the one that is reported
+        with tf.control_dependencies(asserts[-1:]):  # so that the first that fails is reported
             asserts.append(tf.debugging.Assert(*condition))
     # Asserts reach a client only if what they check flows on through them.
     with tf.control_dependencies(asserts):

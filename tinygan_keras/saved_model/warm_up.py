@@ -1,13 +1,10 @@
 """Requests that TensorFlow Serving answers for itself before it lets a new version answer anybody.
 
 The first call of a graph takes many times as long as the next ones: it is optimised, and its memory found. A
-server replays the requests in `assets.extra/tf_serving_warmup_requests` while it loads; a version that can't
-answer them is refused, and the one before goes on serving.
-
-Scope: one file of an exported folder. It is written with TensorFlow Serving's own messages, from the package
-tensorflow-serving-api; without it an export has none.
+version that can't answer these requests is refused, and the one before goes on serving.
 """
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +20,7 @@ MISSING = (
 
 def can_write() -> bool:
     """Whether TensorFlow Serving's messages are installed."""
-    try:
-        from tensorflow_serving.apis import predict_pb2  # noqa: F401
-    except ImportError:
-        return False
-    return True
+    return importlib.util.find_spec("tensorflow_serving") is not None
 
 
 def write_warm_up(folder, latent_dim: int, class_name: str):
