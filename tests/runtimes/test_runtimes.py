@@ -125,13 +125,12 @@ def test_a_static_batch_gives_any_number(runtime, student, inputs, tmp_path):
 def test_wrong_labels_are_refused(runtime, exported):
     generator = open_runtime(exported(runtime).path)
     latents = np.zeros((2, LATENT_DIM))
-    for labels in ([0, 3], [0, 2**32], [-1, 0], [0.5, 1.0]):
-        with pytest.raises(
-            ValueError, match="Got labels from .* Expected whole numbers from 0 to 2"
-        ):
+    for labels in ([0, 3], [0, 2**32], [-1, 0]):
+        with pytest.raises(ValueError, match="Got labels from .* Expected numbers from 0 to 2"):
             generator.draw(latents, np.array(labels))
-    with pytest.raises(ValueError, match="Got 2 latents and 3 labels"):
-        generator.draw(latents, np.array([0, 1, 2]))
+    for labels in ([0.5, 1.0], [0, 1, 2]):
+        with pytest.raises(ValueError, match=r"Got labels .* Expected int \(2,\)"):
+            generator.draw(latents, np.array(labels))
 
 
 @every_runtime

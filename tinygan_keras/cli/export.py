@@ -22,14 +22,20 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..files import read_json
-from ..runtimes.formats import FORMATS, check_format
+from ..runtimes.formats import FORMATS
 
 FLAGS = ("model", "out", "format", "precision", "batch_size")
 REQUIRED = ("model", "out")
 
 
 def run(flags):
-    batch_size = _check(flags.format, flags.precision, flags.batch_size)
+    sized = {} if flags.batch_size is None else {"batch_size": flags.batch_size}
+    if flags.format == "saved_model" and (sized or flags.precision != "float32"):
+        raise InputError(
+            f"Got --precision={flags.precision} and --batch_size={flags.batch_size} with "
+            "--format=saved_model. Expected float32 and any batch, which is all that it has. Add --format="
+            f"{' or --format='.join(FORMATS)}."
+        )
     from ..generators.opening import load_student
     from ..generators.side_files import read_class_names, read_config
 
@@ -51,7 +57,7 @@ def run(flags):
         return
     runtime = importlib.import_module(f"..runtimes.{flags.format}", __package__)
     export = getattr(runtime, f"export_{flags.format}")
-    exported = export(student, flags.out, flags.precision, batch_size, **known)
+    exported = export(student, flags.out, flags.precision, **sized, **known)
     ratio = exported.bytes / exported.float32_bytes
     print(f"Exported to {exported.path}")
     print(f"Size: {exported.bytes:,} bytes, {ratio:.2f} of float32")
@@ -59,19 +65,6 @@ def run(flags):
         f"Compared with the student: largest difference {exported.max_difference:.2g}, "
         f"PSNR {exported.psnr:.1f} dB"
     )
-
-
-def _check(format, precision, batch_size):
-    """Returns the batch size of a format, if it has that and the precision."""
-    if format in FORMATS:
-        batch_size = FORMATS[format].batch if batch_size is None else batch_size
-        check_format(FORMATS[format], precision, batch_size)
-    elif precision != "float32" or batch_size is not None:
-        raise InputError(
-            f"Got --precision={precision} and --batch_size={batch_size} with --format=saved_model. Expected "
-            f"float32 and any batch, which is all that it has. Add --format={' or --format='.join(FORMATS)}."
-        )
-    return batch_size
 
 
 def _read_report(source) -> dict | None:

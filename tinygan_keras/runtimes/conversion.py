@@ -1,11 +1,8 @@
 """What all formats share: arguments checked, converted aside, compared with the student, moved into place.
 
-Scope: the way of an export, the graph that every format is converted from, and the images for calibration.
-How a format is converted is in its own module.
-
-The graph is a SavedModel with one signature, `serving_default(z, label) -> image`; all converters read it
-with its names. Labels are int32, since that is what phones index with. For int8 the weights are rewritten by
-`balancing`.
+How a format is converted is in its own module. All are converted from a SavedModel with one signature,
+`serving_default(z, label) -> image`, whose names they keep. Labels are int32, since that is what phones index
+with. For int8 the weights are rewritten by `balancing`.
 """
 
 import shutil
@@ -17,35 +14,27 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from ..files import new_folder, write_json
-from ..generators.side_files import NAMES_FILE
+from ..files import new_folder, user_path, write_json
+from ..generators.side_files import write_class_names
 from ..latents import resolve_truncation
 from ..networks.network import count_parameters
 from ..networks.student import StudentGenerator
 from ..saved_model.equivalence import check_equivalence, evenly_spread
-from ..saved_model.exporting import check_generator, check_place, names_as_text
+from ..saved_model.exporting import check_export
 from ..saved_model.inference import inference_student
 from .balancing import balanced_student
 from .formats import Format, check_format, model_files, needed, open_runtime
 
 CALIBRATION_SEED = 2_000_000  # far from those of training, of evaluation and of the check
-# LiteRT and ONNX Runtime take the largest value that they see, and it grows with the number of images: of the
-# embedded student's LiteRT int8, 1000 images cost 0.9 of Frechet distance, 64 cost 0.6.
+# LiteRT and ONNX Runtime take the largest value that they see, which grows with the images: of the embedded
+# student's LiteRT int8, 1000 cost 0.9 of Frechet distance, 64 cost 0.6.
 CALIBRATION_IMAGES = 64
 _BATCH = 8  # where a format takes any
 _SATURATION = 4.0  # tanh(4) is 1 to a tenth of one level of 255
 
 
 class EdgeExport(NamedTuple):
-    """What was exported.
-
-    Attributes:
-        path: The folder.
-        bytes: Size of the model's files.
-        float32_bytes: That of the same student in the same format in float32.
-        max_difference, mean_difference: Of images in [-1, 1] to the student's.
-        psnr: Of the images to the student's, in dB.
-    """
+    """Sizes, here and in float32, and differences to the student's images in [-1, 1]; the PSNR is in dB."""
 
     path: Path
     bytes: int
@@ -65,14 +54,14 @@ class Order(NamedTuple):
 
     def write_source(self, folder) -> str:
         """Writes the graph to convert as a SavedModel; returns its path."""
-        graph = _graph(self)
+        graph, rows = _graph(self), self.batch_size
         archive = keras.export.ExportArchive()
         archive.add_endpoint(
             "serving_default",
             lambda z, label: {"image": tf.cast(graph(z, label), tf.float32)},
             input_signature=[
-                tf.TensorSpec((self.batch_size, self.student.latent_dim), tf.float32, "z"),
-                tf.TensorSpec((self.batch_size,), tf.int32, "label"),
+                tf.TensorSpec((rows, self.student.latent_dim), tf.float32, "z"),
+                tf.TensorSpec((rows,), tf.int32, "label"),
             ],
         )
         archive.write_out(str(folder), verbose=False)
@@ -90,32 +79,29 @@ class Order(NamedTuple):
 def export_format(
     format: Format, convert: Callable, student, path, precision, batch_size, class_names, truncation
 ) -> EdgeExport:
-    """Writes a student in a format; the arguments beside the first two, and errors, as of `export_litert`.
+    """Writes a student in a format; arguments after the first two, and errors, as of `export_litert`.
 
-    Args:
-        format: One of `FORMATS`.
-        convert: Function of an `Order`, the folder for the model and one for scratch, that writes the model
-            in float32 as `scratch / format.file`, and in another precision as `folder / format.file`.
+    `convert(order, folder, scratch)` writes the model in float32 as `scratch / format.file`, and in another
+    precision as `folder / format.file`.
     """
+    check_format(format, precision, batch_size)
     for package in format.packages:
         needed(package, format)
-    path = check_place(path)
-    check_format(format, precision, batch_size)
-    check_generator(student)
-    names = None if class_names is None else names_as_text(class_names, student.num_classes)
-    own = None if truncation is None else resolve_truncation(truncation)
+    class_names, own = check_export(student, class_names, truncation)
+    truncation = resolve_truncation(own)
+    path = user_path(path)
     with new_folder(path) as folder, tempfile.TemporaryDirectory() as scratch:
         folder.mkdir()
+        scratch = Path(scratch)
         if isinstance(student, StudentGenerator):
             student = student.copy(dtype="float32")
-        order = Order(student, precision, batch_size, resolve_truncation(truncation))
-        convert(order, folder, Path(scratch))
-        float32_bytes = _size(Path(scratch), format)
+        convert(Order(student, precision, batch_size, truncation), folder, scratch)
+        float32_files = model_files(scratch, format)
         if precision == "float32":
-            for file in model_files(Path(scratch), format):
+            for file in float32_files:
                 shutil.copyfile(file, folder / file.name)
-        if names is not None:
-            (folder / NAMES_FILE).write_text(names, encoding="utf-8", newline="\n")
+        if class_names is not None:
+            write_class_names(folder, class_names)
         config = {
             "format": format.name,
             "precision": precision,
@@ -125,25 +111,21 @@ def export_format(
             "image_size": student.image_size,
             "truncation": own,
             "parameters": count_parameters(student),
+            "bytes": _size(model_files(folder, format)),
+            "float32_bytes": _size(float32_files),
         }
         write_json(folder / "config.json", config)
-        found = check_equivalence(student, open_runtime(folder).draw, precision, order.truncation)
-        figures = {
-            "bytes": _size(folder, format),
-            "float32_bytes": float32_bytes,
-            **found._asdict(),
-        }
-        write_json(folder / "config.json", {**config, **figures})
-    return EdgeExport(path, **figures)
+        found = check_equivalence(student, open_runtime(folder).draw, precision, truncation)
+        write_json(folder / "config.json", {**config, **found._asdict()})
+    return EdgeExport(Path(path), config["bytes"], config["float32_bytes"], *found)
 
 
 def _graph(order):
     """The function of latents and labels to convert."""
     student = order.student
-    if not isinstance(student, StudentGenerator):  # nothing is known of it but its images
-        return lambda z, label: student((z, label), training=False)
-    if order.precision != "int8":
-        student = inference_student(student)
+    known = isinstance(student, StudentGenerator)
+    if not known or order.precision != "int8":
+        student = inference_student(student) if known else student
         return lambda z, label: student((z, label), training=False)
     measured = evenly_spread(student, CALIBRATION_IMAGES, order.truncation, CALIBRATION_SEED)
     student = balanced_student(student, *measured)
@@ -157,5 +139,5 @@ def _graph(order):
     return draw
 
 
-def _size(folder, format) -> int:
-    return sum(file.stat().st_size for file in model_files(folder, format))
+def _size(files) -> int:
+    return sum(file.stat().st_size for file in files)

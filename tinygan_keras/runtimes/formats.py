@@ -1,7 +1,6 @@
 """The formats of small runtimes: what they are, and opening what `tinygan export` wrote in one of them.
 
-Scope: what the command line needs for its help and its mistakes comes without TensorFlow. A format with a
-static batch generates any number of images, in portions of that size.
+TensorFlow is imported when something is opened, not for the help and the mistakes of the command line.
 """
 
 import importlib
@@ -13,17 +12,14 @@ import numpy as np
 
 from ..errors import InputError, MissingFileError, MissingPackageError
 from ..files import content_hash, read_json, user_path
+from ..images import check_labels
 
 
 class Format(NamedTuple):
-    """A format of a student for a runtime.
+    """A format, named as in --format, as its module here, and as its extra.
 
-    Attributes:
-        name: As in --format; its module here and its extra have the same name.
-        file: Name of the model's file in the exported folder.
-        precisions: Those of float32, float16 and int8 that it has.
-        batch: Default batch size; None for any, decided when it runs.
-        packages: Modules that writing needs.
+    `file` is the model's in an exported folder, `batch` the default batch size (None: any), and `packages`
+    are the modules that writing needs.
     """
 
     name: str
@@ -50,10 +46,9 @@ def check_format(format: Format, precision, batch_size):
         )
     whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
     if not whole and (batch_size is not None or format.batch):
-        default = format.batch or "any batch"
         raise InputError(
             f"Got batch_size={batch_size!r} for {format.name}. Expected a whole number from 1. Leave it out "
-            f"for {default}."
+            f"for {format.batch or 'any batch'}."
         )
 
 
@@ -81,25 +76,15 @@ def model_files(folder: Path, format: Format) -> list:
 
 
 def open_runtime(path, threads: int | None = None):
-    """Opens what `tinygan export --format=litert`, `onnx` or `openvino` wrote.
-
-    `open_generator` takes such a folder too; here the number of threads can be chosen.
-
-    Args:
-        path: The exported folder, or the model's file in it.
-        threads: CPU threads; None for all.
-
-    Returns:
-        A `Generator`.
+    """Opens what `tinygan export` wrote for a small runtime, as `open_generator` does, with CPU `threads`.
 
     Raises:
-        MissingFileError: there is no such folder, or it is no export.
+        MissingFileError: `path` is neither such a folder nor the model's file in it.
         MissingPackageError: the runtime isn't installed; the message names the extra.
         InputError: the files can't be read.
 
     Example:
-        generator = open_runtime("edge/student_int8", threads=1)
-        images = generator.generate("Sneaker,8", seeds=7)
+        images = open_runtime("edge/student_int8", threads=1).generate("Sneaker,8", seeds=7)
     """
     # Here, as both import TensorFlow.
     from ..generators.generator import Generator
@@ -150,28 +135,16 @@ def _in_portions(run, config):
     size, classes = config["batch_size"], config["num_classes"]
 
     def draw(latents, labels):
-        latents, labels = np.asarray(latents, "float32"), np.asarray(labels)
-        # Runtimes differ in what they do then, from an error to some image.
-        if len(latents) != len(labels):
-            raise InputError(
-                f"Got {len(latents)} latents and {len(labels)} labels. Expected a label per latent vector."
-            )
-        whole = np.issubdtype(labels.dtype, np.integer)
-        if labels.size and not (whole and 0 <= labels.min() <= labels.max() < classes):
-            raise InputError(
-                f"Got labels from {labels.min()} to {labels.max()}. Expected whole numbers from 0 to "
-                f"{classes - 1}."
-            )
-        labels = labels.astype("int32")
+        latents = np.asarray(latents, "float32")
+        # Runtimes differ in what they do with others, from an error to some image.
+        labels = check_labels(labels, len(latents), classes, "the latents")
         if size in (None, len(labels)):
             return run(latents, labels)
         missing = -len(labels) % size
         latents = np.pad(latents, ((0, missing), (0, 0)))
         padded = np.pad(labels, (0, missing))
-        portions = [
-            run(latents[start : start + size], padded[start : start + size])
-            for start in range(0, len(padded), size)
-        ]
+        starts = range(0, len(padded), size)
+        portions = [run(latents[i : i + size], padded[i : i + size]) for i in starts]
         return np.concatenate(portions)[: len(labels)]
 
     return draw
