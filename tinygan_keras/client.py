@@ -155,7 +155,7 @@ class ServingClient:
             ExistingFileError: `folder` exists.
             InputError: two classes would share a folder; and as in `images`.
         """
-        rows, folder = _checked_rows(classes, seeds, truncation), Path(user_path(folder))
+        rows, folder = _checked_rows(classes, seeds, truncation), user_path(folder)
         names, taken = {}, {}
         with new_folder(folder) as unfinished:
             for place, png, class_name in self._generate(rows):
