@@ -308,7 +308,7 @@ def test_a_full_disk_is_reported_and_what_was_finished_stays(place, tmp_path, mo
         patched.setattr(tf.io.TFRecordWriter, place, full)
         if place == "close":
             patched.setattr(tf.io.TFRecordWriter, "__exit__", full)
-        with pytest.raises(OSError, match="No space left on device.*goes on where it was"):
+        with pytest.raises(OSError, match="No space left on device.*choose another place"):
             source.write(tmp_path)
     assert len(files(tmp_path)) == 3  # settings, labels, one shard
     source.write(tmp_path)
@@ -323,23 +323,6 @@ def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path):
 
 
 # What is refused
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"count": 0}, "count=0. Expected 1 or more"),
-        ({"shard_size": 0}, "shard_size=0"),
-        ({"worker": 2, "workers": 2}, "worker=2 of workers=2. Expected a number from 0 to 1"),
-        ({"worker": -1}, "worker=-1"),
-        ({"settings": {"encoding": "jpeg"}}, "encoding='jpeg'. Expected png or raw"),
-        ({"settings": {"num_classes": 4}}, "labels from 0 to 4"),
-    ],
-)
-def test_bad_settings_are_refused_before_anything_is_made(source, options, message, tmp_path):
-    with pytest.raises(ValueError, match=message):
-        source.write(tmp_path / "new", **options)
-    assert not source.made and not (tmp_path / "new").exists()
 
 
 def test_images_of_another_size_stop_before_a_shard_appears(source, tmp_path):
@@ -375,15 +358,6 @@ def test_other_folders_are_left_alone(source, name, tmp_path):
     with pytest.raises(OSError, match="Not a directory. Expected a place"):
         source.write(tmp_path / name / "cache")
     assert files(tmp_path) == {name: b""}
-
-
-def test_a_cache_of_the_earlier_format_is_refused(source, tmp_path):
-    for name in ("manifest.json", "shard-00000-of-00001.tfrecord", "shard-00000-of-00001.json"):
-        (tmp_path / name).write_text("{}")
-    with pytest.raises(ValueError, match="cache of an earlier version.*has to be made again"):
-        source.write(tmp_path)
-    with pytest.raises(FileNotFoundError, match="cache of an earlier version.*make it again"):
-        open_records(tmp_path)
 
 
 def test_what_is_no_set_or_lacks_shards_is_reported(copied, tmp_path):
@@ -438,8 +412,8 @@ def test_every_damaged_shard_is_named(written, copied, tmp_path):
     whole = one.read_bytes()
     record = 16 + int.from_bytes(whole[:8], "little")  # with its length and its checksums
     for content, message in (
-        (whole[:-10], "was changed, cut off or damaged"),
-        (whole + bytes(20), "was changed, cut off or damaged"),
+        (whole[:-10], "is damaged or can't be read"),
+        (whole + bytes(20), "is damaged or can't be read"),
         (whole[:record], "holds 1 records instead of 8"),
         (b"", "holds 0 records instead of 8"),
         (foreign.read_bytes(), "is of another set"),
@@ -474,14 +448,14 @@ def test_what_was_found_is_fixed_by_writing_again(written, copied):
 def test_damage_stops_the_reading(copied):
     flip(copied / "labels.npy", 1100)
     records = open_records(copied)
-    with pytest.raises(ValueError, match="labels.npy was changed or damaged"):
+    with pytest.raises(OSError, match="labels.npy was changed or damaged"):
         _ = records.labels
     path = shard(copied, 1)
     flip(path, 4 * path.stat().st_size)
     with pytest.raises(OSError, match=path.name):
         records.read(8, 16)
     shard(copied, 2).write_bytes(b"")
-    with pytest.raises(OSError, match="with 0 records. Expected 6"):
+    with pytest.raises(OSError, match="holds 0 records instead of 6"):
         records.read(17, 20)
     with pytest.raises(tf.errors.DataLossError):
         take(records, 1, COUNT)

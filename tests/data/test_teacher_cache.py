@@ -108,6 +108,9 @@ def test_samples_of_different_settings_are_never_mixed(teacher, settings, lines,
         ({"count": 0}, "count=0. Expected 1 or more"),
         ({"seed": -1}, "seeds=-1"),
         ({"batch_size": 0}, "batch_size=0"),
+        ({"shard_size": 0}, "shard_size=0"),
+        ({"worker": 2, "workers": 2}, "worker=2 of workers=2. Expected a number from 0 to 1"),
+        ({"worker": -1}, "worker=-1"),
         ({"encoding": "jpeg"}, "encoding='jpeg'. Expected png or raw"),
         ({"classes": [1, 5]}, "class 5. Expected"),
     ],
@@ -216,7 +219,7 @@ def test_a_damaged_class_embedding_is_not_used(folder, tmp_path):
     copied = shutil.copytree(folder, tmp_path / "copied")
     path = copied / "class_embedding.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"?")
-    with pytest.raises(ValueError, match="class_embedding.npy was changed or damaged"):
+    with pytest.raises(OSError, match="class_embedding.npy was changed or damaged"):
         _ = TeacherCache(copied).class_embedding
     path.unlink()
     assert verify_cache(copied, progress=False) == ["class_embedding.npy is missing"]

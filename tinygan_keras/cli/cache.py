@@ -15,13 +15,12 @@ tinygan distill reads it: --config.teacher_cache=cache/.
 """
 
 import importlib.util
-import os
 import shlex
 from types import SimpleNamespace
 
-from ..data.records.record_format import check_folder, check_found, check_numbers
+from ..data.records.record_format import SETTINGS_FILE, check_folder, check_numbers, no_set
 from ..errors import InputError, MissingPackageError
-from ..files import check_writable, is_url
+from ..files import check_writable, is_url, user_path
 
 FLAGS = (
     *("teacher", "out", "count", "classes", "truncation", "seed", "shard_size", "batch_size"),
@@ -32,8 +31,7 @@ REQUIRED = ("out",)
 
 def run(flags):
     if flags.verify:
-        if not is_url(flags.out):
-            check_found(os.listdir(flags.out) if os.path.isdir(flags.out) else (), flags.out)
+        check_set(flags.out)
         _verify(flags)
         return
     if not flags.teacher or flags.count is None:
@@ -48,7 +46,7 @@ def run(flags):
 
 def pipeline_options(flags) -> list | None:
     """The options of the Beam pipeline that --runner asks for, checked; None without it."""
-    check_numbers(flags.shard_size, flags.worker, flags.workers)
+    check_numbers(flags.worker, flags.workers)
     if not flags.runner:
         if flags.beam_options:
             raise InputError(
@@ -72,8 +70,15 @@ def check_out(flags):
     """Refuses --out if no set of records can be written there."""
     if not is_url(flags.out):
         check_writable(flags.out, "--out")
-        if os.path.isdir(flags.out):
-            check_folder(os.listdir(flags.out), flags.out)
+        folder = user_path(flags.out)
+        if folder.is_dir():
+            check_folder([path.name for path in folder.iterdir()], folder)
+
+
+def check_set(folder):
+    """Refuses a folder on a disk that holds no set of records."""
+    if not is_url(folder) and not (user_path(folder) / SETTINGS_FILE).is_file():
+        raise no_set(folder)
 
 
 def _make(flags, runner):
@@ -86,19 +91,14 @@ def _make(flags, runner):
     saved = SimpleNamespace(truncation=config.get("truncation"))
     truncation = resolve_truncation(flags.truncation, saved)
     teacher = HubTeacher(flags.teacher, truncation=truncation)
+    names = ("seed", "classes", "shard_size", "batch_size", "encoding", "worker", "workers")
     left = write_cache(
         teacher,
         flags.out,
         flags.count,
-        seed=flags.seed,
-        classes=flags.classes,
-        shard_size=flags.shard_size,
-        batch_size=flags.batch_size,
-        encoding=flags.encoding,
-        worker=flags.worker,
-        workers=flags.workers,
         runner=runner,
         class_names=read_class_names(teacher.folder),
+        **{name: getattr(flags, name) for name in names},
     )
     shards = -(-flags.count // flags.shard_size)
     print(

@@ -13,7 +13,7 @@ unless --skip_unreadable leaves them out. Stopped at any moment, the same comman
 Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate --real=imagenet_128/.
 """
 
-from .cache import check_out, pipeline_options, report_problems
+from .cache import check_out, check_set, pipeline_options, report_problems
 from .flags import check_required
 
 FLAGS = (
@@ -25,6 +25,7 @@ REQUIRED = ("out",)
 
 def run(flags):
     if flags.verify:
+        check_set(flags.out)
         from ..data.records.record_set import verify_records
 
         report_problems(flags.out, verify_records(flags.out))

@@ -1,10 +1,7 @@
-"""The batches of a distillation, as a `tf.data.Dataset`.
+"""The batches of a distillation, as a `tf.data.Dataset`: what belongs to a step, put together.
 
 Batch number k is a pure function of the seed and k, so a resumed run sees exactly the batches that it would
 have seen; starting at step k costs nothing, or, where records come from shards, reading a few of these.
-
-Scope: what belongs to a step, put together. Teacher images come from memory, from a cache, or, by `TinyGAN`,
-from a live teacher; real images from memory or from records, or there are none at all.
 """
 
 import tensorflow as tf
@@ -53,23 +50,23 @@ def distillation_batches(
     """
     truncation = resolve_truncation(truncation, source, default=1.0)
     shape = (batch_size, source.latent_dim)
+    steps = tf.data.Dataset.counter(start_step, dtype=tf.int32)
+
+    def fresh(step):
+        return {"fresh_latent": truncated_normal(shape, (seed + 5, step), truncation)}
+
+    def joined(*dicts):
+        return {name: value for part in dicts for name, value in part.items()}
+
     if hasattr(source, "batches"):
         streams = [source.batches(batch_size, seed + 3, start_step)]
     else:
         labels = class_numbers(classes, source.num_classes, distinct=True)
-        steps = tf.data.Dataset.counter(start_step, dtype=tf.int32)
         streams = [steps.map(_live(labels, shape, seed, truncation))]
     if real is not None:
         flip = {"horizontal_flip": True} if horizontal_flip else {}
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))
-        streams.append(
-            tf.data.Dataset.counter(start_step, dtype=tf.int32).map(
-                lambda step: {"fresh_latent": truncated_normal(shape, (seed + 5, step), truncation)}
-            )
-        )
-
-    def joined(*parts):
-        return {name: value for part in parts for name, value in part.items()}
+        streams.append(steps.map(fresh))
 
     batches = tf.data.Dataset.zip(tuple(streams)).map(joined).prefetch(2)
     options = tf.data.Options()

@@ -1,4 +1,4 @@
-"""The order in which examples are passed over again and again: a keyed permutation, not a buffer.
+"""The order of examples: passes without end, each in a keyed permutation.
 
 Batch number k is a pure function of the seed and k, so a resumed run sees exactly the batches that it would
 have seen. `shuffled_indices` numbers examples in memory, at no cost from any step on. `shuffled_records`
@@ -28,17 +28,8 @@ def shuffled_records(
 
     In every pass the shards are permuted and taken `window` at a time; the records of these are permuted
     together. The last batch of a pass goes on with the next pass. Up to three windows of raw records are
-    in memory at a time.
-
-    Args:
-        counts: Ints, the number of records of each shard, each at least 1.
-        read_shard: Function from the number of a shard, an int64 tensor, to a data set of its records.
-        batch_size, seed, start_step: Records per batch, seed of the order, number of the first batch.
-        window: Shards whose records are permuted together.
-
-    Returns:
-        Endless data set of batches of records. A shard that holds another number of records raises
-        tf.errors.InvalidArgumentError while it is read.
+    in memory at a time. `counts` are the numbers of records, at least 1, of the shards that `read_shard`
+    gives as data sets; a shard with another number raises tf.errors.InvalidArgumentError.
     """
     if batch_size < 1 or start_step < 0:
         raise InputError(
@@ -66,9 +57,8 @@ def shuffled_records(
         # One more than there should be, so that neither too few nor too many pass unnoticed.
         records = records.batch(count + 1).get_single_element()
         message = "A shard was changed while it was used: it holds another number of records."
-        with tf.control_dependencies(
-            [tf.debugging.assert_equal(tf.size(records, tf.int64), count, message)]
-        ):
+        same = tf.debugging.assert_equal(tf.size(records, tf.int64), count, message)
+        with tf.control_dependencies([same]):
             start = tf.where(number == first, tf.constant(skipped, tf.int64), 0)
         number_of_pass, stream = number // windows_per_pass, number % windows_per_pass + 1
         order = _permuted(tf.range(start, count), count, seed, number_of_pass, stream)

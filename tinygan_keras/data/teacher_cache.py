@@ -7,6 +7,7 @@ teacher got, and logarithms differ in last bits between machines.
 
 import functools
 import importlib.metadata
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -41,10 +42,9 @@ def write_cache(
 ) -> list:
     """Generates samples of a teacher and keeps them on disk, or goes on where an earlier call was stopped.
 
-    A shard is always generated in the same batches, so it has the same bytes whoever makes it on the same
-    kind of machine; on another, a level may differ by one where its products round otherwise.
-
-    Several workers may write into one folder, or each into its own: the folders can be copied into one.
+    Several workers may write into one folder, or each into its own: the folders can be copied into one. A
+    shard is always generated in the same batches, so it has the same bytes whoever makes it on the same kind
+    of machine; on another, a level may differ by one where its products round otherwise.
 
     Args:
         teacher: `HubTeacher`, or another callable `(latents, labels) -> images` with `latent_dim`,
@@ -78,14 +78,16 @@ def write_cache(
     Example:
         write_cache(HubTeacher("saved_models/biggan_fashion_32"), "runs/cache", count=20_000)
     """
-    check_numbers(shard_size, worker, workers, encoding, count=count, batch_size=batch_size)
+    check_numbers(worker, workers, count=count, shard_size=shard_size, batch_size=batch_size)
     check_seeds(seed, count)
+    if encoding not in ("png", "raw"):
+        raise InputError(f"Got encoding={encoding!r}. Expected png or raw. Leave it out for png.")
     missing = [name for name in (*_OF_TEACHER, "handle") if getattr(teacher, name, None) is None]
     if missing:
         raise InputError(
             f"Got a teacher without {', '.join(missing)}. Expected a HubTeacher, or another callable with "
-            f"{', '.join((*_OF_TEACHER, 'handle'))}. Save a generator of your own with "
-            "teachers/own/export.py and load it with HubTeacher."
+            f"{', '.join((*_OF_TEACHER, 'handle'))}. Write a generator of your own with "
+            "tinygan_keras.teachers.own_teacher.save_teacher, and load it with HubTeacher."
         )
     classes = class_numbers(classes, teacher.num_classes, class_names, distinct=True)
     settings = {
@@ -100,9 +102,8 @@ def write_cache(
     }
     embedding = getattr(teacher, "class_embedding", None)
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")}
-    load_teacher = load_teacher or functools.partial(
-        _load_teacher, teacher.handle, teacher.truncation
-    )
+    arguments = teacher.handle, teacher.truncation
+    load_teacher = load_teacher or functools.partial(_load_teacher, *arguments)
     return write_records(
         folder,
         settings,
@@ -123,8 +124,7 @@ def write_cache(
 class TeacherCache(RecordSet):
     """The samples that `tinygan cache` made.
 
-    Opening reads the settings, the names of the shards and no image. Contents are compared with their
-    checksums while they are read, and all of them by `verify_cache`.
+    Opening it reads no image. What is read is compared with its checksums, and all of it by `verify_cache`.
 
     Args:
         folder: The cache.
@@ -186,9 +186,8 @@ class TeacherCache(RecordSet):
         """
 
         def finish(step, batch):
-            del step
-            names = {"latent": batch["latent"], "label": batch["label"]}
-            return {**names, "teacher_image": to_float(batch["image"])}
+            image = to_float(batch.pop("image"))
+            return {**batch, "teacher_image": image}
 
         return self.decoded_batches(batch_size, seed, start_step, finish)
 
@@ -242,12 +241,10 @@ def _settings_of(teacher) -> dict:
 def _examples(teacher, settings, start, stop):
     """Yields the samples from `start` to before `stop`."""
     classes, seed = np.array(settings["classes"], "int32"), settings["seed"]
-    batches = generate_samples(teacher, classes, seed, start, stop, settings["batch_size"])
-    number = seed + start
-    for batch in batches:
+    numbers = itertools.count(seed + start)
+    for batch in generate_samples(teacher, classes, seed, start, stop, settings["batch_size"]):
         for latent, label, image in zip(*batch, strict=True):
-            yield {"image": image, "label": label, "latent": latent, "seed": number}
-            number += 1
+            yield {"image": image, "label": label, "latent": latent, "seed": next(numbers)}
 
 
 def _load_teacher(handle, truncation):
@@ -257,7 +254,7 @@ def _load_teacher(handle, truncation):
 
 
 def _load_examples(load_teacher, settings):
-    """What a Beam worker makes its shards from: its own copy of the teacher, if it is the same one."""
+    """`_examples` of a Beam worker's own copy of the teacher, if it is the same one."""
     teacher = load_teacher()
     differing = [
         f"\n  {name}: {value}, in the cache {settings[name]}"

@@ -1,8 +1,7 @@
 """A teacher's samples in memory: latents, labels and images that a student learns from.
 
 Sample k is the picture (classes[k % len(classes)], seed + k, the teacher's truncation), here and in a cache.
-A forward pass of the teacher costs many times a step of the student, so each image is made once and used
-often.
+A forward pass of the teacher costs many times a step of the student, so each image is used often.
 """
 
 from typing import NamedTuple

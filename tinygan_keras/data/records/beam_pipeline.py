@@ -1,12 +1,10 @@
 """Makes the shards of a set by an Apache Beam pipeline, on this machine or on a cluster.
 
-One element is one shard, written as everywhere else, so the bytes are the same. A runner may give the same
-shard to two workers, or give it again after a failure.
-
-On a cluster every worker needs this package and its requirements (a container image, or `--setup_file`), what
-the images are made from under the same name, and the same folder to write to: a mounted one, or a URL that
-TensorFlow's file systems know, such as gs://. Give each worker process one thread
-(`--number_of_worker_harness_threads=1` on Dataflow): a teacher keeps a device busy by itself.
+One element is one shard, written as everywhere else, so the bytes are the same, even if a runner gives it to
+two workers. On a cluster every worker needs this package and its requirements (a container image, or
+`--setup_file`), what the images are made from under the same name, and the same folder to write to: a mounted
+one, or a URL such as gs://. Give each worker process one thread (`--number_of_worker_harness_threads=1` on
+Dataflow): a teacher keeps a device busy by itself.
 
 Rejected: a PCollection of samples and `WriteToTFRecord`, which decides itself what is in which file.
 """
@@ -21,7 +19,7 @@ try:
     from apache_beam.utils.shared import Shared
 except ImportError as error:
     raise MissingPackageError(
-        f"apache_beam can't be imported: {error}. Expected Apache Beam, which is an optional part: "
+        f"Got no apache_beam: {error}. Expected Apache Beam, which is optional: "
         'pip install "tinygan-keras[beam]". Without it, --worker and --workers make the same files.'
     ) from error
 
@@ -32,23 +30,16 @@ from .record_writer import write_shards
 def run_pipeline(folder, record_settings, shards, load_examples, options):
     """Makes these shards by the workers of a pipeline with these options (list of str)."""
     with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
-        _ = (
-            pipeline
-            | "Missing shards" >> beam.Create(shards, reshuffle=False)
-            | "Spread" >> beam.Reshuffle()
-            | "Make" >> beam.ParDo(_MakeShard(folder, record_settings, load_examples))
-        )
+        numbers = pipeline | beam.Create(shards, reshuffle=False) | beam.Reshuffle()
+        _ = numbers | beam.ParDo(_MakeShard(folder, record_settings, load_examples))
     if left := missing_shards(folder, record_settings, shards):
         raise UnusableFileError(
             f"Got a pipeline that ended with {len(left):,} of {len(shards):,} shards missing in {folder}. "
-            "Expected all of them. Do the workers write to another disk? A folder has to be mounted on all "
-            "of them."
+            "Expected all of them. Mount the folder on all workers: they may write to disks of their own."
         )
 
 
 class _MakeShard(beam.DoFn):
-    """Makes the shards whose numbers come in."""
-
     def __init__(self, folder, record_settings, load_examples):
         self.folder, self.record_settings = folder, record_settings
         self.load_examples = load_examples

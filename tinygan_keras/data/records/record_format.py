@@ -11,13 +11,10 @@ nothing but the folder, or a folder each that are copied into one later.
 
 A record is a `tf.train.Example` with `image` (bytes: PNG, or the levels themselves), `index` and, where they
 are given, `label`, `latent`, `seed` and `name`; the first of a shard also has `set`, the whole identity.
-TFRecord keeps a checksum of every record.
 
-Scope: settings, names and records. TensorFlow is imported where records are encoded or decoded, so that
-mistakes on the command line are answered at once.
-
-Rejected: `array_record` and `grain`, one more young dependency for 60 lines. Side files that say which shard
-is finished: twice as many files, read over a network at every opening.
+TensorFlow is imported where records are encoded or decoded, so that mistakes on the command line are answered
+at once. Rejected: `array_record` and `grain`, one more young dependency for 60 lines. Side files that say
+which shard is finished: twice as many files, read over a network at every opening.
 """
 
 import dataclasses
@@ -30,10 +27,8 @@ from ...errors import InputError, MissingFileError
 from ...files import UNFINISHED, content_hash, plain
 
 SETTINGS_FILE = "settings.json"
-ENCODINGS = ("png", "raw")
 TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
 _FORMAT = 2
-_OLD_SETTINGS_FILE = "manifest.json"  # of format 1
 _OURS = re.compile(r"\..*|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
 _PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
 
@@ -94,22 +89,18 @@ def new_settings(settings, count, shard_size, arrays, provenance) -> RecordSetti
 
 def parse_settings(text: str, path) -> RecordSettings:
     """Reads what `RecordSettings.to_text` wrote."""
-    fix = "Copy it from another worker's folder, or delete the folder and make the set again."
     try:
         content = json.loads(text)
-        checksum = content.pop("checksum")
+        if content.pop("checksum") != content_hash(content):
+            raise ValueError("its checksum isn't that of its lines")
         record_settings = RecordSettings(**content)
         version = record_settings["format"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings of "
-            f"a set of records. {fix}"
+            f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings of a "
+            "set of records as they were written. Copy them from another worker's folder, or make the set "
+            "again."
         ) from error
-    if content_hash(content) != checksum:
-        raise InputError(
-            f"Got {path}, whose checksum isn't that of its lines: it was edited or damaged. Expected it as "
-            f"it was written. {fix}"
-        )
     if version != _FORMAT:
         raise InputError(
             f"Got {path} of format {version}. Expected format {_FORMAT}. Read it with the version of "
@@ -131,9 +122,9 @@ def differences(wanted: RecordSettings, found: RecordSettings) -> list:
     ]
 
 
-def check_numbers(shard_size, worker=0, workers=1, encoding="png", **others):
+def check_numbers(worker=0, workers=1, **others):
     """Refuses numbers that no set can have; all but `worker` are 1 or more."""
-    for name, value in {**others, "shard_size": shard_size, "workers": workers}.items():
+    for name, value in {**others, "workers": workers}.items():
         if value is None or value < 1:
             raise InputError(f"Got {name}={value}. Expected 1 or more. Set {name}.")
     if not 0 <= worker < workers:
@@ -141,39 +132,24 @@ def check_numbers(shard_size, worker=0, workers=1, encoding="png", **others):
             f"Got worker={worker} of workers={workers}. Expected a number from 0 to {workers - 1}: "
             "workers count from 0."
         )
-    if encoding not in ENCODINGS:
-        raise InputError(
-            f"Got encoding={encoding!r}. Expected {' or '.join(ENCODINGS)}. Leave it out for png."
-        )
 
 
 def check_folder(names, folder):
     """Refuses to write into a folder with files of these names, if they are neither none nor a set."""
-    if SETTINGS_FILE in names:
-        return
-    if _OLD_SETTINGS_FILE in names:
-        raise InputError(
-            f"Got the folder {folder}, a cache of an earlier version of tinygan-keras. Expected a new or "
-            "empty folder. Choose another, or delete this one: the cache has to be made again."
-        )
     for name in sorted(names):
-        if UNFINISHED not in name and not _OURS.fullmatch(name):
+        if SETTINGS_FILE not in names and UNFINISHED not in name and not _OURS.fullmatch(name):
             raise InputError(
                 f"Got the folder {folder}, which is no set of records and holds {name!r}. Expected a new "
                 "or empty folder, or a set that was begun. Choose another."
             )
 
 
-def check_found(names, folder):
-    """Refuses to read a folder with files of these names if they are no set."""
-    if SETTINGS_FILE not in names:
-        fix = "Check the name, or make the set."
-        if _OLD_SETTINGS_FILE in names:
-            fix = "It is a cache of an earlier version of tinygan-keras: make it again, in a new folder."
-        raise MissingFileError(
-            f"Got {folder}, which holds no {SETTINGS_FILE}. Expected a folder that tinygan cache or tinygan "
-            f"prepare wrote. {fix}"
-        )
+def no_set(folder) -> MissingFileError:
+    """The refusal to read a folder without settings."""
+    return MissingFileError(
+        f"Got {folder}, which holds no {SETTINGS_FILE}. Expected a folder that tinygan cache or tinygan "
+        "prepare wrote. Check the name, or make the set."
+    )
 
 
 def encode(record_settings: RecordSettings, index: int, example: dict) -> bytes:
@@ -209,11 +185,7 @@ def encode(record_settings: RecordSettings, index: int, example: dict) -> bytes:
 
 
 def decoder(record_settings: RecordSettings):
-    """Returns the function from records, a string tensor `[B]`, to a dict of tensors.
-
-    It gives `image` uint8 `[B, S, S, 3]`, `label` int32 `[B]` (-1 without labels) and, if the settings have
-    a `latent_dim`, `latent` float32 `[B, Z]`.
-    """
+    """Function from records `[B]` to a dict: uint8 `image`, int32 `label` (-1 without), perhaps `latent`."""
     import tensorflow as tf
 
     shape = (*(record_settings["image_size"],) * 2, 3)

@@ -1,7 +1,6 @@
 """A set of records, opened: what it holds, its images by number, its batches in a keyed order, its check."""
 
 import concurrent.futures
-import contextlib
 import functools
 import io
 import os
@@ -10,29 +9,18 @@ import numpy as np
 import tensorflow as tf
 
 from ...classes.folder_labels import listed
-from ...errors import InputError, UnusableFileError
-from ...files import content_hash, user_path
+from ...errors import InputError, MissingFileError, UnusableFileError
+from ...files import content_hash, file_errors, user_path
 from ..shuffling import shuffled_records
-from .record_format import (
-    SETTINGS_FILE,
-    RecordSettings,
-    check_found,
-    decoder,
-    parse_settings,
-)
+from .record_format import SETTINGS_FILE, RecordSettings, decoder, no_set, parse_settings
 
 _NAMED_SHARDS = 8
-_WINDOW = (
-    2  # the order in which records are stored is random already, so few shards have to be mixed
-)
+_WINDOW = 2  # records are stored in random order already, so few shards have to be mixed
 _THREADS = min(8, os.cpu_count() or 1)
 
 
 class RecordSet:
-    """A finished set of records, as `open_records` gives it.
-
-    Opening reads names and settings, and no image. While images are read, TFRecord's checksums are compared;
-    `verify_records` reads them all.
+    """A finished set of records. Opening it reads names and settings; what is read is compared then.
 
     Attributes:
         folder, name: str, where it is.
@@ -72,12 +60,7 @@ class RecordSet:
         """One of the small arrays that are kept with the records, or None if the set has none such."""
         if name not in self.settings["arrays"]:
             return None
-        data = read_bytes(os.path.join(self.folder, f"{name}.npy"))
-        if problem := _problem_of_array(data, self.record_settings, name):
-            raise InputError(
-                f"Got {self.folder}, whose {problem}. Expected it as it was written. Give the command that "
-                "made the set: it writes it again."
-            )
+        data = self._sound(*_read_array(self.folder, self.record_settings, name))
         return np.load(io.BytesIO(data), allow_pickle=False)
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -87,8 +70,7 @@ class RecordSet:
         while start < stop:
             shard, first = divmod(start, self.settings["shard_size"])
             records = self._shard_records(shard)[first : first + stop - start]
-            with file_errors(self.record_settings.shard_path(self.folder, shard)):
-                parts.append(self._decode(tf.constant(records))["image"].numpy())
+            parts.append(self._decode(tf.constant(records))["image"].numpy())
             start += len(records)
         return np.concatenate(parts)
 
@@ -116,27 +98,25 @@ class RecordSet:
         options = tf.data.Options()
         # Each replica gets its part of a batch. Several hosts that share the files show some records twice
         # in a pass and others never, since a batch takes its files by number.
-        options.experimental_distribute.auto_shard_policy = (
-            tf.data.experimental.AutoShardPolicy.DATA
-        )
+        policy = tf.data.experimental.AutoShardPolicy.DATA
+        options.experimental_distribute.auto_shard_policy = policy
         return batches.prefetch(2).with_options(options)
 
     @functools.cached_property
     def _decode(self):
-        return tf.function(
-            decoder(self.record_settings), input_signature=[tf.TensorSpec([None], tf.string)]
-        )
+        signature = [tf.TensorSpec([None], tf.string)]
+        return tf.function(decoder(self.record_settings), input_signature=signature)
 
     def _read_shard(self, shard):
-        path = self.record_settings.shard_path(self.folder, shard)
-        with file_errors(path):
-            records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
-        if len(records) != (expected := len(self.record_settings.indices(shard))):
+        return self._sound(*_read_shard(self.folder, self.record_settings, shard))
+
+    def _sound(self, content, problem):
+        if problem:
             raise UnusableFileError(
-                f"Got {path} with {len(records):,} records. Expected {expected:,}. Delete it, and give the "
-                "command that made the set: it makes what is missing."
+                f"Got {self.folder}, where {problem}. Expected every file as it was written. Delete it, and "
+                "give the command that made the set: it makes what is missing."
             )
-        return records
+        return content
 
     def __repr__(self):
         size = self.image_size
@@ -152,35 +132,29 @@ def verify_records(folder, progress=True) -> list:
     """Lists flipped bits, missing and short shards, and those of another set: a line each, with the file."""
     folder = os.fspath(user_path(folder))
     record_settings = read_settings(folder)
+    problems = [_read_array(folder, record_settings, name)[1] for name in record_settings["arrays"]]
     bar = progress_bar(record_settings["count"], progress)
 
-    def check_array(name):
-        data = read_bytes(os.path.join(folder, f"{name}.npy"))
-        return _problem_of_array(data, record_settings, name)
+    def check(shard):
+        return _read_shard(folder, record_settings, shard)[1]
 
-    def check_shard(shard):
-        return _problem_of_shard(folder, record_settings, shard)
-
-    problems = [_checked(check_array, name, f"{name}.npy") for name in record_settings["arrays"]]
     shards = range(record_settings.shards)
-    names = [record_settings.shard_name(shard) for shard in shards]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as executor:
-        found = executor.map(_checked, [check_shard] * len(shards), shards, names)
-        for shard, problem in enumerate(found):
+        for shard, problem in enumerate(executor.map(check, shards)):
             problems.append(problem)
             bar.add(len(record_settings.indices(shard)))
     there = {name for name in names_in(folder) if name.endswith(".tfrecord")}
-    problems += [f"{name} is of another set" for name in sorted(there.difference(names))]
+    foreign = there.difference(map(record_settings.shard_name, shards))
+    problems += [f"{name} is of another set" for name in sorted(foreign)]
     return [problem for problem in problems if problem]
 
 
 def read_settings(folder) -> RecordSettings:
     """Reads `settings.json` of a set."""
-    folder = os.fspath(user_path(folder))
-    path = os.path.join(folder, SETTINGS_FILE)
+    path = os.path.join(user_path(folder), SETTINGS_FILE)
     data = read_bytes(path)
     if data is None:
-        check_found(names_in(folder) if tf.io.gfile.isdir(folder) else (), folder)
+        raise no_set(folder)
     return parse_settings(data.decode(errors="replace"), path)
 
 
@@ -192,31 +166,17 @@ def missing_shards(folder, record_settings: RecordSettings, shards) -> list:
 
 def names_in(folder) -> list:
     """The names of the files of a folder, sorted."""
-    with file_errors(folder):
+    with file_errors(folder, tensorflow=True):
         return sorted(tf.io.gfile.listdir(folder))
 
 
 def read_bytes(path) -> bytes | None:
     """The content of a file; None if there is none."""
-    with file_errors(path):
-        try:
-            with tf.io.gfile.GFile(path, "rb") as file:
-                return file.read()
-        except tf.errors.NotFoundError:
-            return None
-
-
-@contextlib.contextmanager
-def file_errors(path):
-    """Turns TensorFlow's errors about the file at `path` into `UnusableFileError`."""
     try:
-        yield
-    except tf.errors.OpError as error:
-        raise UnusableFileError(
-            f"Got an error of the file system at {path}: {error}. Expected a place that can be read and "
-            "written, with room. Fix that, or choose another, and give the same command again: it goes on "
-            "where it was."
-        ) from error
+        with file_errors(path, tensorflow=True), tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
+    except MissingFileError:
+        return None
 
 
 def progress_bar(total: int, visible: bool):
@@ -231,41 +191,38 @@ def progress_bar(total: int, visible: bool):
     )
 
 
-def _checked(check, item, name) -> str | None:
-    """The problem of an item; that its file can't be read is one too."""
+def _read_array(folder, record_settings, name) -> tuple:
+    """The bytes of a small array, and what is wrong with its file: "" if nothing is."""
     try:
-        return check(item)
-    except (OSError, tf.errors.OpError) as error:
-        return f"{name} can't be read: {error.__cause__ or error}"
-
-
-def _problem_of_array(data, record_settings, name) -> str | None:
+        data = read_bytes(os.path.join(folder, f"{name}.npy"))
+    except UnusableFileError as error:
+        return b"", f"{name}.npy can't be read: {error.__cause__}"
     if data is None:
-        return f"{name}.npy is missing"
+        return b"", f"{name}.npy is missing"
     if content_hash(data) != record_settings["arrays"][name]:
-        return f"{name}.npy was changed or damaged: its SHA-256 differs"
-    return None
+        return b"", f"{name}.npy was changed or damaged: its SHA-256 differs"
+    return data, ""
 
 
-def _problem_of_shard(folder, record_settings, shard) -> str | None:
+def _read_shard(folder, record_settings, shard) -> tuple:
+    """The records of a shard, and what is wrong with its file: "" if nothing is."""
     name, indices = record_settings.shard_name(shard), record_settings.indices(shard)
-    dataset = tf.data.TFRecordDataset(record_settings.shard_path(folder, shard))
+    path = record_settings.shard_path(folder, shard)
     features = {
         "index": tf.io.FixedLenFeature([], tf.int64, -1),
         "set": tf.io.FixedLenFeature([], tf.string, ""),
     }
     try:
-        records = list(dataset.as_numpy_iterator())
+        records = list(tf.data.TFRecordDataset(path).as_numpy_iterator())
         if len(records) != len(indices):
-            return f"{name} holds {len(records):,} records instead of {len(indices):,}"
+            return [], f"{name} holds {len(records):,} records instead of {len(indices):,}"
         found = tf.io.parse_example(records, features)
     except tf.errors.NotFoundError:
-        return f"{name} is missing"
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        return f"{name} was changed, cut off or damaged: {error.message.splitlines()[0]}"
-    if (identity := found["set"][0].numpy().decode(errors="replace")) != record_settings.identity:
-        expected = record_settings.identity[:12]
-        return f"{name} is of another set: identity {identity[:12]}..., not {expected}..."
+        return [], f"{name} is missing"
+    except tf.errors.OpError as error:
+        return [], f"{name} is damaged or can't be read: {error.message.splitlines()[0]}"
+    if found["set"][0].numpy().decode(errors="replace") != record_settings.identity:
+        return [], f"{name} is of another set"
     if found["index"].numpy().tolist() != list(indices):
-        return f"{name} holds the records of another shard"
-    return None
+        return [], f"{name} holds the records of another shard"
+    return records, ""

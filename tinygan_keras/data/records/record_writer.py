@@ -15,26 +15,17 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from ...errors import ExistingFileError, InputError
-from ...files import UNFINISHED, new_file, user_path
-from ...images import check_labels
+from ...errors import ExistingFileError, InputError, MissingFileError
+from ...files import UNFINISHED, file_errors, new_file, user_path
 from .record_format import (
     SETTINGS_FILE,
     RecordSettings,
     check_folder,
-    check_numbers,
     differences,
     encode,
     new_settings,
 )
-from .record_set import (
-    file_errors,
-    missing_shards,
-    names_in,
-    progress_bar,
-    read_bytes,
-    read_settings,
-)
+from .record_set import missing_shards, names_in, progress_bar, read_bytes, read_settings
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 _AHEAD = 256  # examples that are made and not yet encoded: bounds the memory
@@ -59,41 +50,30 @@ def write_records(
 ) -> list:
     """Writes a set of records, or goes on where an earlier call was stopped.
 
-    Several workers may write into one folder, or each into its own: the folders can be copied into one.
-
     Args:
-        folder: Where to: a folder, new or with a set of these settings that was begun; or a URL such as gs://.
-        settings: Dict of all that decides what the images are, of what JSON can hold: `kind` ("teacher
-            samples" or "real images"), `image_size`, `num_classes` (None without labels), and optionally
-            `class_names`, `encoding` ("png" by default, or "raw": larger, and quicker to read), `latent_dim`
-            where examples have latents, and what else distinguishes two sets, such as a hash of their source.
-        count: Number of records in all, 1 or more.
-        shard_size: Records per file; the last one holds the rest. Reading holds up to six shards in memory.
+        folder: Where to: new, or with a set of these settings that was begun; a folder or a URL.
+        settings: Dict of all that decides what the images are, of what JSON can hold: `kind`, `image_size`,
+            `num_classes` (None without labels), perhaps `class_names`, `encoding`, `latent_dim` where
+            examples have latents, and what else distinguishes two sets, such as a hash of their source.
+        count, shard_size: Number of records in all, and per file.
         examples_of: Function `(start, stop)` that gives the examples with these numbers, an iterable of dicts
-            `image` uint8 `[S, S, 3]`, `label` int, and optionally `latent` float32 `[Z]`, `seed` int and
-            `name` str. It is called once for each shard, always with the same numbers, and has to give the
-            same each time. Batches mix the records of few shards, so put examples in random order.
+            `image` uint8 `[S, S, 3]`, perhaps `label` int, `latent` float32 `[Z]`, `seed` int, `name` str.
+            It is called once a shard and gives the same each time, in random order: batches mix few shards.
         worker, workers: This worker makes the shards k with `k % workers == worker`.
         progress: Show a progress bar.
         runner: List of str, options of an Apache Beam pipeline that makes the shards; None to make them here.
-        labels: Int `[count]`, the labels of all examples, read at once when the set is opened; or None.
+        labels: Int `[count]`, the labels of all examples, which can be read at once; or None.
         arrays: Dict of further small arrays to keep, by name.
         provenance: Dict of what is worth knowing and decides nothing, such as the place of the source.
-        load_examples: With a runner, function without arguments that gives `examples_of`, once per worker
-            process; both have to be picklable. None: `examples_of` is pickled itself.
+        load_examples: With a runner, function that gives `examples_of`, once per worker process; picklable.
 
     Returns:
         List of str, the names of the shards that other workers have to make still.
-
-    Raises:
-        InputError: bad settings; or the folder holds a set with others, whose differences are listed.
-        UnusableFileError: the folder or a file can't be written. What was finished stays.
     """
-    check_numbers(shard_size, worker, workers, settings.get("encoding", "png"), count=count)
     folder = os.fspath(user_path(folder))
     arrays = dict(arrays or {})
     if labels is not None:
-        arrays["labels"] = check_labels(labels, count, settings["num_classes"], folder)
+        arrays["labels"] = np.asarray(labels, "int32")
     files = {name: _npy(array) for name, array in arrays.items()}
     wanted = new_settings(settings, count, shard_size, files, provenance)
     _prepare_folder(folder, wanted, files)
@@ -104,13 +84,14 @@ def write_records(
     elif missing:
         from .beam_pipeline import run_pipeline
 
-        run_pipeline(folder, wanted, missing, load_examples or (lambda: examples_of), runner)
+        run_pipeline(folder, wanted, missing, load_examples, runner)
     _check_same(folder, wanted)  # behind a URL, another worker may have begun at the same moment
     missing = missing_shards(folder, wanted, range(wanted.shards))
     if not missing:
         for name in names_in(folder):
-            if UNFINISHED in name:  # of writers that were killed
-                _remove(os.path.join(folder, name))
+            if UNFINISHED in name:  # of writers that were killed; one that lives writes it again
+                with contextlib.suppress(tf.errors.OpError):
+                    tf.io.gfile.remove(os.path.join(folder, name))
     return [wanted.shard_name(shard) for shard in missing]
 
 
@@ -125,7 +106,8 @@ def write_shards(folder, record_settings: RecordSettings, shards, examples_of, b
             encoded = _encoded(record_settings, shard, examples_of, encoders, bar)
             if writing:
                 writing.result()  # one shard at a time, and an error stops the making
-            writing = writer.submit(_write_shard, folder, record_settings, shard, encoded)
+            path = record_settings.shard_path(folder, shard)
+            writing = writer.submit(_write_shard, path, encoded)
         if writing:
             writing.result()
 
@@ -143,21 +125,15 @@ def _encoded(record_settings, shard, examples_of, encoders, bar) -> list:
     return encoded
 
 
-def _write_shard(folder, record_settings, shard, encoded):
-    path = record_settings.shard_path(folder, shard)
+def _write_shard(path, encoded):
     records = [future.result() for future in encoded]
-    try:
-        with (
-            new_file(path) as aside,
-            file_errors(path),
-            tf.io.TFRecordWriter(os.fspath(aside)) as writer,
-        ):
+
+    def write(unfinished):
+        with tf.io.TFRecordWriter(unfinished) as writer:
             for record in records:
                 writer.write(record)
-    except OSError:
-        # Another writer of the same shard may have finished the set, and removed ours as left over.
-        if not tf.io.gfile.exists(path):
-            raise
+
+    _write(path, write)
 
 
 def _prepare_folder(folder, wanted, files):
@@ -185,28 +161,24 @@ def _check_same(folder, wanted):
 
 
 def _write_bytes(path, data, replace=True):
-    for attempt in range(_ATTEMPTS):
+    def write(unfinished):
+        with tf.io.gfile.GFile(unfinished, "wb") as file:
+            file.write(data)
+
+    _write(path, write, replace)
+
+
+def _write(path, write, replace=True):
+    """Calls `write` with the name of a new file that is renamed to `path`."""
+    for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            with (
-                new_file(path, replace) as aside,
-                file_errors(path),
-                tf.io.gfile.GFile(os.fspath(aside), "wb") as file,
-            ):
-                file.write(data)
+            with new_file(path, replace) as unfinished, file_errors(path, tensorflow=True):
+                write(os.fspath(unfinished))
             return
-        except ExistingFileError:
-            raise
-        except OSError:
-            # Another command may have tried the folder and removed it again, or have taken the unfinished
-            # file for that of a killed one.
-            if attempt == _ATTEMPTS - 1:
+        except MissingFileError:
+            # Another command removed the folder, which it had tried, or our file, as that of a killed one.
+            if not attempts_left:
                 raise
-
-
-def _remove(path):
-    """Removes what another may have removed before; what stays does no harm."""
-    with contextlib.suppress(tf.errors.OpError):
-        tf.io.gfile.remove(path)
 
 
 def _npy(array) -> bytes:
