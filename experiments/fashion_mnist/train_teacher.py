@@ -25,7 +25,7 @@ from tinygan_keras.data.fashion_mnist import (
 from tinygan_keras.data.teacher_samples import sample_teacher
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
-from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.evaluation.metrics.logits import label_accuracy
 from tinygan_keras.images import to_uint8
 from tinygan_keras.latents import sample_latents, truncated_normal
 from tinygan_keras.pictures.image_rows import save_png

@@ -84,10 +84,12 @@ def test_flags_reach_the_report(here, monkeypatch):
     assert main(["pictures", "--model=runs/mine", "--out=there", "--teacher=none"]) == 0
 
     (given, chosen), (there, default) = calls
-    assert (given, there) == (
-        ("runs/mine", "runs/mine/pictures"),
-        ("runs/mine", "there"),
+    assert (given[0].source, given[0].truncation, given[1]) == (
+        "runs/mine",
+        0.7,
+        "runs/mine/pictures",
     )
+    assert (there[0].source, there[1]) == ("runs/mine", "there")
     assert (chosen["seed"], chosen["truncation"], chosen["map_method"]) == (3, 0.7, "tsne")
     assert (chosen["classes"], chosen["teacher"]) == ("Bag,1", "teacher")
     assert (chosen["real"], chosen["extractor"]) == ("real.npz", None)

@@ -405,16 +405,18 @@ def test_a_classifier_learns_from_the_generated_images(
 
     def score(images, labels, test_images, test_labels, num_classes, **options):
         seen.update(images=images, labels=labels, test=test_labels, classes=num_classes)
-        known = ("epochs", "train_images", "test_images", "parameters")
-        return {"accuracy": 0.25, "missing_classes": [3], **dict.fromkeys(known, 1)}
+        return 0.25, 1
 
     monkeypatch.setattr(classification, "classification_accuracy_score", score)
-    found = evaluated(folder, extractor, real, num_images=30, classification_test=real)
+    labels = (0, 1, 2, 4, 5, 6, 7, 8)
+    options = {"num_images": 30, "labels": labels, "classification_test": real}
+    found = evaluated(folder, extractor, real, **options)
     assert found["figures"]["classification_accuracy"] == 0.25
-    assert found["protocol"]["classification"]["test"] == real.fingerprint
+    protocol = found["protocol"]["classification"]
+    assert (protocol["test"], protocol["train_images"]) == (real.fingerprint, 30)
     assert (seen["images"].shape, seen["classes"]) == ((30, 32, 32, 3), NUM_CLASSES)
     assert seen["test"].tolist() == real.labels.tolist()
-    assert any("from no image of 1 classes: 3" in note for note in found["notes"])
+    assert any("from no image of 2 classes: 3, 9" in note for note in found["notes"])
 
 
 @pytest.mark.parametrize(
@@ -492,8 +494,9 @@ def test_real_labels_are_shuffled_and_used_equally_often():
         ("reference", None, 5, "with real images that have labels"),
         ("uniform", None, 5, "Expected 'balanced'"),
         ("balanced", None, None, "how many classes"),
-        ("auto", [5], 5, "labels up to 5, and 5 classes"),
-        ((1, 5), None, 5, "labels up to 5, and 5 classes"),
+        ((1, 5), None, 5, "labels from 1 to 5 of painter. Expected numbers from 0 to 4"),
+        ((), None, 5, r"Got labels"),
+        ((0.5,), None, 5, "labels float64"),
     ],
 )
 def test_a_rule_of_labels_needs_what_it_takes_them_from(rule, real, classes, message):

@@ -6,7 +6,7 @@ from extractor_fixtures import write_colour_classifier
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
 from tinygan_keras.evaluation.extractors.classifiers import Classifier
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
-from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.evaluation.metrics.logits import label_accuracy
 from tinygan_keras.images import to_float, to_uint8
 
 SIZE = 4
@@ -60,8 +60,7 @@ def test_images_with_nan_are_counted_and_the_first_is_named(extractor):
     sample = to_float(images(9))
     sample[[3, 7]] = np.nan
     sample[8, 1, 1, 0] = np.inf
-    sample[0, 0, 0, 0] = 7.0  # out of range too, but not what the message should be about
-    with pytest.raises(ValueError, match=r"Got 3 of 9 .* NaN or infinite; the first is image 3\."):
+    with pytest.raises(ValueError, match=r"Got 3 of 9 .* NaN .*; the first is image 3\."):
         extractor(sample)
 
 
@@ -81,8 +80,8 @@ def test_every_float_type_is_taken(extractor, dtype):
     [
         ((0, SIZE, SIZE, 3), r"shape \(0, 4, 4, 3\)\. Expected at least one RGB image"),
         ((SIZE, SIZE, 3), r"shape \(4, 4, 3\)\. Expected at least one RGB"),
-        ((2, SIZE, SIZE, 1), r"Expected at least one RGB image, \(N, 4, 4, 3\)\. Repeat a grey"),
-        ((2, 8, 8, 3), r'8x8 pixels\. Expected \(N, 4, 4, 3\).*resize="bilinear"'),
+        ((2, SIZE, SIZE, 1), r"Expected at least one RGB image, \(N, S, S, 3\)\. Repeat a grey"),
+        ((2, 8, 8, 3), r'8x8 pixels\. Expected 4x4.*resize="bilinear"'),
         ((2, SIZE, 8, 3), r"4x8 pixels\. Expected squares"),
     ],
 )

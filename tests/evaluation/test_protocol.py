@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinygan_keras.evaluation.protocol import ProtocolError, check_comparable, differences
+from tinygan_keras.evaluation import protocol as module
+from tinygan_keras.evaluation.protocol import ProtocolError, check_comparable
 
 PROTOCOL = {
     "extractor": "fashion_classifier",
@@ -17,6 +18,10 @@ PROTOCOL = {
     "weights": None,
     "versions": {"tensorflow": "2.21.0", "keras": "3.15.1"},
 }
+
+
+def differences(first, second, names=("first", "second"), ignore=()):
+    return module.differences(dict(zip(names, (first, second), strict=True)), ignore)[0]
 
 
 def changed(**values):
@@ -137,7 +142,3 @@ def test_unknown_name_to_ignore_is_rejected(name, meant):
 def test_a_result_without_a_protocol_is_rejected(missing):
     with pytest.raises(ValueError, match=r"as the protocol of old\. Expected a dict"):
         check_comparable({"new": PROTOCOL, "old": missing})
-
-
-def test_same_name_for_both_sides_loses_nothing():
-    assert differences({"seed": 0}, {"seed": 1}, ("a", "a")) == ["seed: 0 (a), 1 (a)"]

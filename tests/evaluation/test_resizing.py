@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinygan_keras.evaluation.extractors.extractor import KERNELS, describe, resized
+from tinygan_keras.evaluation.extractors.extractor import KERNELS, resized
 
 
 def first_weights(kernel, old_size, new_size):
@@ -51,8 +51,3 @@ def test_antialias_makes_no_difference_when_enlarging():
     images = np.random.default_rng(0).uniform(-1, 1, (2, 5, 5, 3)).astype("float32")
     plain, smoothed = (resized(images, 13, f"bilinear{end}") for end in ("", "+antialias"))
     assert np.asarray(plain) == pytest.approx(np.asarray(smoothed), abs=1e-6)
-
-
-def test_description_depends_on_whether_anything_happens():
-    assert describe("bilinear", 32, 299) == "bilinear, antialias False, to 299"
-    assert describe("bilinear", 299, 299) == describe(None, 299, 299)

@@ -8,7 +8,7 @@ import pytest
 from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
-from tinygan_keras.evaluation.metrics.labels import label_accuracy
+from tinygan_keras.evaluation.metrics.logits import label_accuracy
 from tinygan_keras.generators.opening import load_student
 from tinygan_keras.latents import sample_latents
 from tinygan_keras.teachers.hub import HubTeacher

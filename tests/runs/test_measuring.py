@@ -4,14 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from run_fixtures import IMAGE_SIZE, NUM_CLASSES, TINY_STUDENT
+from run_fixtures import IMAGE_SIZE, NUM_CLASSES, TINY_STUDENT, write_real_images
 
 from tinygan_keras.data.image_sets import open_training_images
+from tinygan_keras.generators.opening import open_generator
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.runs.measuring import (
-    evaluation_settings,
-    measured_images,
-)
+from tinygan_keras.runs import measuring
+from tinygan_keras.runs.measuring import evaluation_settings, measured_images
 
 CIFAR_LIKE = [f"kind {label}" for label in range(NUM_CLASSES)]
 
@@ -110,3 +109,11 @@ def test_what_is_no_run_has_neither(tmp_path):
     assert evaluation_settings(tmp_path) == {}
     assert measured_images(tmp_path) is None
     assert measured_images("https://host/teacher") is None
+
+
+def test_a_student_that_is_open_is_not_read_again(run_of, tmp_path, monkeypatch):
+    write_real_images(tmp_path / "real.npz")
+    run = run_of(data=str(tmp_path / "real.npz"))
+    student = open_generator(run)
+    monkeypatch.setattr(measuring, "open_generator", None)
+    assert measured_images(run, student).image_size == IMAGE_SIZE

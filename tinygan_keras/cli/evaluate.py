@@ -45,9 +45,12 @@ def run(flags):
     with_teacher = any("teacher" in metric.needs for metric in choose(metrics))
     from ..evaluation.evaluate import SEED, evaluate
     from ..evaluation.results import as_table, beside_teacher
+    from ..generators.opening import open_generator
     from ..runs.measuring import evaluation_settings, measured_images
 
-    run = evaluation_settings(flags.model)
+    run, model = evaluation_settings(flags.model), flags.model
+    if run:  # read once: its real images get its size
+        model = open_generator(model, flags.truncation)
     if not with_teacher:
         run.pop("teacher", None)
     if flags.extractor not in (None, run.get("extractor")):
@@ -62,14 +65,17 @@ def run(flags):
             f"Got --model={flags.model} and no --out. Expected a folder for the evaluation of "
             "anything but a run, such as --out=evaluations/mine."
         )
-    real, labels = flags.real or measured_images(flags.model), flags.labels
+    real, labels = (
+        flags.real or (measured_images(flags.model, model) if run else None),
+        flags.labels,
+    )
     if real is None and labels == "auto":
         labels = run.get("classes") or labels
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         try:
             result = evaluate(
-                flags.model,
+                model,
                 settings["extractor"] or "inception",
                 reference=real,
                 teacher=None if settings["teacher"] == "none" else settings["teacher"],

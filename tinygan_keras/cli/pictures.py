@@ -20,6 +20,7 @@ REQUIRED = ("model",)
 
 def run(flags):
     from ..evaluation.extractors.extractor import load_extractor
+    from ..generators.opening import open_generator
     from ..pictures.report import SEED, draw_album
     from ..runs.measuring import evaluation_settings, measured_images
 
@@ -29,12 +30,13 @@ def run(flags):
         resize = resize or run.get("resize")
     out = flags.out or run.get("pictures", "pictures")
     check_writable(out, f"--out={out}")
+    generator = open_generator(flags.model, flags.truncation)
     entries = draw_album(
-        flags.model,
+        generator,
         out,
         teacher=None if flags.teacher == "none" else flags.teacher,
         extractor=load_extractor(extractor, resize=resize) if extractor else None,
-        real=flags.real or measured_images(flags.model),
+        real=flags.real or measured_images(flags.model, generator),
         classes=flags.classes,
         per_class=flags.per_class,
         map_method=flags.map,

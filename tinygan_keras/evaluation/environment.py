@@ -8,27 +8,14 @@ import subprocess
 from pathlib import Path
 
 PACKAGES = (
-    "tinygan-keras",
-    "tensorflow",
-    "keras",
-    "tensorflow-hub",
-    "tensorflow-gan",
-    "numpy",
-    "pillow",
-    "ml-collections",
-    "absl-py",
+    *("tinygan-keras", "tensorflow", "keras", "tensorflow-hub", "tensorflow-gan"),
+    *("numpy", "pillow", "ml-collections", "absl-py"),
 )
 
 
 @functools.cache
 def environment() -> dict:
-    """Where a run takes place: the part of a report that no configuration states.
-
-    Returns:
-        `git_commit`: the commit this package's source belongs to, followed by `-dirty` if tracked
-        files were changed; None outside a git checkout. `versions`: installed version by package, None
-        if missing. `python`, `platform`, `cpu_count`.
-    """
+    """`git_commit` (None outside a checkout), `versions` by package, `python`, `platform`, `cpu_count`."""
     return {
         "git_commit": _git_commit(Path(__file__).resolve().parents[2]),
         "versions": {name: _version(name) for name in PACKAGES},

@@ -1,8 +1,8 @@
 """`evaluate`: how good a generator's images are, together with everything the figures depend on.
 
-The order of the steps is that of this file: open and check the inputs, store the features of all images
-portion by portion, compute the metrics from these, write the result. Only features are kept, on disk, so
-memory doesn't grow with the number of images and an interrupted evaluation resumes.
+The steps: open and check the inputs, store the features of all images portion by portion, compute the metrics
+from these, write the result. Only features are kept, on disk, so memory doesn't grow with the number of
+images and an interrupted evaluation resumes.
 """
 
 import dataclasses
@@ -11,7 +11,6 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -23,20 +22,21 @@ from ..errors import InputError
 from ..files import check_writable, content_hash, user_path
 from ..generators.generator import GeneratedImages, truncation_of
 from ..generators.opening import open_generator
+from ..images import check_labels
 from ..latents import DEFAULT_TRUNCATION, LAW, check_seeds
 from .environment import environment
 from .extractors.extractor import load_extractor
 from .feature_store import FeatureStore
-from .metrics.fidelity import fidelity_rows
-from .metrics.registry import SETTINGS, MeasuredImages, choose, computable
-from .real_statistics import RealStatistics, open_real_statistics
+from .metrics.classification import check_test_images
+from .metrics.fidelity import check_size, fidelity_rows
+from .metrics.registry import ON_REQUEST, SETTINGS, MeasuredImages, choose, computable
+from .real_statistics import open_real_statistics
 from .results import write_evaluation
 
 NUM_IMAGES = 10_000
 SEED = 2**40  # beyond the seeds of any training or cache, whose latents would flatter the student
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
 _BLOCK = 250  # images generated, measured and stored together
-_TEACHER_COLUMNS = {"features": "teacher_features", "logits": "teacher_logits"}
 _DATA_SETS = ("fashion_mnist", "keras:", "tfds:")
 _LABEL_RULES = {
     "reference": "those of the real images, shuffled",
@@ -116,93 +116,56 @@ def evaluate(
     if folder is not None:
         check_writable(folder, "the evaluation")
         folder = Path(user_path(folder))
-    inputs = _open(
+    images, label_rule, notes = _open(
         generator, extractor, reference, teacher, num_images, labels, truncation, seed, resize,
         classification_test, progress,
     )  # fmt: skip
-    chosen, left_out = computable(chosen, inputs.available, required=metrics is not None)
-    result = {"generator": _identity(inputs.images), "teacher": None, "protocol": inputs.protocol}
-    if inputs.real is not None and inputs.real.protocol is not None:
-        result["real"] = inputs.real.protocol
+    chosen, left_out = computable(chosen, images.available, required=metrics is not None)
+    if any(metric.name == "teacher_fidelity" for metric in chosen):
+        check_size(images.source.image_size)
+    protocol = _protocol(images, label_rule)
+    result = {"generator": _identity(images.source), "teacher": None, "protocol": protocol}
+    if images.real is not None and images.real.protocol is not None:
+        result["real"] = images.real.protocol
     with tempfile.TemporaryDirectory() as temporary:
-        columns = _columns(chosen, with_teacher=inputs.teacher is not None)
+        widths = _widths(chosen, images)
         store = FeatureStore(
             Path(folder or temporary, "unfinished"),
-            {name: _width(name, inputs.extractor) for name in columns},
-            inputs.images.count,
-            content_hash(inputs.protocol, result["generator"]["content_hash"]),
+            widths,
+            images.source.count,
+            content_hash(protocol, result["generator"]["content_hash"]),
         )
-        _extract(store, columns, inputs, progress)
+        _extract(store, widths, images)
         extracted = time.perf_counter()
-        measured = MeasuredImages(
-            {name: store.column(name) for name in columns},
-            inputs.images,
-            num_classes=inputs.num_classes,
-            extractor_classes=inputs.extractor.num_classes,
-            class_names=inputs.class_names,
-            real=inputs.real,
-            classification_test=inputs.classification_test,
-            seed=seed,
-            progress=progress,
-        )
-        figures, classes, notes, protocol = _measure(chosen, measured)
-        if inputs.teacher is not None:
-            result["teacher"] = _measure_teacher(chosen, measured, inputs.teacher)
-        finished = time.perf_counter()
+        images = dataclasses.replace(images, columns={name: store.column(name) for name in widths})
+        figures, classes, found, moved_by = _measure(chosen, images)
+        if images.teacher is not None:
+            result["teacher"] = _measure_teacher(chosen, images)
+        result["protocol"] = protocol | moved_by
+        result |= {
+            "figures": figures,
+            "classes": classes,
+            "notes": [*notes, *left_out, *found],
+            "seconds": {
+                "features": round(extracted - start, 2),
+                "metrics": round(time.perf_counter() - extracted, 2),
+            },
+            "environment": environment(),
+        }
+        if folder is not None:
+            write_evaluation(result, folder)
         store.discard()
-    result["protocol"] |= protocol
-    result |= {
-        "figures": figures,
-        "classes": classes,
-        "notes": [*inputs.notes, *left_out, *notes],
-        "seconds": {
-            "features": round(extracted - start, 2),
-            "metrics": round(finished - extracted, 2),
-        },
-        "environment": environment(),
-    }
     for note in result["notes"]:
         warnings.warn(note, stacklevel=2)
-    if folder is not None:
-        write_evaluation(result, folder)
     return result
-
-
-@dataclasses.dataclass(frozen=True)
-class _Inputs:
-    """What `evaluate` was given, opened and checked."""
-
-    images: Any  # `GeneratedImages`, or a set of images
-    teacher: GeneratedImages | None
-    extractor: Any
-    real: RealStatistics | None
-    classification_test: Any
-    class_names: tuple | None
-    num_classes: int | None
-    protocol: dict
-    notes: list
-
-    @property
-    def available(self) -> set:
-        """What metrics may need and these inputs have; see `metrics.registry`."""
-        real, labels = self.real, self.images.labels
-        found = {
-            "real_images": real is not None,
-            "real_features": real is not None and real.features is not None,
-            "real_labels": real is not None and real.labels is not None,
-            "labels": labels is not None,
-            "teacher": self.teacher is not None,
-            "classification_test": self.classification_test is not None,
-        }
-        return {name for name, is_there in found.items() if is_there}
 
 
 def _open(
     generator, extractor, reference, teacher, num_images, labels, truncation, seed, resize,
     classification_test, progress,
-) -> _Inputs:  # fmt: skip
-    """Opens the inputs; what costs nothing comes first, for a mistake shouldn't wait for real images."""
-    notes = []
+) -> tuple[MeasuredImages, str | None, list]:  # fmt: skip
+    """Opens the inputs, the cheap ones first; also says how labels were chosen, and what is to be noted."""
+    notes, images, rule = [], None, None
     generated = not _is_images(generator)
     if generated:
         generator = open_generator(generator, truncation)
@@ -212,7 +175,7 @@ def _open(
                 f"{DEFAULT_TRUNCATION} is assumed."
             )
         truncation = truncation_of(generator, truncation)
-        names = generator.class_names
+        names, num_classes = generator.class_names, generator.num_classes
         if teacher is not None:
             teacher = open_generator(teacher, truncation)
             check_pair(generator, teacher)
@@ -237,29 +200,41 @@ def _open(
     real = open_real_statistics(reference, extractor, names, progress)
     real_names = None if real is None else real.class_names
     if generated:
-        rule, numbers = _labels(labels, num_images or NUM_IMAGES, generator, real, seed)
-        images = GeneratedImages(generator, numbers, seed, truncation)
+        rule, labels = _labels(labels, num_images or NUM_IMAGES, generator, real, seed)
+        images = GeneratedImages(generator, labels, seed, truncation)
         if teacher is not None:
-            teacher = GeneratedImages(teacher, numbers, seed, truncation)
-        num_classes = generator.num_classes
-        notes += _note_absent(generator, numbers) if rule == _LABEL_RULES["reference"] else []
+            teacher = GeneratedImages(teacher, labels, seed, truncation)
+        absent = sorted(set(range(num_classes or 0)) - set(images.labels.tolist()))
+        if absent and rule == _LABEL_RULES["reference"]:
+            shown = listed([names[k] if names else str(k) for k in absent], 10)
+            notes.append(
+                f"No image is generated of {len(absent)} of {num_classes} classes ({shown}): labels are "
+                "those of the real images."
+            )
     else:
         images = images or open_images(generator, class_names=real_names)
-        names, rule, num_classes = images.class_names, None, len(images.class_names or ()) or None
+        names = images.class_names
+        num_classes = len(names or ()) or None
         notes += images.warnings
         real = None if real is None else real.renumbered(names)
-        if test is not None and images.labels is None:
+    if test is not None:
+        if images.labels is None:
             raise InputError(
                 f"Got {images.name} without labels. Expected labelled images: a classifier is to learn "
                 "from them. Sort them into a folder per class, or leave classification_test out."
             )
+        check_test_images(images, test)
     if real is not None:
         notes += real.check(extractor, images.image_size)
-        notes += _note_unnamed(real, names)
-    protocol = _protocol(extractor, real, images, rule, seed, teacher)
-    return _Inputs(
-        images, teacher, extractor, real, test, names or real_names, num_classes, protocol, notes
+        if real.labels is not None and (names is None) != (real.class_names is None):
+            notes.append(
+                f"The {'generated' if names is None else 'real'} images have no class names: labels are "
+                f"matched by number, so that 0 is {(names or real.class_names)[0]} everywhere."
+            )
+    opened = MeasuredImages(
+        images, extractor, num_classes, names or real_names, teacher, real, test, seed, progress
     )
+    return opened, rule, notes
 
 
 def _is_images(subject) -> bool:
@@ -277,11 +252,7 @@ def _is_images(subject) -> bool:
 
 
 def check_pair(student, teacher):
-    """Refuses a teacher that can't generate what a student generates.
-
-    Raises:
-        InputError: latents, sizes or classes of the two `Generator`s differ.
-    """
+    """Refuses a teacher whose latents, sizes or classes aren't those of the student, both `Generator`s."""
     for name in ("latent_dim", "image_size", "num_classes", "class_names"):
         ours, theirs = getattr(student, name), getattr(teacher, name)
         if None not in (ours, theirs) and ours != theirs:
@@ -311,71 +282,42 @@ def _open_test(test, class_names):
     return test
 
 
-def _labels(rule, count, generator, real, seed) -> tuple[str, np.ndarray]:
-    """A sentence on how labels were chosen, and the labels int32 `[count]`."""
+def _labels(labels, count, generator, real, seed) -> tuple[str, np.ndarray]:
+    """A sentence on how labels were chosen, and as many labels, int `[count]`."""
     real_labels = None if real is None else real.labels
-    if not isinstance(rule, str):
-        labels = np.resize(np.asarray(rule, "int32"), count)
-        name = f"{len(rule)} classes in turn: {_ranges(rule)}"
-    else:
-        if rule == "auto":
-            rule = "balanced" if real_labels is None else "reference"
-        if rule not in _LABEL_RULES or (rule == "reference" and real_labels is None):
-            raise InputError(
-                f"Got labels={rule!r}. Expected 'balanced', or 'reference' with real images that have "
-                "labels."
-            )
-        name = _LABEL_RULES[rule]
-        if rule == "reference":
-            order = np.random.default_rng(seed).permutation(len(real_labels))
-            labels = np.resize(np.asarray(real_labels)[order], count).astype("int32")
-        elif generator.num_classes is None:
-            raise InputError(
-                f"Got {generator.source}, which doesn't say how many classes it has. Expected real "
-                "images with labels, whose labels are taken; or give the run folder instead of the "
-                "export."
-            )
-        else:
-            labels = np.arange(count, dtype="int32") % generator.num_classes
-    if generator.num_classes is not None and labels.max() >= generator.num_classes:
+    if not isinstance(labels, str):
+        labels = check_labels(labels, len(labels), generator.num_classes, generator.source)
+        if not len(labels):
+            raise InputError("Got labels=(). Expected class numbers. Leave it out for all classes.")
+        return f"{len(labels)} classes in turn: {_ranges(labels)}", np.resize(labels, count)
+    if labels == "auto":
+        labels = "balanced" if real_labels is None else "reference"
+    if labels not in _LABEL_RULES or (labels == "reference" and real_labels is None):
         raise InputError(
-            f"Got labels up to {labels.max()}, and {generator.num_classes} classes of the generator. "
-            "Expected the same classes; choose the real images of these classes."
+            f"Got labels={labels!r}. Expected 'balanced', or 'reference' with real images that have labels."
         )
-    return name, labels
+    if labels == "balanced" and generator.num_classes is None:
+        raise InputError(
+            f"Got {generator.source}, which doesn't say how many classes it has. Expected real images with "
+            "labels, whose labels are taken; or give the run folder instead of the export."
+        )
+    if labels == "reference":
+        order = np.random.default_rng(seed).permutation(len(real_labels))
+        numbers = np.asarray(real_labels)[order]
+    else:
+        numbers = np.arange(generator.num_classes)
+    return _LABEL_RULES[labels], np.resize(numbers, count)
 
 
 def _ranges(numbers) -> str:
     """Numbers in short: (0, 1, 2, 7) is "0-2,7"."""
     runs = []
-    for number in sorted(numbers):
+    for number in numbers:
         if runs and number == runs[-1][1] + 1:
             runs[-1][1] = number
         else:
             runs.append([number, number])
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-
-
-def _note_absent(generator, labels) -> list:
-    absent = sorted(set(range(generator.num_classes or 0)) - set(labels.tolist()))
-    if not absent:
-        return []
-    names = [generator.class_names[k] if generator.class_names else str(k) for k in absent]
-    return [
-        f"No image is generated of {len(absent)} of {generator.num_classes} classes "
-        f"({listed(names, 10)}): labels are those of the real images."
-    ]
-
-
-def _note_unnamed(real, names) -> list:
-    if real.labels is None or (names is None) == (real.class_names is None):
-        return []
-    unnamed = "generated" if names is None else "real"
-    first = (names or real.class_names)[0]
-    return [
-        f"The {unnamed} images have no class names: labels are matched by number, so that 0 is "
-        f"{first} everywhere."
-    ]
 
 
 def _identity(images) -> dict:
@@ -386,59 +328,57 @@ def _identity(images) -> dict:
     return {name: getattr(images.generator, name) for name in fields}
 
 
-def _protocol(extractor, real, images, label_rule, seed, teacher) -> dict:
-    generated = isinstance(images, GeneratedImages)
-    measured = {} if real is None else real.protocol or {}
+def _protocol(images: MeasuredImages, label_rule) -> dict:
+    """Everything that moves a figure."""
+    source, real, teacher = images.source, images.real, images.teacher
+    generated = isinstance(source, GeneratedImages)
     versions = environment()["versions"]
     return {
-        **extractor.protocol(images.image_size),
-        "image_size": images.image_size,
-        "generated_images": images.count,
-        "real_images": measured.get("real_images"),
-        "real_features": None if real is None else real.kept,
+        **images.extractor.protocol(source.image_size),
+        "image_size": source.image_size,
+        "generated_images": source.count,
+        "real_images": None if real is None else real.count,
+        "real_features": None if real is None or real.features is None else len(real.features),
         "reference": None if real is None else real.fingerprint,
         "labels": label_rule,
-        "truncation": images.truncation if generated else None,
+        "truncation": source.truncation if generated else None,
         "latents": LAW if generated else None,
-        "seed": seed,
-        "weights": images.generator.weights if generated else None,
+        "seed": images.seed,
+        "weights": source.generator.weights if generated else None,
         "teacher": teacher.generator.content_hash if teacher else None,
         **SETTINGS,
         "versions": {name: versions[name] for name in VERSIONS},
     }
 
 
-def _columns(metrics, with_teacher) -> list:
-    """What has to be stored for some metrics, and for those of the teacher's own images."""
+def _widths(metrics, images: MeasuredImages) -> dict:
+    """What is stored of every image: the columns of the metrics, with a teacher also of its own figures."""
     names = dict.fromkeys(name for metric in metrics for name in metric.columns)
-    theirs = [_TEACHER_COLUMNS[name] for name in names if name in _TEACHER_COLUMNS]
-    return list(dict.fromkeys([*names, *theirs])) if with_teacher else list(names)
+    widths = {"features": images.extractor.feature_dim, "logits": images.extractor.num_classes}
+    if images.teacher is not None:
+        names |= dict.fromkeys(f"teacher_{name}" for name in widths if name in names)
+    return {name: widths.get(name.removeprefix("teacher_"), 1) for name in names}
 
 
-def _width(column, extractor) -> int:
-    widths = {"features": extractor.feature_dim, "logits": extractor.num_classes}
-    return widths.get(column.removeprefix("teacher_"), 1)
-
-
-def _extract(store, columns, inputs, progress):
+def _extract(store, columns, images: MeasuredImages):
     """Stores the columns of all images that aren't stored yet."""
-    images, teacher, extractor = inputs.images, inputs.teacher, inputs.extractor
-    before, count = store.count, images.count if columns else 0
+    source, teacher, extractor = images.source, images.teacher, images.extractor
+    before, count = store.count, source.count if columns else 0
     if before:
         print(f"Resuming after {before:,} of {count:,} images.")
-    show = int(progress and before < count)
+    show = int(images.progress and before < count)
     bar = keras.utils.Progbar(count - before, unit_name="image", verbose=show)
     for start in range(before, count, _BLOCK):
         stop = min(start + _BLOCK, count)
-        student_images = images.read(start, stop)
-        features, logits = extractor(student_images)
+        pixels = source.read(start, stop)
+        features, logits = extractor(pixels)
         rows = {"features": features, "logits": logits}
         if teacher is not None:
-            teacher_images = teacher.read(start, stop)
-            teacher_features, teacher_logits = extractor(teacher_images)
+            teacher_pixels = teacher.read(start, stop)
+            teacher_features, teacher_logits = extractor(teacher_pixels)
             rows |= {"teacher_features": teacher_features, "teacher_logits": teacher_logits}
             if "teacher_l1" in columns:
-                rows |= fidelity_rows(teacher_images, student_images, teacher_features, features)
+                rows |= fidelity_rows(teacher_pixels, pixels, teacher_features, features)
         store.append({name: rows[name] for name in columns})
         bar.update(stop - before)
 
@@ -446,12 +386,10 @@ def _extract(store, columns, inputs, progress):
 def _measure(metrics, images: MeasuredImages) -> tuple[dict, list, list, dict]:
     """Figures, classes, notes and additions to the protocol of all metrics together."""
     figures, notes, protocol, rows = {}, [], {}, {}
-    labels = images.source.labels
-    if labels is not None:
-        counts = np.bincount(labels)
-        for label in np.flatnonzero(counts).tolist():
-            name, number = images.name_of(label), int(counts[label])
-            rows[label] = {"label": label, "name": name, "images": number}
+    if images.source.labels is not None:
+        for label, number in enumerate(np.bincount(images.source.labels).tolist()):
+            if number:
+                rows[label] = {"label": label, "name": images.name_of(label), "images": number}
     for metric in metrics:
         measured = metric.measure(images)
         figures |= measured.figures
@@ -462,9 +400,9 @@ def _measure(metrics, images: MeasuredImages) -> tuple[dict, list, list, dict]:
     return figures, list(rows.values()), notes, protocol
 
 
-def _measure_teacher(metrics, images: MeasuredImages, teacher) -> dict:
+def _measure_teacher(metrics, images: MeasuredImages) -> dict:
     """The teacher's own figures; its notes are those of the student."""
-    own = [m for m in metrics if not {"teacher", "classification_test"} & set(m.needs)]
-    columns = {name: images.columns.get(theirs) for name, theirs in _TEACHER_COLUMNS.items()}
+    own = [metric for metric in metrics if not ON_REQUEST & set(metric.needs)]
+    columns = {name: images.columns.get(f"teacher_{name}") for name in ("features", "logits")}
     figures, classes, _, _ = _measure(own, dataclasses.replace(images, columns=columns))
-    return {"generator": _identity(teacher), "figures": figures, "classes": classes}
+    return {"generator": _identity(images.teacher), "figures": figures, "classes": classes}

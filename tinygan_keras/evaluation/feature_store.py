@@ -1,8 +1,7 @@
 """Columns of numbers on disk, a row per image: an evaluation's memory doesn't grow with the number of images.
 
-Each column is an `.npy` file of its full size from the start, and `rows.json` says how many rows are whole,
-so that an interrupted extraction resumes there. Files are mapped for one access at a time: the
-pages of a long-lived map would add up to the whole file.
+Each column is an `.npy` file of its full size from the start, and `rows.json` says how many rows are whole.
+Files are mapped for one access at a time: the pages of a long-lived map would add up to the whole file.
 """
 
 import functools
@@ -31,12 +30,12 @@ class Column:
         return self._count
 
     def chunks(self, rows=CHUNK) -> Iterator[np.ndarray]:
-        """Yields the column from first to last row, `[n, width]` with n at most `rows`."""
+        """Yields all rows in order, `[n, width]` with n at most `rows`."""
         for start in range(0, len(self), rows):
             yield np.array(self._map()[start : start + rows])
 
     def take(self, indices) -> np.ndarray:
-        """Returns the rows `indices` in their order, `[n, width]`."""
+        """The rows `indices` in their order, `[n, width]`."""
         return np.array(self._map()[indices])
 
     @functools.cached_property
@@ -54,8 +53,7 @@ class Column:
 class FeatureStore:
     """Columns that are filled together, row by row; `count` rows are stored and whole.
 
-    Rows of another fingerprint in the folder are removed, and all rows if those of one column are gone; a
-    printed line says so.
+    What an interrupted extraction left is resumed, or dropped with a printed line where it doesn't fit.
     """
 
     def __init__(self, folder, widths: dict, rows: int, fingerprint: str):
@@ -87,7 +85,7 @@ class FeatureStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _resume(self, kept):
-        """Takes over the rows of an interrupted extraction, or drops them where they don't fit."""
+        """Takes over the rows of an interrupted extraction, or drops them."""
         number = kept.pop("count", 0)
         damaged = [name for name in self._shapes if self._stored_shape(name) != self._shapes[name]]
         if kept == self._state and not damaged:

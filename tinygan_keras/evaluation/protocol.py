@@ -1,9 +1,8 @@
 """Whether figures may be compared: everything that moves them has to be equal.
 
-A protocol is a plain dict, nested where that helps, of what a figure depends on: the extractor, the range
-and kernel of its images, numbers of images, the rule of the labels, truncation, seed, weights, versions.
-Values that are equal in JSON count as equal, so that a result read from a file compares with one in
-memory. None means that nobody knows.
+A protocol is a plain dict, nested where that helps, of what a figure depends on. Values that are equal in
+JSON count as equal, so that a result read from a file compares with one in memory. None means that nobody
+knows.
 """
 
 import difflib
@@ -15,42 +14,20 @@ from ..files import plain
 
 
 class ProtocolError(UserError, ValueError):
-    """Figures of different protocols were to be compared.
-
-    Attributes:
-        lines: List of str, one per differing key.
-    """
+    """Figures of different protocols were to be compared; `lines` has a line per differing key."""
 
     def __init__(self, message: str, lines: Iterable[str] = ()):
         super().__init__(message)
         self.lines = list(lines)
 
 
-def differences(first: dict, second: dict, names=("first", "second"), ignore=()) -> list[str]:
-    """A line for each key of which two protocols know different values.
-
-    `ignore` holds dotted names that don't matter, such as "seed" or "versions.keras"; that of a nested dict
-    covers all that is in it.
-
-    Example:
-        >>> differences({"truncation": 1.0}, {"truncation": 0.5}, ("runs/a", "runs/b"))
-        ['truncation: 1.0 (runs/a), 0.5 (runs/b)']
-    """
-    return _compare(names, (first, second), ignore)[0]
-
-
 def check_comparable(protocols: dict, ignore=()) -> list[str]:
     """Refuses a comparison of figures, protocols by name, that were made in different ways.
 
-    Returns:
-        A line for each key that not all of them know, having None or nothing there, such as
-        "seed: 0 (runs/a), unknown (runs/b)". To be shown as a warning.
-
-    Raises:
-        ProtocolError: two of them differ; the message shows the lines.
-        InputError: a name in `ignore` that no protocol has.
+    `ignore` holds dotted names that don't matter, such as "seed" or "versions.keras"; that of a nested dict
+    covers all that is in it. Returns a line for each key that only some of them know, to be shown.
     """
-    different, unknown = _compare(list(protocols), list(protocols.values()), ignore)
+    different, unknown = differences(protocols, ignore)
     if different:
         listing = "\n".join(f"  {line}" for line in different)
         raise ProtocolError(
@@ -62,28 +39,53 @@ def check_comparable(protocols: dict, ignore=()) -> list[str]:
     return unknown
 
 
-def _compare(names, protocols, ignore):
-    """The lines that differ, and the lines that are equal as far as they are known."""
-    for name, protocol in zip(names, protocols, strict=True):
+def differences(protocols: dict, ignore=()) -> tuple[list[str], list[str]]:
+    """A line for each key of which protocols know different values, and for each that only some know.
+
+    Example:
+        >>> differences({"runs/a": {"truncation": 1.0}, "runs/b": {"truncation": 0.5}})
+        (['truncation: 1.0 (runs/a), 0.5 (runs/b)'], [])
+    """
+    for name, protocol in protocols.items():
         if not isinstance(protocol, Mapping):
             raise InputError(
-                f"Got {protocol!r} as the protocol of {name}. Expected a dict; evaluate it again, for "
-                "without a protocol its figures can't be compared."
+                f"Got {protocol!r} as the protocol of {name}. Expected a dict, without which figures can't "
+                "be compared. Evaluate it again."
             )
-    leaves = dict(_leaves([plain(dict(protocol)) for protocol in protocols]))
+    leaves = dict(_leaves([plain(dict(protocol)) for protocol in protocols.values()]))
     ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
     _check_ignored(ignore, leaves)
     different, unknown = [], []
     for key, values in leaves.items():
-        if any(key == name or key.startswith(f"{name}.") for name in ignore):
+        if any(f"{key}.".startswith(f"{name}.") for name in ignore):
             continue
-        groups = _groups(names, values)
+        groups = _groups(protocols, values)
         known = sum(value is not None for value, _ in groups)
         if known > 1:
             different.append(_line(key, groups))
         elif known < len(groups) and known:
             unknown.append(_line(key, groups))
     return different, unknown
+
+
+def _groups(names, values) -> list:
+    """Pairs of a value and the names that have it, the unknown last."""
+    groups = []
+    for name, value in zip(names, values, strict=True):
+        members = next((members for other, members in groups if other == value), None)
+        if members is None:
+            groups.append((value, [name]))
+        else:
+            members.append(name)
+    return sorted(groups, key=lambda group: group[0] is None)
+
+
+def _line(key, groups) -> str:
+    parts = []
+    for value, members in groups:
+        text = "unknown" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        parts.append(f"{text} ({', '.join(members)})")
+    return f"{key}: {', '.join(parts)}"
 
 
 def _leaves(values, path=""):
@@ -98,6 +100,7 @@ def _leaves(values, path=""):
 
 
 def _check_ignored(ignore, leaves):
+    """Refuses names that no protocol has."""
     parts = [key.split(".") for key in leaves]
     names = {".".join(part[:length]) for part in parts for length in range(1, len(part) + 1)}
     for name in ignore:
@@ -108,24 +111,3 @@ def _check_ignored(ignore, leaves):
                 f"Got ignore={name!r}, which no protocol has. Expected one of: "
                 f"{', '.join(sorted(names))}.{hint}"
             )
-
-
-def _groups(names, values):
-    """Pairs of a value and the names that have it, the unknown last."""
-    groups = []
-    for name, value in zip(names, values, strict=True):
-        for other, members in groups:
-            if other == value:
-                members.append(name)
-                break
-        else:
-            groups.append((value, [name]))
-    return sorted(groups, key=lambda group: group[0] is None)
-
-
-def _line(key, groups) -> str:
-    parts = []
-    for value, members in groups:
-        text = "unknown" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
-        parts.append(f"{text} ({', '.join(members)})")
-    return f"{key}: {', '.join(parts)}"

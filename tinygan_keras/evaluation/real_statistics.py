@@ -57,11 +57,6 @@ class RealStatistics:
         return self.protocol["real_images"] if self.protocol else None
 
     @property
-    def kept(self) -> int | None:
-        """Number of images whose features are kept."""
-        return None if self.features is None else len(self.features)
-
-    @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the real images and labels; of mean and covariance if these are unknown."""
         if self.protocol is not None:
@@ -76,9 +71,9 @@ class RealStatistics:
         unknown = [name for name in own if name not in class_names]
         if unknown:
             raise InputError(
-                f"Got real images of the class {unknown[0]!r}. Expected one of the classes that are "
-                f"generated, such as {class_names[0]!r}. Leave other images out of the real ones, or "
-                "name their folders as the generator names its classes."
+                f"Got real images of the class {unknown[0]!r}. Expected one that is generated, such as "
+                f"{class_names[0]!r}. Leave other images out, or name their folders as the generator names "
+                "its classes."
             )
         numbers = np.array([class_names.index(name) for name in own], "int32")
         return dataclasses.replace(
@@ -98,18 +93,16 @@ class RealStatistics:
                 "with this extractor, range and resizing can't be checked."
             ]
         wanted = {**extractor.protocol(image_size), "image_size": image_size}
-        differing = differences(
-            {name: self.protocol.get(name) for name in wanted},
-            wanted,
-            ("the real statistics", "this evaluation"),
+        own = {name: self.protocol.get(name) for name in wanted}
+        differing, _ = differences(
+            {"the real statistics": own, "this evaluation": wanted},
             ignore=("extractor",),  # the name of a folder; its hash says what it is
         )
         if differing:
             listed = "\n  ".join(differing)
             raise InputError(
-                f"Got real statistics taken in another way:\n  {listed}\nExpected the same "
-                "extractor, size and resizing. Measure the real images again with this extractor "
-                "(tinygan reference)."
+                f"Got real statistics taken in another way:\n  {listed}\nExpected the same extractor, size "
+                "and resizing. Measure the real images again (tinygan reference)."
             )
         return list(self.protocol.get("notes", ()))
 
@@ -142,8 +135,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         statistics = measure_reference(open_images("real/"), load_extractor("inception"))
         statistics.save("real.npz")
     """
-    order = np.random.default_rng(0).permutation(images.count)
-    kept = np.sort(order[:max_features])
+    kept = np.sort(np.random.default_rng(0).permutation(images.count)[:max_features])
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
     bar = keras.utils.Progbar(images.count, unit_name="real image", verbose=int(progress))
@@ -182,23 +174,24 @@ def load_reference(path) -> RealStatistics:
     path = Path(user_path(path))
     if not path.is_file():
         raise MissingFileError(
-            f"Got the real statistics {str(path)!r}, which is no file. Expected an .npz with mu and "
-            "sigma, as tinygan reference writes it."
+            f"Got the real statistics {str(path)!r}, which is no file. Expected an .npz with mu and sigma. "
+            "Write one with tinygan reference."
         )
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        protocol = json.loads(str(arrays.get("protocol", "null")))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma; "
-            "measure the real images again (tinygan reference)."
+            f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma. Measure "
+            "the real images again (tinygan reference)."
         ) from error
     _check_arrays(path, arrays)
     names = arrays.get("class_names")
     return RealStatistics(
         mean=arrays["mu"].astype("float64"),
         covariance=arrays["sigma"].astype("float64"),
-        protocol=json.loads(str(arrays["protocol"])) if "protocol" in arrays else None,
+        protocol=protocol,
         features=arrays.get("features"),
         labels=arrays.get("labels"),
         class_names=None if names is None else tuple(map(str, names)),
@@ -207,18 +200,15 @@ def load_reference(path) -> RealStatistics:
 
 
 def open_real_statistics(real, extractor, class_names=None, progress=True) -> RealStatistics | None:
-    """The statistics of real images: given, read, or measured now and kept; None of None.
+    """Statistics of real images, their labels as in `class_names`: given, read, or measured now and kept.
 
-    `real` is `RealStatistics`, an `.npz` with `mu` and `sigma`, or what `open_images` opens or returns. Their
-    labels follow `class_names`, those of the generated images.
+    `real` is None, `RealStatistics`, an `.npz` with `mu` and `sigma`, or what `open_images` opens or returns.
     """
     if real is None:
         return None
     if isinstance(real, (str, os.PathLike)):
-        if is_statistics_file(real):
-            real = load_reference(real)
-        else:
-            real = open_images(real, class_names=class_names)
+        known = is_statistics_file(real)
+        real = load_reference(real) if known else open_images(real, class_names=class_names)
     if not isinstance(real, RealStatistics):
         real = cached_statistics(real, extractor, progress=progress)
     return real.renumbered(class_names)
@@ -236,8 +226,7 @@ def is_statistics_file(path) -> bool:
 def cached_statistics(images, extractor, folder=None, progress=True) -> RealStatistics:
     """The statistics of images, measured the first time and read from then on.
 
-    Files are kept in `folder`, or in `tinygan_keras/references` in Keras' home folder (`$KERAS_HOME`, or
-    `~/.keras`), each named after the hash of images and extractor.
+    The folder is `tinygan_keras/references` in Keras' home; a file is named after images and extractor.
     """
     home = os.environ.get("KERAS_HOME") or Path.home() / ".keras"
     protocol = extractor.protocol(images.image_size)
@@ -246,8 +235,13 @@ def cached_statistics(images, extractor, folder=None, progress=True) -> RealStat
     path = Path(folder or Path(home, "tinygan_keras", "references"), f"{key[:24]}.npz")
     if path.is_file():
         try:
-            return _as_named_here(load_reference(path), images)
-        except ValueError as error:
+            kept = load_reference(path)
+            # What it was measured from may have had another name, and other names of classes.
+            named = {"real_source": images.name, "notes": list(images.warnings)}
+            return dataclasses.replace(
+                kept, protocol=kept.protocol | named, class_names=images.class_names
+            )
+        except InputError as error:
             warnings.warn(f"{error} They are measured again now.", stacklevel=2)
     statistics = measure_reference(images, extractor, progress=progress)
     try:
@@ -257,18 +251,13 @@ def cached_statistics(images, extractor, folder=None, progress=True) -> RealStat
     return statistics
 
 
-def _as_named_here(statistics, images):
-    """What the file was measured from may have had another name, and other names of classes."""
-    protocol = {**statistics.protocol, "real_source": images.name, "notes": list(images.warnings)}
-    return dataclasses.replace(statistics, protocol=protocol, class_names=images.class_names)
-
-
 def _check_arrays(path, arrays):
+    """Refuses arrays that are no statistics."""
     mean, covariance = arrays.get("mu"), arrays.get("sigma")
     if mean is None or covariance is None:
         raise InputError(
-            f"Got {path} with {sorted(arrays) or 'nothing'}. Expected mu and sigma; an .npz with "
-            "images is measured first (tinygan reference --real=...)."
+            f"Got {path} with {sorted(arrays) or 'nothing'}. Expected mu and sigma. Measure an .npz with "
+            "images first (tinygan reference)."
         )
     fits = mean.ndim == 1 and covariance.shape == mean.shape * 2
     features, labels = arrays.get("features"), arrays.get("labels")
@@ -277,22 +266,22 @@ def _check_arrays(path, arrays):
     if not fits:
         shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
         raise InputError(
-            f"Got {path} with {shapes}. Expected mu [F], sigma [F, F], and features [K, F] with labels "
-            "[K] or none; write the file again."
+            f"Got {path} with {shapes}. Expected mu [F], sigma [F, F], and features [K, F] with labels [K] "
+            "or none. Write the file again."
         )
     finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
     if not finite or not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6):
         raise InputError(
-            f"Got {path}, whose mu or sigma is not finite, or whose sigma is not symmetric. Expected "
-            "the mean and covariance of features; measure the real images again."
+            f"Got {path}, whose mu or sigma is not finite, or whose sigma is not symmetric. Expected mean "
+            "and covariance of features. Measure the real images again."
         )
 
 
 def _floor(features):
+    """The Frechet distance of two random halves; None of fewer than two vectors each."""
     half = len(features) // 2
     if half < 2:
         return None
     order = np.random.default_rng(1).permutation(len(features))
-    return frechet_distance_of_features(
-        features[np.sort(order[:half])], features[np.sort(order[half : 2 * half])]
-    )
+    halves = (features[np.sort(rows)] for rows in (order[:half], order[half : 2 * half]))
+    return frechet_distance_of_features(*halves)

@@ -1,7 +1,4 @@
-"""Evaluations and reports as files and tables: JSON for programs, Markdown for people.
-
-Scope: the layout of what is written, reading it again, and several evaluations side by side.
-"""
+"""Evaluations and reports as files and tables: JSON for programs, Markdown for people."""
 
 import json
 from pathlib import Path
@@ -37,20 +34,10 @@ def write_evaluation(result: dict, folder) -> Path:
 
 
 def write_report(report: dict, folder) -> Path:
-    """Writes what a run reached to `report.json` and `report.md`.
+    """Writes what a run reached to `report.json`, whose path is returned, and `report.md`.
 
-    Args:
-        report: Nested dict. Known keys: `teacher`, `student` and optionally `reference_student`, each a
-            dict of costs (`parameters`, `multiply_adds`, `images_per_second`) and of figures; `seconds`,
-            `seed`, `git_commit`, `versions`, `protocol`, `notes`, `config`. Others are written too. Numbers
-            that are not finite become null.
-        folder: Made if missing.
-
-    Returns:
-        The path of `report.json`.
-
-    Raises:
-        TypeError: a value is nothing that JSON can hold; see `files.plain`.
+    `teacher`, `student` and `reference_student` are dicts of costs and figures, the columns of the table;
+    `protocol`, `notes`, `config` and `versions` get a section each, and so do all others together.
     """
     report = plain(report)
     columns = {title: report[name] for name, title in _COLUMNS.items() if report.get(name)}
@@ -70,22 +57,14 @@ def write_report(report: dict, folder) -> Path:
 
 
 def read_evaluation(path) -> dict:
-    """Reads an evaluation.
-
-    Args:
-        path: `evaluation.json`, its folder, or the run folder around that.
-
-    Raises:
-        MissingFileError: there is none.
-        InputError: the file is no evaluation.
-    """
+    """Reads an evaluation: `evaluation.json`, its folder, or the run folder around that."""
     path = Path(user_path(path))
     candidates = (path / FILE, path / "evaluation" / FILE) if path.is_dir() else (path,)
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:
         raise MissingFileError(
-            f"Got {str(path)!r}, which holds no {FILE}. Expected a folder that tinygan evaluate wrote, "
-            f"or its run folder. Evaluate it first: tinygan evaluate --model={path}"
+            f"Got {str(path)!r}, which holds no {FILE}. Expected a folder that tinygan evaluate wrote, or "
+            f"its run folder. Evaluate it first: tinygan evaluate --model={path}"
         )
     result = read_json(file)
     if not {"figures", "protocol"} <= set(result):
@@ -97,44 +76,30 @@ def read_evaluation(path) -> dict:
 
 def beside_teacher(result: dict, name="generator") -> dict:
     """An evaluation as columns of a table: its generator, and the teacher if there is one."""
-    columns = {name: result}
-    if result.get("teacher"):
-        columns["teacher"] = result["teacher"]
-    return columns
+    teacher = result.get("teacher")
+    return {name: result, "teacher": teacher} if teacher else {name: result}
 
 
 def as_table(results: dict) -> str:
-    """Figures as text, one column per evaluation; `*` marks the best of several.
-
-    Args:
-        results: Evaluations by name.
-    """
+    """Figures as text, one column per evaluation, by name; `*` marks the best of several."""
     rows = [("", *results)]
     for name, title, cells in _rows({key: result["figures"] for key, result in results.items()}):
         values = [result["figures"].get(name) for result in results.values()]
         best = _best(values, FIGURES[name].better)
         pairs = zip(cells, values, strict=True)
         rows.append((title, *(cell + "*" * (value == best is not None) for cell, value in pairs)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = []
     for title, *cells in rows:
-        padded = [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
-        lines.append("  ".join([title.ljust(widths[0]), *padded]).rstrip())
+        padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+        lines.append("  ".join([title.ljust(first), *padded]).rstrip())
     return "\n".join(lines)
 
 
 def compare(results: dict, ignore=()) -> str:
-    """Several evaluations side by side, if they were made in the same way.
+    """The table of several evaluations, by name, and below it what only some of their protocols know.
 
-    Args:
-        results: Evaluations by name, at least two.
-        ignore: Dotted names of the protocol that may differ, such as "versions.tensorflow".
-
-    Returns:
-        The table, and below it what only some of the protocols know.
-
-    Raises:
-        ProtocolError: two protocols differ; the message holds the differing lines.
+    Protocols that differ raise `ProtocolError`, but for the dotted names to `ignore`; see `check_comparable`.
     """
     protocols = {name: result["protocol"] for name, result in results.items()}
     # The name of an extractor may change with its folder; its hash says what it is.

@@ -20,7 +20,7 @@ from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
 from ..generators.cost import images_per_second, multiply_adds
-from ..generators.opening import load_student, open_generator
+from ..generators.opening import open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
 from ..latents import sample_latents
 from ..pictures.charts import add_class_chart
@@ -124,14 +124,11 @@ def evaluation_settings(path) -> dict:
     }
 
 
-def measured_images(path):
-    """Returns the real images of a run's evaluation, cropped and resized as in training.
+def measured_images(path, student=None):
+    """The real images of a run's evaluation, cropped and resized as in training.
 
-    Args:
-        path: Anything that can be evaluated.
-
-    Returns:
-        A name for `open_images`, a set of images, or None: a run without real images, or no run at all.
+    `path` is anything that can be evaluated, `student` the run's `Generator` if it is open already. Returns a
+    name for `open_images`, a set of images, or None: a run without real images, or no run at all.
     """
     folder = _run_folder(path)
     if folder is None:
@@ -143,7 +140,7 @@ def measured_images(path):
     classes = _classes(config, folder)
     if data == "fashion_mnist" and classes is None:
         return subset or data
-    student = load_student(folder.path)
+    student = student or open_generator(folder.path)
     real_images = open_training_images(
         _located(data, folder),
         student.image_size,

@@ -1,8 +1,4 @@
-"""From a SavedModel to one function: images in, features and logits out.
-
-Scope: finding that function in a folder, whatever wrote it, and checking what it takes and returns.
-Batches, rounding and resizing are the matter of `extractor.py`.
-"""
+"""Finds in a SavedModel, whatever wrote it, the function from images to features and logits."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -20,38 +16,28 @@ _SIGNATURES = ("serving_default", "default")  # as TensorFlow 2 and as TF1 Hub m
 _FEATURES = ("features", "pool_3")  # the second is TF-GAN's name
 _LOGITS = "logits"
 _EXPECTED = (
-    "Expected one float32 input (None, S, S, 3) with values in [-1, 1], and two outputs: 'features' (or "
-    "'pool_3') [B, F] and 'logits' [B, C]. Export the classifier with these two outputs and with square "
-    "RGB images of a fixed size; if it takes every size, choose one with input_size."
+    "Expected one float32 input (None, S, S, 3) in [-1, 1], and the outputs 'features' (or 'pool_3') [B, F] "
+    "and 'logits' [B, C]. Export the classifier like that, with square RGB images of a fixed size; if it "
+    "takes every size, choose one with input_size."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier:
-    """A frozen classifier, loaded.
+    """A frozen classifier, loaded."""
 
-    Attributes:
-        classify: Function from images float32 `[B, S, S, 3]` in [-1, 1] to features float32 `[B, F]` and
-            logits float32 `[B, C]`.
-        input_size: S.  feature_dim: F.  num_classes: C.
-        hash: SHA-256 (hex) of what determines the outputs.
-        name: How reports call it; never a path of one machine.
-        path: The folder it was loaded from, or None.
-        owner: What holds the variables; it has to live as long as `classify`, which doesn't own them.
-    """
-
-    classify: Callable
-    input_size: int
-    feature_dim: int
-    num_classes: int
-    hash: str
-    name: str
+    classify: Callable  # float32 images `[B, S, S, 3]` in [-1, 1] to features `[B, F]` and logits `[B, C]`
+    input_size: int  # S
+    feature_dim: int  # F
+    num_classes: int  # C
+    hash: str  # of what determines the outputs
+    name: str  # how reports call it; never a path of one machine
     path: Path | None = None
-    owner: object = None
+    owner: object = None  # of the variables, which have to live as long as `classify`
 
 
 def load_folder(path, input_size: int | None = None) -> Classifier:
-    """Loads the SavedModel or TF1 Hub module in a folder; see `FeatureExtractor`."""
+    """Loads the SavedModel or TF1 Hub module in a folder of this machine."""
     folder = Path(user_path(path))
     if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
         raise MissingFileError(
@@ -63,11 +49,7 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
 
 
 def load_saved_model(folder: str, name: str, input_size: int | None = None) -> Classifier:
-    """Finds the function from images to features and logits in a SavedModel; see `FeatureExtractor`.
-
-    Tried in this order: the signatures `serving_default` and `default`, then the module itself, called
-    with the images alone as TF-GAN calls its Inception. The first that fits is taken.
-    """
+    """Loads a SavedModel: the first that fits of its signatures and of a call with the images alone."""
     module = outside(download.load, folder, name, ROLE)
     problems = []
     for title, call, shapes in _candidates(module):
@@ -78,10 +60,8 @@ def load_saved_model(folder: str, name: str, input_size: int | None = None) -> C
         except (TypeError, ValueError, tf.errors.OpError) as error:
             problems.append(f"{title} {error}")
             continue
-        sizes = size, features.shape[1], logits.shape[1]
-        return Classifier(
-            classify, *sizes, download.module_hash(folder), name, Path(folder), module
-        )
+        sizes, digest = (size, features.shape[1], logits.shape[1]), download.module_hash(folder)
+        return Classifier(classify, *sizes, digest, name, Path(folder), module)
     signatures = sorted(getattr(module, "signatures", {}))
     found = "; ".join(problems) or f"it has the signatures {signatures} and can't be called itself"
     raise InputError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
@@ -114,15 +94,12 @@ def _image_argument(structured_input_signature):
 def _size(variants, input_size):
     """The size of image that one of the variants of a function takes."""
     for inputs in variants:
-        specs = list(inputs.values())
-        if len(specs) != 1 or not isinstance(specs[0], tf.TensorSpec):
+        spec = next(iter(inputs.values()), None)
+        if len(inputs) != 1 or not isinstance(spec, tf.TensorSpec) or spec.dtype != tf.float32:
             continue
-        shape = specs[0].shape
-        open_shape = shape if shape.rank is not None else tf.TensorShape([None] * 4)
-        if specs[0].dtype != tf.float32 or open_shape.rank != 4 or open_shape[0] is not None:
-            continue
-        size = input_size or open_shape[1] or open_shape[2]
-        if size and open_shape.is_compatible_with([None, size, size, 3]):
+        shape = tf.TensorShape([None] * 4) if spec.shape.rank is None else spec.shape
+        size = input_size or (shape.rank == 4 and (shape[1] or shape[2]))
+        if size and shape.is_compatible_with([None, size, size, 3]) and shape[0] is None:
             return size
     wanted = f", and input_size is {input_size}" if input_size else ""
     raise InputError(f"takes {' or '.join(map(_described, variants)) or 'unknown inputs'}{wanted}")
@@ -154,11 +131,6 @@ def _features_and_logits(call):
 def _as_rows(output, name, count):
     """Float32 `[B, F]`. TF-GAN's older modules pool to `[B, 1, 1, F]`."""
     shape = output.shape
-    if (
-        shape.rank is None
-        or shape.rank < 2
-        or shape[0] != count
-        or any(n != 1 for n in shape[1:-1])
-    ):
+    if len(shape) < 2 or shape[0] != count or any(n != 1 for n in shape[1:-1]):
         raise InputError(f"returns {name} {shape} for {count} images")
     return tf.cast(tf.reshape(output, [count, -1]), tf.float32)

@@ -1,15 +1,10 @@
-"""Runs a frozen classifier over images: the features behind Frechet distances, the logits behind accuracy.
+"""From a name to a `FeatureExtractor`, and from images of any origin to features and logits, batch by batch.
 
-Scope: from a name to a `FeatureExtractor`, and from images of any origin to what a classifier takes, batch by
-batch. How a classifier is found in a SavedModel is in `classifiers.py`; what is computed from the result is
-`metrics/`.
-
-Every image is rounded to the 256 levels of uint8 before it is resized and before the classifier gets it.
-Real images are stored that way and generated ones are not; without the rounding a part of the distance
-would measure storage.
+Every image is rounded to the 256 levels of uint8 before it is resized and before the classifier gets it:
+real images are stored that way, and without it a part of the distance would measure storage.
 
 A Frechet distance moves by several points with the kernel that resizes images and with antialiasing, so
-neither has a silent default. All kernels are `tf.image.resize`'s, with pixel centres at one half. Pillow's
+neither has a silent default. Kernels are `tf.image.resize`'s, with pixel centres at one half; Pillow's
 bicubic, which other programs use, is close to `"bicubic+antialias"` and not equal to it.
 
 Reference: Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation, arXiv:2104.11222.
@@ -43,10 +38,7 @@ KERNELS = {
 }
 _RANGE_TOLERANCE = 1e-3  # an eighth of one uint8 level
 _INCEPTION_SIZES = {"input_size": 299, "feature_dim": 2048, "num_classes": 1008}
-# TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
-_INCEPTION_KERNEL = "bilinear"
-_SMALL_BATCH, _LARGE_BATCH = 50, 250
-_SMALL_IMAGE = 64
+_SMALL_BATCH, _LARGE_BATCH, _SMALL_IMAGE = 50, 250, 64
 
 
 class FeatureExtractor:
@@ -62,8 +54,7 @@ class FeatureExtractor:
         batch_size: Images per call of the classifier. The last batch is filled up to this size, so that
             the classifier only ever sees one shape.
         resize: What to do with images of another size than S. None refuses them; otherwise a kernel:
-            "bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias" or "area". Images of size S
-            are never resampled.
+            "bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias" or "area".
         input_size: S, for a classifier that takes every size.
 
     Attributes:
@@ -87,12 +78,10 @@ class FeatureExtractor:
         if batch_size < 1:
             raise InputError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
         classifier = path if isinstance(path, Classifier) else load_folder(path, input_size)
-        self.batch_size = batch_size
-        self.resize = resize
+        self.batch_size, self.resize, self._classifier = batch_size, resize, classifier
         self.name, self.path, self.hash = classifier.name, classifier.path, classifier.hash
         self.input_size = classifier.input_size
         self.feature_dim, self.num_classes = classifier.feature_dim, classifier.num_classes
-        self._classifier = classifier
 
     def __call__(self, images) -> tuple[np.ndarray, np.ndarray]:
         """Features float32 `[N, F]` and logits float32 `[N, C]` of any number of images.
@@ -112,17 +101,15 @@ class FeatureExtractor:
         features = np.empty((len(images), self.feature_dim), "float32")
         logits = np.empty((len(images), self.num_classes), "float32")
         for start in range(0, len(images), self.batch_size):
-            rows = slice(start, min(start + self.batch_size, len(images)))
-            count = rows.stop - rows.start
-            batch_features, batch_logits = self._classifier.classify(self._prepared(images[rows]))
-            features[rows] = batch_features[:count]
-            logits[rows] = batch_logits[:count]
+            batch = images[start : start + self.batch_size]
+            rows = slice(start, start + len(batch))
+            outputs = self._classifier.classify(self._prepared(batch))
+            features[rows], logits[rows] = (output[: len(batch)] for output in outputs)
         finite = np.isfinite(features).all(axis=1) & np.isfinite(logits).all(axis=1)
         if not finite.all():
             raise InputError(
                 f"Got features of {self.name} that are not finite for {np.sum(~finite)} of {len(images)} "
-                f"images, the first of them image {finite.argmin()}. Expected finite numbers; the feature "
-                "extractor is damaged."
+                f"images, the first of them image {finite.argmin()}. Expected numbers. Replace the extractor."
             )
         return features, logits
 
@@ -130,13 +117,17 @@ class FeatureExtractor:
         """What a figure of images of `image_size` (None: S) depends on; refuses sizes that a call refuses."""
         image_size = self.input_size if image_size is None else int(image_size)
         self._check_size(image_size, image_size)
+        resize = "none, images have this size"
+        if image_size != self.input_size:
+            method, antialias = KERNELS[self.resize]
+            resize = f"{method}, antialias {antialias}, to {self.input_size}"
         return {
             "extractor": self.name,
             "extractor_hash": self.hash,
             "feature_dim": self.feature_dim,
             "input_size": self.input_size,
             "range": RANGE,
-            "resize": describe(self.resize, image_size, self.input_size),
+            "resize": resize,
         }
 
     def _prepared(self, images):
@@ -153,10 +144,9 @@ class FeatureExtractor:
 
     def _check_images(self, images):
         if images.ndim != 4 or images.shape[3] != 3 or not len(images):
-            size = "S" if self.resize else self.input_size
             raise InputError(
-                f"Got images of shape {images.shape}. Expected at least one RGB image, (N, {size}, {size}, "
-                "3). Repeat a grey channel: np.repeat(images, 3, axis=-1)."
+                f"Got images of shape {images.shape}. Expected at least one RGB image, (N, S, S, 3). Repeat "
+                "a grey channel: np.repeat(images, 3, axis=-1)."
             )
         self._check_size(*images.shape[1:3])
         if images.dtype == np.uint8:
@@ -167,27 +157,23 @@ class FeatureExtractor:
             )
         sound = (np.abs(images) <= 1 + _RANGE_TOLERANCE).all((1, 2, 3))  # not where a value is NaN
         if not sound.all():
-            finite = np.isfinite(images).all((1, 2, 3))
-            what = "out of range" if finite.all() else "that are NaN or infinite"
-            bad = ~sound if finite.all() else ~finite
             raise InputError(
-                f"Got {bad.sum()} of {len(images)} float images with values {what}; the first is image "
-                f"{bad.argmax()}. Expected finite values in [-1, 1]; images in [0, 255] go in as uint8, or "
-                "through images.to_float, and NaN comes from a training that has diverged."
+                f"Got {np.sum(~sound)} of {len(images)} float images with NaN or values out of range; the "
+                f"first is image {sound.argmin()}. Expected finite values in [-1, 1]. Images in [0, 255] go "
+                "in as uint8; NaN comes from a training that has diverged."
             )
 
     def _check_size(self, height, width):
-        size = self.input_size
         if height != width:
             raise InputError(
-                f"Got images of {height}x{width} pixels. Expected squares, such as (N, {size}, {size}, "
-                "3); crop them or fill them up first, since resizing would distort them."
+                f"Got images of {height}x{width} pixels. Expected squares. Crop them or fill them up first, "
+                "since resizing would distort them."
             )
-        if height != size and self.resize is None:
+        if height != self.input_size and self.resize is None:
             raise InputError(
-                f"Got images of {height}x{height} pixels. Expected (N, {size}, {size}, 3), as "
-                f"{self.name} takes them; choose a kernel to resize them with, such as "
-                'resize="bilinear", or a feature extractor of their size.'
+                f"Got images of {height}x{height} pixels. Expected {self.input_size}x{self.input_size}, as "
+                f'{self.name} takes them. Choose a kernel to resize them with, such as resize="bilinear", or '
+                "an extractor of their size."
             )
 
 
@@ -207,8 +193,7 @@ def load_extractor(
               pixels, features `pool_3` of 2048 floats, 1008 logits;
             - "keras_inception_v3", `keras.applications.InceptionV3`: 299 pixels, its average pool of 2048
               floats, 1000 logits.
-            Every one of them gets float images in [-1, 1]. A folder that is called like one of the two
-            names goes by "./inception".
+            A folder that is called like one of the two names goes by "./inception".
         resize: Kernel for images of another size, see `FeatureExtractor`. None is "bilinear" without
             antialias for the two Inception networks, as in TF-GAN's examples, and refuses such images for
             all others.
@@ -235,21 +220,17 @@ def load_extractor(
                 f"Got input_size={input_size} for {name}. Expected None or {_INCEPTION_SIZES['input_size']}, "
                 "the size it was trained with; images of another size are resized to it."
             )
-        classifier = (
-            keras_inception.load_keras_inception_v3()
-            if name == keras_inception.NAME
-            else _inception()
-        )
-        resize = resize or _INCEPTION_KERNEL
+        own = name == keras_inception.NAME
+        classifier = keras_inception.load_keras_inception_v3() if own else _inception()
+        # TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
+        resize = resize or "bilinear"
     elif "://" in name:
         classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
     elif not os.path.exists(user_path(name)):
-        near = difflib.get_close_matches(name, NAMES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise MissingFileError(
             f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
             f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
-            f"SavedModel, such as saved_models/fashion_classifier.{hint}"
+            f"SavedModel, such as saved_models/fashion_classifier.{_nearest(name, NAMES)}"
         )
     else:
         classifier = load_folder(name, input_size)
@@ -265,42 +246,27 @@ def _inception() -> Classifier:
     found = {key: getattr(classifier, key) for key in _INCEPTION_SIZES}
     if found != _INCEPTION_SIZES:
         raise InputError(
-            f"Got a module with {found} in {folder}; {INCEPTION_HANDLE} has {_INCEPTION_SIZES}. Another "
-            "module's files were placed there: delete the folder and fetch it again."
+            f"Got a module with {found} in {folder}. Expected that of {INCEPTION_HANDLE}, which has "
+            f"{_INCEPTION_SIZES}. Delete the folder, to fetch it again."
         )
     return classifier
 
 
 def resized(images, size: int, kernel: str):
-    """Resizes float images `[B, S, S, 3]` in [-1, 1] to squares by one of `KERNELS`.
-
-    Without antialias a smaller picture depends on few pixels of the larger one; when enlarging it makes no
-    difference. "area" takes means and copies. Bicubic overshoots at edges and is cut off there.
-    """
+    """Resizes float images `[B, S, S, 3]` to squares; cuts off where bicubic overshoots [-1, 1] at edges."""
     method, antialias = KERNELS[kernel]
-    return tf.clip_by_value(
-        tf.image.resize(images, (size, size), method, antialias=antialias), -1.0, 1.0
-    )
-
-
-def describe(kernel: str | None, image_size: int, size: int) -> str:
-    """What happens to images of `image_size` on their way to `size`, as the protocol puts it.
-
-    Example:
-        >>> describe("bilinear", 32, 299)
-        'bilinear, antialias False, to 299'
-    """
-    if image_size == size:
-        return "none, images have this size"
-    method, antialias = KERNELS[kernel]
-    return f"{method}, antialias {antialias}, to {size}"
+    images = tf.image.resize(images, (size, size), method, antialias=antialias)
+    return tf.clip_by_value(images, -1.0, 1.0)
 
 
 def _check_kernel(kernel):
-    if kernel in (None, *KERNELS):
-        return
-    near = difflib.get_close_matches(str(kernel), KERNELS, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise InputError(
-        f"Got resize={kernel!r}. Expected one of {', '.join(map(repr, KERNELS))}.{hint}"
-    )
+    if kernel not in (None, *KERNELS):
+        known = ", ".join(map(repr, KERNELS))
+        raise InputError(
+            f"Got resize={kernel!r}. Expected one of {known}.{_nearest(str(kernel), KERNELS)}"
+        )
+
+
+def _nearest(name, known) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -28,18 +28,9 @@ _DOWNLOAD_PROBLEMS = ("URL fetch failure", "Incomplete or corrupted file")
 
 
 def load_keras_inception_v3(weights="imagenet") -> Classifier:
-    """Builds `keras.applications.InceptionV3` and loads its weights.
+    """`keras.applications.InceptionV3`: its global average pool and its logits before the softmax.
 
-    Args:
-        weights: `"imagenet"`, which Keras downloads once (92 MB); a file of weights; or None for random
-            ones, which are of use in tests only.
-
-    Returns:
-        A classifier for images of 299 pixels: features are the global average pool, 2048 floats, and the
-        logits have 1000 values, before the softmax. The hash is taken over the weights.
-
-    Raises:
-        OSError: the weights can't be downloaded or read; the message says how to place them by hand.
+    `weights` is "imagenet", which Keras downloads once (92 MB); None gives random ones, for tests.
     """
     model = outside(_build, weights)
 
@@ -48,11 +39,8 @@ def load_keras_inception_v3(weights="imagenet") -> Classifier:
         outputs = model(images, training=False)
         return outputs["features"], outputs["logits"]
 
-    feature_dim = model.get_layer("avg_pool").output.shape[-1]
-    num_classes = model.get_layer("predictions").output.shape[-1]
-    return Classifier(
-        classify, INPUT_SIZE, feature_dim, num_classes, _hash(model), NAME, owner=model
-    )
+    widths = (model.output[name].shape[-1] for name in ("features", "logits"))
+    return Classifier(classify, INPUT_SIZE, *widths, _hash(model), NAME, owner=model)
 
 
 def _build(weights):

@@ -2,17 +2,17 @@
 
 import importlib
 
-from .registry import METRICS
+from .registry import METRICS, ON_REQUEST
 
-for _family in (
+for _family in [
     "frechet",
     "within_classes",
     "kernel",
-    "inception_score",
     "neighbours",
-    "labels",
+    "logits",
+    "classification",
     "fidelity",
-):
+]:
     importlib.import_module(f".{_family}", __name__)
 
 FIGURES = {name: figure for metric in METRICS.values() for name, figure in metric.figures.items()}
@@ -21,7 +21,7 @@ FIGURES = {name: figure for metric in METRICS.values() for name, figure in metri
 _MONITORED = {
     name: metric
     for metric in METRICS.values()
-    if not {"teacher", "classification_test"} & set(metric.needs)
+    if not ON_REQUEST & set(metric.needs)
     for name, figure in metric.figures.items()
     if figure.better
 }
@@ -29,7 +29,5 @@ _MONITORED = {
 MONITORS = tuple(_MONITORED)
 """The figures that an evaluation during training can have, and by which students can be ranked."""
 
-MONITORS_WITHOUT_REAL = tuple(
-    name for name, metric in _MONITORED.items() if "real_images" not in metric.needs
-)
+MONITORS_WITHOUT_REAL = tuple(n for n, m in _MONITORED.items() if "real_images" not in m.needs)
 """Those of them that need no real images."""

@@ -51,48 +51,34 @@ def measure_teacher_fidelity(images: MeasuredImages) -> Measured:
     return Measured(figures, notes)
 
 
-def fidelity_rows(teacher_images, student_images, teacher_features, student_features) -> dict:
-    """The columns of `measure_teacher_fidelity` for some images."""
-    fidelity = image_fidelity(teacher_images, student_images)
-    return {
-        **{f"teacher_{name}": values for name, values in fidelity.items()},
-        "teacher_feature_distance": feature_distances(teacher_features, student_features),
-    }
+def check_size(image_size: int):
+    """Refuses images that are smaller than the window of SSIM."""
+    if image_size < _WINDOW:
+        raise InputError(
+            f"Got images of {image_size} pixels. Expected at least {_WINDOW}, the window of SSIM. Compare "
+            "larger images, or choose metrics without teacher_fidelity."
+        )
 
 
-def image_fidelity(teacher_images, student_images) -> dict[str, np.ndarray]:
-    """L1, PSNR and SSIM of each student image to the teacher's of the same latent and label.
+def fidelity_rows(teacher_images, images, teacher_features, features) -> dict:
+    """The columns of `measure_teacher_fidelity`, float `[B]` each, for some images.
 
-    Images are uint8 `[B, S, S, 3]`. Results are `[B]`: `l1`, mean absolute difference in units of the range
-    [-1, 1], so from 0 to 2; `psnr` in dB with peak 255, infinite for equal images; `ssim`, at most 1, by
-    `tf.image.ssim` (Gaussian window of 11 pixels, deviation 1.5, mean over the channels).
+    Images are uint8 `[B, S, S, 3]`, features float `[B, F]`. L1 is in units of the range [-1, 1], so from 0
+    to 2; the PSNR in dB has the peak 255 and is infinite for equal images; SSIM is `tf.image.ssim`'s
+    (Gaussian window of 11 pixels, deviation 1.5, mean over the channels); the feature distance is Euclidean.
 
     Reference: Wang et al., Image quality assessment: from error visibility to structural similarity, 2004.
     """
-    if teacher_images.shape[1] < _WINDOW:
-        raise InputError(
-            f"Got images of {teacher_images.shape[1]} pixels. Expected at least {_WINDOW}, the window of "
-            "SSIM. Compare larger images, or choose metrics without teacher_fidelity."
-        )
-    blocks = [
-        _compare(teacher_images[start : start + _BLOCK], student_images[start : start + _BLOCK])
-        for start in range(0, len(teacher_images), _BLOCK)
-    ]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-
-
-def feature_distances(teacher_features, student_features) -> np.ndarray:
-    """Euclidean distance float64 `[B]` of each student image to the teacher's, features float `[B, F]`."""
-    teacher = np.asarray(teacher_features, "float64")
-    return np.linalg.norm(teacher - student_features, axis=1)
-
-
-def _compare(teacher, student):
     import tensorflow as tf
 
-    difference = np.abs(teacher.astype("int16") - student)
-    return {
-        "l1": difference.mean(axis=(1, 2, 3), dtype="float64") * (2 / 255),
-        "psnr": tf.image.psnr(teacher, student, max_val=255).numpy(),
-        "ssim": tf.image.ssim(teacher, student, max_val=255).numpy(),
+    rows = {"teacher_l1": [], "teacher_psnr": [], "teacher_ssim": []}
+    for start in range(0, len(images), _BLOCK):
+        theirs, ours = (block[start : start + _BLOCK] for block in (teacher_images, images))
+        difference = np.abs(theirs.astype("int16") - ours)
+        rows["teacher_l1"].append(difference.mean(axis=(1, 2, 3), dtype="float64") * (2 / 255))
+        rows["teacher_psnr"].append(tf.image.psnr(theirs, ours, max_val=255))
+        rows["teacher_ssim"].append(tf.image.ssim(theirs, ours, max_val=255))
+    apart = np.linalg.norm(np.asarray(teacher_features, "float64") - features, axis=1)
+    return {name: np.concatenate(blocks) for name, blocks in rows.items()} | {
+        "teacher_feature_distance": apart
     }

@@ -1,9 +1,8 @@
 """Frechet distance between sets of feature vectors, in float64.
 
-It is our own on purpose. TF-GAN's drops singular values below 1e-10, which is 2.6 % off at a feature
-deviation of 1e-2, and its memory grows with the number of images. `tfgan_frechet_distance` is the reference
-where it is exact; a test holds both equal there, and `experiments/benchmarks/frechet.py` compares time and
-memory.
+It is our own because TF-GAN's drops singular values below 1e-10, which is 2.6 % off at a feature deviation
+of 1e-2, and its memory grows with the number of images. A test holds both equal where TF-GAN's is exact, and
+`experiments/benchmarks/frechet.py` compares time and memory.
 
 Every covariance is written as `A^T A`. Then `trace((C1 C2)^(1/2))` is the sum of the singular values of
 `A1 A2^T`. Its usual form, the roots of the eigenvalues of a product of covariances, has half the digits:
@@ -30,18 +29,14 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
     """`|m1 - m2|^2 + trace(C1 + C2 - 2 (C1 C2)^(1/2))`, squared distance of two Gaussians, at least 0.
 
     Means are float `[F]`, covariances symmetric float `[F, F]`, singular ones included.
-
     Reference: Dowson & Landau, 1982; Heusel et al., arXiv:1706.08500.
     """
     mean_1, covariance_1, mean_2, covariance_2 = (
         np.asarray(x, "float64") for x in (mean_1, covariance_1, mean_2, covariance_2)
     )
-    dimension = mean_1.shape
-    if not (
-        len(dimension) == 1
-        and dimension == mean_2.shape
-        and covariance_1.shape == covariance_2.shape == dimension * 2
-    ):
+    width = mean_1.shape
+    shapes = mean_2.shape, covariance_1.shape, covariance_2.shape
+    if len(width) != 1 or shapes != (width, width * 2, width * 2):
         raise InputError(
             f"Got means of shape {mean_1.shape} and {mean_2.shape}, covariances of shape "
             f"{covariance_1.shape} and {covariance_2.shape}. Expected (F,) and (F, F) with one F; take "

@@ -1,7 +1,7 @@
 """Kernel distance (KID): an unbiased distance between sets of feature vectors, with an error bar.
 
-Unlike the Frechet distance it has no bias at small N, so that values of different N may be compared, and
-it can come out below 0. Blocks are TF-GAN's, so the value is too.
+Unlike the Frechet distance it has no bias at small N, so values of different N may be compared, and it can
+come out below 0. Blocks are TF-GAN's, so the value is too.
 """
 
 import math
@@ -44,8 +44,7 @@ def kernel_distance(real, generated, max_block_size: int = 1000) -> tuple[float,
 
         mean of k(x, x') over x != x'  +  mean of k(y, y') over y != y'  -  2 * mean of k(x, y)
 
-    Its error is the deviation over blocks over the root of their number; None with one block. Memory is
-    that of two matrices of `max_block_size` squared, in float64.
+    Its error is the deviation over blocks over the root of their number; None with one block.
 
     Reference: Binkowski et al., arXiv:1801.01401; the block estimator, Zaremba et al., arXiv:1307.1954.
     """

@@ -1,9 +1,8 @@
 """Nearest neighbours in feature space, and what they say of two sets: precision, recall, density, coverage.
 
 Distances are computed block by block in float64, after moving the mean to the origin: the usual
-`|x|^2 + |y|^2 - 2 x . y` loses the small distances between vectors far from it. Memory is that of a few
-blocks, whatever the number of rows. Trees are no help here: they visit nearly everything in as many
-dimensions as features have.
+`|x|^2 + |y|^2 - 2 x . y` loses the small distances between vectors far from it. Trees are no help: in as many
+dimensions as features have they visit nearly everything.
 """
 
 import numpy as np
@@ -29,8 +28,7 @@ def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
     - coverage: share of real balls that hold a generated vector; unlike recall it isn't fooled by a few
       outliers of the generator
 
-    Balls include their surface, as in both papers; the program of the second one leaves it out, which
-    matters only where samples are exact copies.
+    Balls include their surface, as in both papers.
 
     Reference: Kynkaanniemi et al., arXiv:1904.06991 (k = 3); Naeem et al., arXiv:2002.09797 (k = 5).
     """
@@ -75,19 +73,12 @@ def measure_precision_recall(images: MeasuredImages) -> Measured:
 def nearest_neighbours(
     queries, candidates, k: int = 1, exclude_self: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest candidates of each query, nearest first.
+    """The k nearest candidates, float `[N, F]`, of each query, float `[Q, F]`, nearest first.
 
-    Args:
-        queries: Float `[Q, F]`.
-        candidates: Float `[N, F]`.
-        k: From 1 to N, or to N - 1 with `exclude_self`.
-        exclude_self: Row i of the queries is row i of the candidates, and not its own neighbour. Another
-            row that is equal to it is one.
+    With `exclude_self` row i of the queries is row i of the candidates, and not its own neighbour.
 
-    Returns:
-        Indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Within a row, of equal distances
-        the lower index comes first. Where more candidates are at the k-th distance than there is room
-        for, any of them may be left out.
+    Returns indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Of equal distances the lower
+    index comes first; any of several candidates at the k-th distance may be left out.
     """
     queries, candidates = np.asarray(queries), np.asarray(candidates)
     if not 1 <= k <= len(candidates) - exclude_self:
@@ -123,10 +114,10 @@ def _nearest(queries, candidates, k, exclude_self, mean, rows):
         best = np.take_along_axis(best, chosen, 1)
         best_squares = np.take_along_axis(best_squares, chosen, 1)
     # Differences have no cancellation: equal vectors are at distance 0.
-    exact = [
-        np.linalg.norm(candidates[best[:, i]] - block.astype("float64"), axis=1) for i in range(k)
-    ]
-    exact = np.stack(exact, axis=1)
+    block = block.astype("float64")
+    exact = np.stack(
+        [np.linalg.norm(candidates[best[:, i]] - block, axis=1) for i in range(k)], axis=1
+    )
     order = np.lexsort((best, exact))
     return np.take_along_axis(best, order, 1), np.take_along_axis(exact, order, 1)
 
@@ -149,12 +140,8 @@ def _smallest(values, k):
 def _reach(features, mean, k):
     """Squared radius of the ball around each row, and a little for the rounding of distances to it."""
     squares = nearest_neighbours(features, features, k, exclude_self=True)[1][:, -1] ** 2
-    lengths = np.concatenate(
-        [
-            np.sum((features[start : start + _ROWS] - mean) ** 2, axis=1)
-            for start in range(0, len(features), _ROWS)
-        ]
-    )
+    blocks = (features[start : start + _ROWS] for start in range(0, len(features), _ROWS))
+    lengths = np.concatenate([np.sum((block - mean) ** 2, axis=1) for block in blocks])
     return squares + _TIE * (squares + lengths)
 
 

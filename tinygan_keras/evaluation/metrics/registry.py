@@ -1,7 +1,8 @@
 """The metrics by name: what each needs, what it measures, and how its figures are shown.
 
 A metric is one pure function from `MeasuredImages` to `Measured`, registered by the decorator `metric`.
-Nothing is computed, stored or imported for a metric that isn't chosen. Light: no TensorFlow, no Keras.
+Nothing is computed, stored or imported for a metric that isn't chosen; neither TensorFlow nor Keras, which
+metrics import where they use them.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ _MISSING = {
     "teacher": ("No teacher is given", "Give the teacher"),
     "classification_test": ("No test images are given", "Give classification_test"),
 }
-_ON_REQUEST = ("teacher", "classification_test")  # nobody misses what he didn't ask for
+ON_REQUEST = {"teacher", "classification_test"}  # nobody misses what he didn't ask for
 
 
 class Figure(NamedTuple):
@@ -55,29 +56,32 @@ class Measured(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredImages:
-    """The images of an evaluation, as metrics see them.
+    """The images of an evaluation and what they are compared with, opened and checked."""
 
-    Attributes:
-        columns: `feature_store.Column` by name, those that the chosen metrics ask for.
-        source: The images themselves: `count`, `labels`, `read(start, stop)`.
-        num_classes: How many classes they can have; None if unknown.
-        extractor_classes: How many logits the extractor has.
-        class_names: Name per label; None if unknown.
-        real: `RealStatistics`, or None.
-        classification_test: Labelled real images, or None.
-        seed: Of every random choice.
-        progress: Show progress bars.
-    """
+    source: Any  # `GeneratedImages`, or a set of images
+    extractor: Any  # `FeatureExtractor`
+    num_classes: int | None  # how many classes the images can have
+    class_names: tuple | None
+    teacher: Any  # `GeneratedImages` of the same latents, or None
+    real: Any  # `RealStatistics`, or None
+    classification_test: Any  # labelled real images, or None
+    seed: int  # of every random choice
+    progress: bool
+    columns: dict = dataclasses.field(default_factory=dict)  # `Column` by name, as metrics ask for
 
-    columns: dict
-    source: Any
-    num_classes: int | None = None
-    extractor_classes: int | None = None
-    class_names: tuple | None = None
-    real: Any = None
-    classification_test: Any = None
-    seed: int = 0
-    progress: bool = False
+    @property
+    def available(self) -> set:
+        """What metrics may need and these images have."""
+        real, labels = self.real, self.source.labels
+        found = {
+            "real_images": real,
+            "real_features": None if real is None else real.features,
+            "real_labels": None if real is None else real.labels,
+            "labels": labels,
+            "teacher": self.teacher,
+            "classification_test": self.classification_test,
+        }
+        return {name for name, value in found.items() if value is not None}
 
     @functools.cached_property
     def order(self) -> np.ndarray:
@@ -122,14 +126,7 @@ def metric(name: str, figures: dict, needs=(), columns=("features",)):
 
 
 def choose(names=None) -> list[Metric]:
-    """The metrics of these names, in their order in tables.
-
-    Args:
-        names: Names of metrics or of figures; None for all.
-
-    Raises:
-        InputError: there is no such metric.
-    """
+    """The metrics with these names, or with figures of these names, in the order of tables; None for all."""
     if names is None:
         return list(METRICS.values())
     names = [names] if isinstance(names, str) else list(names)
@@ -147,18 +144,9 @@ def choose(names=None) -> list[Metric]:
 
 
 def computable(metrics: list, available: set, required: bool) -> tuple[list, list]:
-    """Leaves out the metrics that lack what they need.
+    """The metrics whose needs are `available`, and a note for each reason why others are left out.
 
-    Args:
-        metrics: Chosen metrics.
-        available: Which of their needs are there.
-        required: Whether somebody asked for these very metrics.
-
-    Returns:
-        The metrics that can be computed, and a note for each reason why others can't.
-
-    Raises:
-        InputError: a required metric lacks something.
+    If they are `required`, because somebody asked for these very metrics, a lack is refused.
     """
     kept, left_out = [], {}
     for metric in metrics:
@@ -170,7 +158,7 @@ def computable(metrics: list, available: set, required: bool) -> tuple[list, lis
             raise InputError(
                 f"Got metrics with {metric.name}. {reason}, which it needs. {fix}, or leave it out."
             )
-        elif not set(missing) & set(_ON_REQUEST):
+        elif not ON_REQUEST & set(missing):
             titles = [figure.title for figure in metric.figures.values()]
             left_out.setdefault(missing[0], []).extend(titles)
     return kept, [

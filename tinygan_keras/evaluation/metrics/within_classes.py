@@ -3,12 +3,11 @@
 Reference: intra-FID of Miyato & Koyama, arXiv:1802.05637.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
 from ...classes.folder_labels import listed
-from ...errors import InputError
 from .frechet import frechet_distance_of_features
 from .registry import Figure, Measured, MeasuredImages, metric
 
@@ -35,55 +34,6 @@ def measure_within_classes(images: MeasuredImages) -> Measured:
     generated_counts, real_counts = (
         np.bincount(numbers, minlength=total) for numbers in (labels, real.labels)
     )
-    notes = _missing(images, generated_counts, real_counts)
-    enough = np.flatnonzero(np.minimum(generated_counts, real_counts) > 1).tolist()
-    if not enough:
-        return Measured({}, notes)
-    fewest = min(min(generated_counts[label], real_counts[label]) for label in enough)
-    width = images.columns["features"].width
-    if fewest <= width:
-        notes += (
-            f"{fewest:,} images in the smallest class for {width:,} features: distances within classes "
-            "are too large; compare them at equal numbers only.",
-        )
-    distances = class_frechet_distances(_by_class(images, enough))
-    values = np.array(list(distances.values()))
-    return Measured(
-        {
-            "intra_class_frechet": float(values.mean()),
-            "intra_class_frechet_deviation": float(values.std()),
-        },
-        notes,
-        {
-            label: {"real_images": int(real_counts[label]), "frechet_distance": distance}
-            for label, distance in distances.items()
-        },
-    )
-
-
-def class_frechet_distances(pairs: Iterable) -> dict[int, float]:
-    """Frechet distance within each class; the features of one class are in memory at a time.
-
-    Args:
-        pairs: Yields `(label, features_1, features_2)`, features as in `frechet_distance_of_features`.
-
-    Returns:
-        The distance by label, in the order of the pairs.
-
-    Raises:
-        InputError: features don't fit; the message names the class.
-    """
-    distances = {}
-    for label, features_1, features_2 in pairs:
-        try:
-            distances[int(label)] = frechet_distance_of_features(features_1, features_2)
-        except ValueError as error:
-            raise InputError(f"Class {label}: {error}") from error
-    return distances
-
-
-def _missing(images, generated_counts, real_counts) -> tuple:
-    """Names the classes of which there are images on one side only."""
     notes = ()
     for meaning, ours, others in (
         ("generated", generated_counts, real_counts),
@@ -95,7 +45,29 @@ def _missing(images, generated_counts, real_counts) -> tuple:
                 f"Fewer than two {meaning} images of {len(missing)} classes ({listed(missing, _NAMED)}): "
                 "left out of the distances within classes.",
             )
-    return notes
+    counts = np.minimum(generated_counts, real_counts)
+    enough = np.flatnonzero(counts > 1)
+    if not len(enough):
+        return Measured({}, notes)
+    width = images.columns["features"].width
+    if counts[enough].min() <= width:
+        notes += (
+            f"{counts[enough].min():,} images in the smallest class for {width:,} features: distances within "
+            "classes are too large; compare them at equal numbers only.",
+        )
+    classes = {
+        label: {
+            "real_images": int(real_counts[label]),
+            "frechet_distance": frechet_distance_of_features(generated, features),
+        }
+        for label, generated, features in _by_class(images, enough.tolist())
+    }
+    distances = np.array([row["frechet_distance"] for row in classes.values()])
+    figures = {
+        "intra_class_frechet": float(distances.mean()),
+        "intra_class_frechet_deviation": float(distances.std()),
+    }
+    return Measured(figures, notes, classes)
 
 
 def _by_class(images, classes) -> Iterator[tuple]:

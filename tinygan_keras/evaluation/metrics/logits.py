@@ -1,8 +1,7 @@
-"""Inception score: whether a classifier is sure about each image, and unsure about all of them together.
+"""What a classifier's logits say of images: the Inception score, and whether they show their class.
 
-The split into ten parts, their mean and their standard deviation follow the first program and most tables
-of results. The score says nothing about real images, and depends on the classifier: logits of another
-network than TF-GAN's Inception give a number of their own.
+Neither looks at real images, and both depend on the classifier: only the logits of TF-GAN's Inception give
+the Inception score of published tables.
 """
 
 from collections.abc import Iterable
@@ -38,11 +37,8 @@ def measure_inception_score(images: MeasuredImages) -> Measured:
 def inception_score(chunks: Iterable, count: int, splits: int = 10) -> tuple[float, float]:
     """`exp(mean over images of KL(p(y|x) || p(y)))`, mean and standard deviation over contiguous splits.
 
-    Args:
-        chunks: Logits float `[n, C]` of all `count` images in random order: a split of few classes scores
-            low. Memory is that of one chunk.
-        count: Number of images.
-        splits: At most `count`. Split i is the images from `i * count // splits` on.
+    `chunks` yields the logits, float `[n, C]`, of all `count` images in random order, since a split of few
+    classes scores low. Split i is the images from `i * count // splits` on, as in most tables of results.
 
     Reference: Salimans et al., arXiv:1606.03498.
     """
@@ -63,6 +59,39 @@ def inception_score(chunks: Iterable, count: int, splits: int = 10) -> tuple[flo
     entropies = -np.sum(marginals * np.log(np.where(marginals > 0, marginals, 1)), axis=1)
     scores = np.exp(negative_entropies / sizes + entropies)
     return float(scores.mean()), float(scores.std())
+
+
+@metric(
+    "label_accuracy",
+    {"label_accuracy": Figure("label accuracy", "higher", ".2%")},
+    needs=("labels",),
+    columns=("logits",),
+)
+def measure_label_accuracy(images: MeasuredImages) -> Measured:
+    """The accuracy of all images and of each class, where the classifier can know these classes."""
+    labels, known = images.source.labels, images.extractor.num_classes
+    if labels.max() >= known or images.num_classes not in (None, known):
+        classes = images.num_classes or int(labels.max()) + 1
+        note = (
+            f"The images have {classes} classes, the extractor's logits {known}: no label accuracy."
+        )
+        return Measured({}, (note,))
+    predicted = np.concatenate(
+        [chunk.argmax(axis=-1) for chunk in images.columns["logits"].chunks()]
+    )
+    correct = predicted == labels
+    return Measured(
+        {"label_accuracy": float(correct.mean())},
+        classes={
+            label: {"label_accuracy": float(correct[labels == label].mean())}
+            for label in np.unique(labels).tolist()
+        },
+    )
+
+
+def label_accuracy(logits, labels) -> float:
+    """Share of images, logits float `[N, C]`, that get the label int `[N]` they were made for."""
+    return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
 def _log_softmax(logits):

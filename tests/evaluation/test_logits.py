@@ -1,8 +1,12 @@
+"""The Inception score and the accuracy of labels."""
+
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from tinygan_keras import tfgan
-from tinygan_keras.evaluation.metrics import inception_score as module
+from tinygan_keras.evaluation.metrics import logits as module
 
 
 def inception_score(logits, splits=10):
@@ -85,3 +89,25 @@ def test_the_logits_are_left_as_they_were():
     before = logits.copy()
     inception_score(logits)
     np.testing.assert_array_equal(logits, before)
+
+
+def test_label_accuracy_counts_the_largest_logit():
+    logits = [[0.1, 0.9], [5.0, -1.0], [0.0, 1.0], [2.0, 1.0]]
+    assert module.label_accuracy(logits, [1, 0, 0, 0]) == 0.75
+
+
+def test_classes_are_counted_on_their_own_and_absent_ones_left_out():
+    random = np.random.default_rng(0)
+    logits, labels = random.normal(size=(500, 7)), random.integers(0, 6, 500)
+    images = SimpleNamespace(
+        source=SimpleNamespace(labels=labels),
+        extractor=SimpleNamespace(num_classes=7),
+        num_classes=7,
+        columns={"logits": SimpleNamespace(chunks=lambda: np.split(logits, 5))},
+    )
+    figures, _, classes, _ = module.measure_label_accuracy(images)
+    assert figures["label_accuracy"] == module.label_accuracy(logits, labels)
+    assert list(classes) == list(range(6))
+    for label, row in classes.items():
+        own = [row for row, wanted in zip(logits, labels, strict=True) if wanted == label]
+        assert row["label_accuracy"] == np.mean([max(row) == row[label] for row in own])
