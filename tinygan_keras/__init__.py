@@ -33,8 +33,8 @@ if TYPE_CHECKING:  # the same names for editors and type checkers, which don't r
     )
     from .client import ServingClient, ServingError
     from .data.batches import distillation_batches
-    from .data.fashion_mnist import load_fashion_mnist, load_fashion_mnist_subset
     from .data.image_sets import open_images, open_training_images
+    from .data.keras_sets import load_fashion_mnist, load_fashion_mnist_subset
     from .data.prepare_images import prepare_images
     from .data.teacher_cache import TeacherCache, verify_cache, write_cache
     from .data.teacher_samples import sample_teacher
@@ -85,8 +85,8 @@ _HOME_OF = {
     "export_openvino": ".runtimes.openvino",
     "ServingClient": ".client",
     "ServingError": ".client",
-    "load_fashion_mnist": ".data.fashion_mnist",
-    "load_fashion_mnist_subset": ".data.fashion_mnist",
+    "load_fashion_mnist": ".data.keras_sets",
+    "load_fashion_mnist_subset": ".data.keras_sets",
     "evaluate": ".evaluation.evaluate",
     "StopOnDivergence": ".runs.divergence",
     "EvaluationCallback": ".runs.evaluation_callback",

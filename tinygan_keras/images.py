@@ -25,17 +25,19 @@ def to_uint8(images) -> np.ndarray:
     return np.clip(levels, 0, 255).astype("uint8")
 
 
-def check_images(images, name="an array") -> np.ndarray:
-    """Returns stored images as an array uint8 `[N, S, S, 3]`, N at least 1; `name` is for the message."""
+def check_images(images, name="an array", square=True) -> np.ndarray:
+    """Images as an array uint8 `[N, S, S, 3]`, or `[N, H, W, 3]`, N at least 1; `name` is for errors."""
     images = np.asanyarray(images)
-    square = images.ndim == 4 and images.shape[1] == images.shape[2] and images.shape[3] == 3
-    if images.dtype != np.uint8 or not square or not images.size:
+    fits = images.ndim == 4 and images.shape[3] == 3
+    if fits and square:
+        fits = images.shape[1] == images.shape[2]
+    if images.dtype != np.uint8 or not fits or not images.size:
         fix = "Crop or convert them all in the same way."
         if np.issubdtype(images.dtype, np.floating):
             fix = "Floats in [-1, 1] become uint8 with tinygan_keras.images.to_uint8."
         raise InputError(
-            f"Got images {images.dtype} {images.shape} of {name}. Expected uint8 [N, S, S, 3], at least "
-            f"one. {fix}"
+            f"Got images {images.dtype} {images.shape} of {name}. Expected uint8 "
+            f"{'[N, S, S, 3]' if square else '[N, H, W, 3]'}, at least one. {fix}"
         )
     return images
 

@@ -28,7 +28,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from tinygan_keras.data.batches import distillation_batches
-from tinygan_keras.data.fashion_mnist import LabelledImages
+from tinygan_keras.data.keras_sets import LabelledImages
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.latents import sample_latents
 from tinygan_keras.runs.components import build_model

@@ -23,7 +23,7 @@ import tensorflow as tf
 from absl import app, flags, logging
 from keras import layers
 
-from tinygan_keras.data.fashion_mnist import CLASS_NAMES, load_fashion_mnist
+from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES, load_fashion_mnist
 from tinygan_keras.images import to_float
 
 FLAGS = flags.FLAGS
@@ -78,7 +78,7 @@ def build_classifier():
         if stage < len(CHANNELS) - 1:
             features = layers.MaxPooling2D(name=f"pool_{stage}")(features)
     features = layers.GlobalAveragePooling2D(name="pool_3")(features)
-    logits = layers.Dense(len(CLASS_NAMES), name="logits")(features)
+    logits = layers.Dense(len(FASHION_MNIST_NAMES), name="logits")(features)
     return keras.Model(images, logits, name="classifier")
 
 
@@ -161,7 +161,7 @@ def main(_):
     correct = is_correct(temporary, test.images, test.labels)
     per_class = [
         f"| {name} | {correct[test.labels == label].mean():.1%} |"
-        for label, name in enumerate(CLASS_NAMES)
+        for label, name in enumerate(FASHION_MNIST_NAMES)
     ]
     card = CARD.format(
         channels=", ".join(map(str, CHANNELS)),

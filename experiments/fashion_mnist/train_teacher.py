@@ -17,8 +17,8 @@ import keras
 import tensorflow as tf
 from absl import app, flags, logging
 
-from tinygan_keras.data.fashion_mnist import (
-    CLASS_NAMES,
+from tinygan_keras.data.keras_sets import (
+    FASHION_MNIST_NAMES,
     load_fashion_mnist,
     load_fashion_mnist_subset,
 )
@@ -121,16 +121,16 @@ class SampleGrid(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.columns = columns
-        count = columns * len(CLASS_NAMES)
+        count = columns * len(FASHION_MNIST_NAMES)
         self.latents = sample_latents(count, LATENT_DIM, seed=1)
-        self.labels = tf.repeat(tf.range(len(CLASS_NAMES)), columns)
+        self.labels = tf.repeat(tf.range(len(FASHION_MNIST_NAMES)), columns)
 
     def on_epoch_end(self, epoch, logs=None):
         images = self.model.ema_generator((self.latents, self.labels), training=True)
         save_png(self.grid(images), self.folder / f"epoch_{epoch + 1:03d}.png")
 
     def grid(self, images):
-        classes, size = len(CLASS_NAMES), images.shape[1]
+        classes, size = len(FASHION_MNIST_NAMES), images.shape[1]
         rows = to_uint8(images).reshape(classes, self.columns, size, size, 3)
         return rows.transpose(0, 2, 1, 3, 4).reshape(classes * size, self.columns * size, 3)
 
@@ -173,7 +173,7 @@ def main(_):
     generator.set_weights(model.ema_generator.get_weights())
     measure_standing_statistics(generator)
     folder = save_teacher(generator, FLAGS.output)
-    (folder / "class_names.txt").write_text("\n".join(CLASS_NAMES) + "\n")
+    (folder / "class_names.txt").write_text("\n".join(FASHION_MNIST_NAMES) + "\n")
     (folder / "config.json").write_text(json.dumps({"truncation": 1.0}, indent=2) + "\n")
     (folder / "model_card.md").write_text(model_card(HubTeacher(folder, truncation=1.0), workdir))
     logging.info("written: %s", folder)
@@ -195,7 +195,7 @@ def model_card(teacher, workdir) -> str:
     per_class = [
         f"| {name} | {label_accuracy(logits[chosen], samples.labels[chosen]):.1%} |"
         for name, chosen in (
-            (name, samples.labels == label) for label, name in enumerate(CLASS_NAMES)
+            (name, samples.labels == label) for label, name in enumerate(FASHION_MNIST_NAMES)
         )
     ]
     return CARD.format(

@@ -4,7 +4,7 @@
     python experiments/quantization/calibrate_classifier.py            # a table
     python experiments/quantization/calibrate_classifier.py --write    # also into README.md
 
-A minute on two CPU cores. It needs the 10,000 test images of Fashion-MNIST (data/fashion_mnist.py says
+A minute on two CPU cores. It needs the 10,000 test images of Fashion-MNIST (data/keras_sets.py says
 from where), which only judge.
 
 The committed classifier becomes whole numbers throughout (LiteRT, int8), calibrated on the same number of
@@ -24,8 +24,8 @@ from absl import app, flags
 from ai_edge_litert.interpreter import Interpreter
 from results import markdown, write
 
-from tinygan_keras.data.fashion_mnist import load_fashion_mnist
 from tinygan_keras.data.image_sets import open_images
+from tinygan_keras.data.keras_sets import load_fashion_mnist
 from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 from tinygan_keras.generators.opening import open_generator

@@ -6,7 +6,7 @@ import keras
 import pytest
 from run_fixtures import TINY_STUDENT
 
-from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES
 from tinygan_keras.networks.student import StudentGenerator
 
 
@@ -17,6 +17,6 @@ def run_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     student = StudentGenerator.from_preset("tinygan_fashion_32", **TINY_STUDENT)
     student.save(folder / "student.keras")
-    (folder / "class_names.txt").write_text("\n".join(CLASS_NAMES))
+    (folder / "class_names.txt").write_text("\n".join(FASHION_MNIST_NAMES))
     (folder / "config.json").write_text(json.dumps({"truncation": 0.25}))
     return folder

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tinygan_keras.cli import main
-from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES
 from tinygan_keras.generators.opening import load_generator
 
 
@@ -24,7 +24,9 @@ def test_export_says_what_it_lost(run_folder, tmp_path, capsys):
     assert "PSNR" in told
     config = json.loads((tmp_path / "edge" / "config.json").read_text())
     assert (config["precision"], config["batch_size"], config["truncation"]) == ("int8", 2, 0.25)
-    assert (tmp_path / "edge" / "class_names.txt").read_text().splitlines() == list(CLASS_NAMES)
+    assert (tmp_path / "edge" / "class_names.txt").read_text().splitlines() == list(
+        FASHION_MNIST_NAMES
+    )
 
 
 def test_export_without_its_extra_is_one_message(run_folder, tmp_path, monkeypatch, capsys):
@@ -47,7 +49,7 @@ def test_exported_model_has_the_figures_of_its_run(run_folder, tmp_path):
 def test_exported_model_samples_the_same_images(run_folder, tmp_path):
     exported = tmp_path / "serving" / "1"
     assert main(["export", f"--model={run_folder}", f"--out={exported}"]) == 0
-    assert load_generator(exported).class_names == CLASS_NAMES
+    assert load_generator(exported).class_names == FASHION_MNIST_NAMES
     assert load_generator(exported).truncation == 0.25
 
     pictures = []

@@ -9,7 +9,7 @@ from PIL import Image
 from run_fixtures import TINY_STUDENT, write_classifier, write_real_images, write_teacher
 
 from tinygan_keras.cli import main
-from tinygan_keras.data.fashion_mnist import CLASS_NAMES
+from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES
 from tinygan_keras.evaluation.extractors import extractor as extractor_module
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.pictures import report
@@ -23,7 +23,7 @@ def place(tmp_path_factory):
     run = place / "runs" / "mine"
     run.mkdir(parents=True)
     StudentGenerator.from_preset("tinygan_fashion_32", **TINY_STUDENT).save(run / "student.keras")
-    (run / "class_names.txt").write_text("\n".join(CLASS_NAMES))
+    (run / "class_names.txt").write_text("\n".join(FASHION_MNIST_NAMES))
     (run / "config.json").write_text(json.dumps({"truncation": 0.25, "teacher": "teacher"}))
     write_teacher(place / "teacher")
     write_classifier(place / "classifier")

@@ -6,8 +6,8 @@ import tensorflow as tf
 from PIL import Image
 
 from tinygan_keras.cli import main
-from tinygan_keras.data.fashion_mnist import CLASS_NAMES
 from tinygan_keras.data.image_sets import open_images
+from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES
 
 
 def test_sample_writes_named_classes_into_a_folder(run_folder, tmp_path):
@@ -49,7 +49,7 @@ def test_sample_writes_in_the_form_that_is_asked_for(
     if written.endswith(".npz"):
         images = open_images(tmp_path / written)
         assert images.labels.tolist() == [7, 8, 7, 8]
-        assert images.class_names == CLASS_NAMES
+        assert images.class_names == FASHION_MNIST_NAMES
         assert np.load(tmp_path / written)["seeds"].tolist() == [3, 3, 4, 4]
     if written == "samples":
         assert sorted(path.name for path in (tmp_path / written).iterdir()) == ["Bag", "Sneaker"]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.data.batches import distillation_batches
-from tinygan_keras.data.fashion_mnist import LabelledImages
+from tinygan_keras.data.keras_sets import LabelledImages
 from tinygan_keras.data.teacher_samples import TeacherSamples
 
 

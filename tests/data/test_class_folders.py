@@ -255,14 +255,14 @@ def test_mixed_sizes_are_counted_with_an_example_of_each(tmp_path):
         write_image(tmp_path / f"{name}.png", pixels(0, size, size))
     message = refusal(tmp_path)
     assert "2 of 6x6 (such as a.png), 1 of 9x9 (such as big.png)" in message
-    assert "Expected one size, and square. Resize all in the same way" in message
+    assert "Expected one size, and square. Crop and resize all in the same way" in message
     assert open_images(tmp_path, image_size=6).count == 3
 
 
 def test_an_image_that_is_not_square_is_refused(tmp_path):
     write_image(tmp_path / "wide.png", np.zeros((4, 7, 3), "uint8"))
     message = refusal(tmp_path)
-    assert "Got images of 7x4 pixels" in message and "(such as wide.png)" in message
+    assert "images of these sizes: 1 of 7x4 (such as wide.png). Expected one size" in message
 
 
 @pytest.mark.parametrize("training", [False, True])

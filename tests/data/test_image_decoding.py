@@ -9,8 +9,16 @@ import tensorflow as tf
 from image_tree_fixtures import encoded, pixels
 from PIL import Image
 
-from tinygan_keras.data.image_decoding import Decoded, Unreadable, decode, decode_all, file_text
-from tinygan_keras.data.preprocessing import crop_and_resize, describe_preprocessing, flip_at_random
+from tinygan_keras.data.image_decoding import (
+    Decoded,
+    Unreadable,
+    crop_and_resize,
+    decode,
+    decode_all,
+    describe_preprocessing,
+    file_text,
+)
+from tinygan_keras.data.image_sets import flip_at_random
 
 
 def gradient(size=32):

@@ -1,23 +1,20 @@
 """Opening images: every source the same, in memory or from records; batches that repeat; what is refused."""
 
-import io
-import pickle
 import sys
-import tarfile
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from image_tree_fixtures import IDS, pixels, write_tree
 from PIL import Image
 
-from tinygan_keras.data import fashion_mnist, image_sources
+from tinygan_keras.data import image_sources
 from tinygan_keras.data.batches import distillation_batches
+from tinygan_keras.data.image_decoding import crop_and_resize
 from tinygan_keras.data.image_sets import ArrayImages, open_images, open_training_images
+from tinygan_keras.data.keras_sets import load_fashion_mnist_subset
 from tinygan_keras.data.prepare_images import prepare_images
-from tinygan_keras.data.preprocessing import crop_and_resize
 from tinygan_keras.images import to_uint8
 
 NAMES = ("cat", "dog", "owl")
@@ -285,7 +282,7 @@ def test_gray_images_become_rgb_and_28_by_28_is_padded(tmp_path):
     gray = np.random.default_rng(0).integers(0, 256, (3, 28, 28), "uint8")
     np.savez(tmp_path / "data.npz", images=gray, labels=[0, 1, 9])
     images = open_images(tmp_path / "data.npz")
-    expected = fashion_mnist.load_fashion_mnist_subset(tmp_path / "data.npz").images
+    expected = load_fashion_mnist_subset(tmp_path / "data.npz").images
     np.testing.assert_array_equal(images.read(0, 3), expected)
     assert images.name == "data.npz (28x28 gray, padded to 32x32 RGB)"
 
@@ -333,47 +330,7 @@ def test_the_committed_subset_is_opened(repository):
     assert images.class_counts.tolist() == [1000] * 10
 
 
-@pytest.mark.parametrize(
-    ("name", "split"),
-    [
-        ("fashion_mnist", "train"),
-        ("fashion_mnist:test", "test"),
-        ("keras:fashion_mnist:test", "test"),
-    ],
-)
-def test_fashion_mnist_is_known_by_name(monkeypatch, name, split):
-    sample = np.stack([pixels(seed, 32, 32) for seed in range(10)])
-
-    def load(wanted, download=True):
-        assert wanted == split
-        return fashion_mnist.LabelledImages(sample, np.arange(10, dtype="int32"), "here")
-
-    monkeypatch.setattr(image_sources, "load_fashion_mnist", load)
-    monkeypatch.setattr("tinygan_keras.data.keras_sets.load_fashion_mnist", load)
-    images = open_images(name)
-    np.testing.assert_array_equal(images.read(0, 10), sample)
-    assert images.class_names == fashion_mnist.CLASS_NAMES and split in images.name
-    backwards = open_images(name, class_names=fashion_mnist.CLASS_NAMES[::-1])
-    assert backwards.labels.tolist() == list(range(10))[::-1]
-
-
-def test_fashion_mnist_falls_back_on_its_subset(tmp_path, monkeypatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(fashion_mnist, "DEBIAN_FOLDER", tmp_path)
-    subset = tmp_path / "subset.npz"
-    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype="uint8")
-    np.savez(subset, images=images, labels=np.arange(20) % 10)
-    real = open_training_images("fashion_mnist", 32, 10, data_subset=str(subset))
-    assert real.count == 20 and real.name == "Fashion-MNIST, subset of 20"
-    old = distillation_batches(_Live(), fashion_mnist.load_fashion_mnist_subset(subset), 4, seed=2)
-    new = distillation_batches(_Live(), real, 4, seed=2)
-    for expected, got in zip(old.take(7), new.take(7), strict=True):
-        assert set(expected) == set(got)
-        for key in expected:
-            np.testing.assert_array_equal(got[key], expected[key])
-
-
-@pytest.mark.parametrize("name", ["fashion_mnist:validation", "cifar10", "no/such.npz", ""])
+@pytest.mark.parametrize("name", ["cifar10", "no/such.npz", ""])
 def test_unknown_names_list_what_is_known(name):
     with pytest.raises(
         FileNotFoundError, match=r"Expected 'fashion_mnist' or 'fashion_mnist:test'"
@@ -383,74 +340,6 @@ def test_unknown_names_list_what_is_known(name):
 
 def test_no_data_is_none():
     assert open_training_images("none", 32, 10) is None
-
-
-@pytest.fixture
-def keras_home(tmp_path, monkeypatch):
-    """A Keras home without files, and no network."""
-    from keras.src.utils import file_utils
-
-    def no_network(*arguments, **options):
-        raise OSError("no network in tests")
-
-    monkeypatch.setattr(keras.config, "keras_home", lambda: str(tmp_path), raising=False)
-    monkeypatch.setattr(file_utils.config, "keras_home", lambda: str(tmp_path))
-    monkeypatch.setattr(file_utils, "urlretrieve", no_network)
-    monkeypatch.setattr(
-        file_utils, "validate_file", lambda *a, **k: True
-    )  # they are not the real ones
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    return tmp_path
-
-
-def cifar10_archive(folder):
-    """Writes Keras' copy of CIFAR-10 in its own format; the first pixel of image n is n, modulo 251."""
-    folder.mkdir(parents=True)
-    path = folder / "cifar-10-batches-py-target_archive"
-    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-        for number, name in enumerate([*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]):
-            data = np.zeros((10000, 3072), "uint8")
-            data[:, 0] = (np.arange(10000) + 10000 * number) % 251
-            labels = ((np.arange(10000) + 3) % 10).tolist()
-            content = pickle.dumps({b"data": data, b"labels": labels})
-            entry = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-
-
-@pytest.mark.full
-def test_keras_cifar10_is_read_from_keras_folder(keras_home):
-    cifar10_archive(keras_home / "datasets")
-    real = open_training_images("keras:cifar10", 32, 10, classes=(0, 3))
-    assert real.count == 10000 and "left out" in real.found
-    assert "3 cat" in real.report() or "0 airplane" in real.report()
-    np.testing.assert_array_equal(real.read(0, 3)[:, 0, 0, 0], [0, 7, 10])
-    np.testing.assert_array_equal(real.labels[:3], [3, 0, 3])
-    assert open_images("keras:cifar10:test").count == 10000
-
-
-def test_keras_mnist_is_padded(keras_home):
-    (keras_home / "datasets").mkdir()
-    images, labels = np.full((20, 28, 28), 200, "uint8"), np.arange(20) % 10
-    arrays = {"x_train": images, "y_train": labels, "x_test": images[:5], "y_test": labels[:5]}
-    np.savez(keras_home / "datasets" / "mnist.npz", **arrays)
-    real = open_training_images("keras:mnist", 32, 10)
-    assert real.read(0, 99).shape == (20, 32, 32, 3) and open_images("keras:mnist:test").count == 5
-    assert real.read(0, 1)[0, 1, 16, 0] == 0 and real.read(0, 1)[0, 2, 16, 0] == 200
-    with pytest.raises(ValueError, match="none of the 5 known ones: '5'"):
-        open_training_images("keras:mnist", 32, 5)
-
-
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist"])
-def test_without_a_network_the_error_says_where_the_archive_belongs(keras_home, name):
-    with pytest.raises(FileNotFoundError, match=f"(?s)keras:{name}.*datasets.*Put the file there"):
-        open_training_images(f"keras:{name}", 32, 100 if name == "cifar100" else 10)
-
-
-@pytest.mark.parametrize("name", ["keras:imdb", "keras:cifar10:validation"])
-def test_data_sets_that_keras_does_not_have_are_refused(name):
-    with pytest.raises(ValueError, match="Expected one of cifar10, cifar100, mnist, fashion_mnist"):
-        open_images(name)
 
 
 def test_tfds_without_the_package_names_the_extra(monkeypatch):

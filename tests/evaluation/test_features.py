@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from extractor_fixtures import write_colour_classifier
 
-from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
+from tinygan_keras.data.keras_sets import load_fashion_mnist_subset
 from tinygan_keras.evaluation.extractors.classifiers import Classifier
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.logits import label_accuracy

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tinygan_keras.data.fashion_mnist import load_fashion_mnist_subset
+from tinygan_keras.data.keras_sets import load_fashion_mnist_subset
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.logits import label_accuracy

@@ -15,7 +15,7 @@ from PIL import Image
 from run_fixtures import LATENT_DIM, tiny_config
 
 from tinygan_keras.cli import main
-from tinygan_keras.data import fashion_mnist
+from tinygan_keras.data import keras_sets
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
@@ -42,7 +42,7 @@ def _small_machine(tmp_path_factory):
         patch.setattr(measuring, "images_per_second", brief)
         empty = tmp_path_factory.mktemp("no_data")
         patch.setenv("KERAS_HOME", str(empty))
-        patch.setattr(fashion_mnist, "DEBIAN_FOLDER", empty)
+        patch.setattr(keras_sets, "DEBIAN_FOLDER", empty)
         yield
 
 

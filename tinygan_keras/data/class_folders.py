@@ -1,4 +1,4 @@
-"""What lies in a folder of images: which files are images, of which class, and what is none of it.
+"""A folder of images as a source: which files are images, of which class, and what is none of it.
 
 Three layouts: a sub-folder per class, files named as `tinygan sample` names them, or other files. What isn't
 data (hidden files, what systems, disks and viewers leave behind, folders without images) decides nothing, at
@@ -8,14 +8,18 @@ any depth. Names only; no file is opened.
 import os
 import re
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
+
+from ..classes.folder_labels import labels_of_sample_names, listed
 from ..classes.mapping import plain_name
+from ..classes.selection import class_synonyms
 from ..errors import InputError
+from ..files import content_hash
 from .image_decoding import SUFFIXES, file_text
+from .image_sources import ImageSource
 
-TRAINING_FOLDERS = ("train", "Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/train")
-"""Where the training images of ImageNet and its like are, below the folder that people give."""
+_TRAINING_FOLDERS = ("train", "Data/CLS-LOC/train", "ILSVRC/Data/CLS-LOC/train")  # of ImageNet
 _NOT_CLASSES = re.compile(
     r"[@$~].*|__.*|#(recycle|snapshot)|lost\+found|lost\.dir|found\.\d+|recycle[rd]|cache|thumb(nail)?s"
     r"|system volume information|temporary items|network trash folder",
@@ -24,91 +28,142 @@ _NOT_CLASSES = re.compile(
 """Folders that systems, disks, viewers and programs leave behind; hidden ones are left out too."""
 _LEFT_BEHIND = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")
 _WNID = re.compile(r"n\d{8}", re.IGNORECASE)
+_SHOWN = 5
 
 
-class FoundImages(NamedTuple):
-    """The folder that the images lie in; their names relative to it, by class folder, or under None.
-
-    `empty` are folders without images, `others` files and folders that are not read.
-    """
-
-    path: Path
-    files: dict
-    empty: list
-    others: list
-
-
-def list_images(path, labelled=False, class_names=()) -> FoundImages:
-    """Lists the images of a folder.
+class FolderSource(ImageSource):
+    """Images in the files of a folder, a million if need be, in the order of the classes and of the names.
 
     Args:
-        path: The folder, of a million images if need be.
+        path: The folder.
+        num_classes, class_names: The classes that are known, for folders that are deeper or look like none.
         labelled: The class of every image is needed: a sub-folder `train` is entered, and files beside the
-            class folders are counted among the `others` rather than refused.
-        class_names: Those that are known, for folders that are deeper or that look like none.
+            class folders are ignored rather than refused.
 
     Raises:
         InputError: no images; images in and below it; images below folders that are no classes.
     """
-    given = path = Path(path)
-    known = {plain_name(name) for name in class_names}
-    for inner in TRAINING_FOLDERS if labelled else ():
-        if (path / inner).is_dir() and any(entry.is_dir() for entry in _visible(path / inner)):
-            path = path / inner
-            break
-    files, flat, empty, others = {}, [], [], []
-    for entry in _visible(path):
-        left_behind = _NOT_CLASSES.fullmatch(entry.name) and not _is_known(entry.name, known)
-        if entry.is_dir() and not left_behind:
-            images = []
-            _collect(entry.path, "", images, others, entry.name)
-            if images:
-                files[entry.name] = images
-            else:
-                empty.append(file_text(entry.name))
-        elif entry.is_dir():
-            others.append(f"{entry.name}/")
+
+    def __init__(self, path, num_classes=None, class_names=None, labelled=False):
+        self._given, self._known = Path(path), _known_folders(num_classes, class_names)
+        self.path, inner = self._given, ""
+        for name in _TRAINING_FOLDERS if labelled else ():
+            folder = self._given / name
+            if not inner and folder.is_dir() and any(entry.is_dir() for entry in _visible(folder)):
+                self.path, inner = folder, f"/{name}"
+        super().__init__(f"folder {file_text(self._given.resolve().name)}{inner}")
+        self.found["path"] = file_text(self.path)
+        classes, flat, empty, others = self._list()
+        self._check_layout(classes, flat, labelled)
+        if classes:
+            self.files = [f"{name}/{file}" for name, files in classes.items() for file in files]
+            self.class_names = tuple(map(file_text, classes))
+            sizes = [len(files) for files in classes.values()]
+            self.labels = np.repeat(np.arange(len(sizes), dtype="int32"), sizes)
+            self._report_empty(empty, class_names)
+            others = flat + others
         else:
-            (flat if _is_image(entry) else others).append(entry.name)
-    for folder, images in files.items():
-        deep = next((path / folder / image for image in images if "/" in image), None)
-        if deep and not _WNID.fullmatch(folder) and not _is_known(folder, known):
-            raise InputError(
-                f"Got {given} with images more than one folder down (such as {file_text(deep)}). Expected "
-                "images in it or in a sub-folder per class. Give the folder that the class folders lie in, "
-                f"such as {file_text(deep.parents[1])}."
+            self.files, self.numbered = flat, True
+            names = [file_text(file) for file in flat]
+            self.labels, self.class_names = labels_of_sample_names(names, class_names)
+        self.count = len(self.files)
+        if others:
+            others = [file_text(name) for name in others]
+            self.found["ignored"] = f"{len(others):,}: {listed(others, _SHOWN)}"
+            self.warnings.append(
+                f"Ignored {len(others)} files and folders that aren't images of a class (such as "
+                f"{others[0]})."
             )
-    if not files and not flat:
-        raise InputError(
-            f"Got {given}, which holds no images. Expected files that end in {', '.join(SUFFIXES)}. Give "
-            "the folder that they or their class folders lie in."
-        )
-    if files and flat and not labelled:
-        folder = next(iter(files))
-        raise InputError(
-            f"Got {given} with {len(flat)} images (such as {file_text(flat[0])}) and "
-            f"{sum(map(len, files.values()))} in sub-folders (such as {file_text(folder)}/"
-            f"{file_text(files[folder][0])}). Expected only one of the two. Move the others away."
-        )
-    if not files:
-        files, flat = {None: flat}, []
-    return FoundImages(path, files, empty, [file_text(name) for name in (*flat, *others)])
+
+    def payloads(self, indices):
+        for index in indices:
+            yield f"{self.path}/{self.files[index]}"
+
+    def content(self, indices):
+        names = (self.files[index] for index in indices)
+        sizes = [f"{name} {os.path.getsize(self.path / name)}" for name in names]
+        return content_hash("\n".join(sizes))
+
+    def _list(self):
+        """Images by class folder, images beside these, empty folders, and other files and folders."""
+        classes, flat, empty, others = {}, [], [], []
+        for entry in _visible(self.path):
+            if not entry.is_dir():
+                (flat if _is_image(entry) else others).append(entry.name)
+            elif _NOT_CLASSES.fullmatch(entry.name) and not self._is_known(entry.name):
+                others.append(f"{entry.name}/")
+            else:
+                images, inside = _below(entry.path)
+                others += [f"{entry.name}/{name}" for name in inside]
+                if images:
+                    classes[entry.name] = images
+                else:
+                    empty.append(file_text(entry.name))
+        return classes, flat, empty, others
+
+    def _check_layout(self, classes, flat, labelled):
+        for folder, images in classes.items():
+            deep = next((name for name in images if "/" in name), None)
+            if deep and not _WNID.fullmatch(folder) and not self._is_known(folder):
+                deep = self.path / folder / deep
+                raise InputError(
+                    f"Got {self._given} with images more than one folder down (such as {file_text(deep)}). "
+                    "Expected images in it or in a sub-folder per class. Give the folder that the class "
+                    f"folders lie in, such as {file_text(deep.parents[1])}."
+                )
+        if not classes and not flat:
+            raise InputError(
+                f"Got {self._given}, which holds no images. Expected files that end in "
+                f"{', '.join(SUFFIXES)}. Give the folder that they or their class folders lie in."
+            )
+        if classes and flat and not labelled:
+            folder, images = next(iter(classes.items()))
+            raise InputError(
+                f"Got {self._given} with {len(flat)} images (such as {file_text(flat[0])}) and "
+                f"{sum(map(len, classes.values()))} in sub-folders (such as "
+                f"{file_text(f'{folder}/{images[0]}')}). Expected only one of the two. Move the others away."
+            )
+
+    def _report_empty(self, empty, class_names):
+        if empty:
+            self.found["empty folders"] = f"{len(empty):,}: {listed(empty, _SHOWN)}"
+        if all(name.isdecimal() for name in self.class_names):  # those with a number are classes
+            self.class_names += tuple(name for name in empty if name.isdecimal())
+            empty = [name for name in empty if not name.isdecimal()]
+        if empty and class_names is None:
+            self.warnings.append(
+                f"Left out empty folders, which are no classes: {listed(empty, _SHOWN)}."
+            )
+
+    def _is_known(self, folder):
+        number = folder.isdecimal() and str(int(folder))
+        return plain_name(folder) in self._known or number in self._known
 
 
-def _collect(folder, prefix, images, others, top):
-    """Adds the images of a class folder and of all folders in it, by their names relative to it."""
+def _known_folders(num_classes, class_names):
+    """All names that the folder of a class may have, as `plain_name` writes them."""
+    if num_classes is None and class_names is None:
+        return set()
+    count = num_classes or len(class_names)
+    names = {name for known in class_synonyms(count, class_names) for name in known}
+    return {*map(str, range(count)), *map(plain_name, names)}
+
+
+def _below(folder, prefix=""):
+    """The images in a folder and in all folders in it, by their names relative to it; and other files."""
+    images, others = [], []
     for entry in _visible(folder):
         name = prefix + entry.name
         # A link to a folder above would never end.
-        if entry.is_dir(follow_symlinks=False):
-            if _NOT_CLASSES.fullmatch(entry.name):
-                others.append(f"{top}/{name}/")
-            else:
-                _collect(entry.path, f"{name}/", images, others, top)
-        elif _is_image(entry):
-            images.append(name)
+        if not entry.is_dir(follow_symlinks=False):
+            (images if _is_image(entry) else others).append(name)
+        elif _NOT_CLASSES.fullmatch(entry.name):
+            others.append(f"{name}/")
         else:
-            others.append(f"{top}/{name}")
+            more_images, more_others = _below(entry.path, f"{name}/")
+            images += more_images
+            others += more_others
+    return images, others
 
 
 def _visible(folder):
@@ -116,11 +171,6 @@ def _visible(folder):
     with os.scandir(folder) as entries:
         seen = (e for e in entries if e.name[0] != "." and e.name.lower() not in _LEFT_BEHIND)
         return sorted(seen, key=lambda entry: entry.name)
-
-
-def _is_known(folder, known):
-    number = folder.isdecimal() and str(int(folder))
-    return bool(known) and (plain_name(folder) in known or number in known)
 
 
 def _is_image(entry):

@@ -1,7 +1,6 @@
-"""THE decoder: from the bytes of an image to uint8 pixels [H, W, 3], the same at every door.
+"""THE decoder: from the bytes of an image to uint8 pixels, the same wherever images are opened.
 
-Pillow decodes whatever is opened, prepared, trained with or evaluated: files, and the bytes in the records of
-TensorFlow Datasets. The policy:
+Pillow decodes files, and the bytes in the records of TensorFlow Datasets. The policy:
 
 - format: JPEG, PNG, BMP, GIF or WebP, by the content; the suffix of the name doesn't count.
 - depth: 16 bits per channel keep the higher 8, in gray as in colour; 1 bit becomes 0 and 255.
@@ -11,18 +10,22 @@ TensorFlow Datasets. The policy:
 - orientation: applied, as the EXIF tag says.
 - animation: the first frame.
 - damage: a file that breaks off, or whose checksum is wrong, is refused by name. Nothing is guessed.
-
-What was converted is counted by `Findings`, and reported to who opens the images.
+- size: centre crop to the shorter side (one pixel nearer to the top and the left where it can't be the
+  middle), Pillow's bilinear resizing, which is antialiased and in half-pixel coordinates, as torchvision's.
 
 Rejected: TensorFlow's decoders, which read other pixels from palette BMPs and from CMYK, ignore EXIF, can't
-say which file is damaged, and are no quicker: Pillow too decodes outside Python's lock.
+say which file is damaged, and are no quicker: Pillow too decodes outside Python's lock. Random crops, which
+change what the teacher's classes look like. Resizing without antialiasing, TensorFlow's default, which leaves
+Moire patterns for the discriminator to learn.
 """
 
 import collections
 import contextlib
+import functools
 import io
 import os
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -57,6 +60,7 @@ _MODES = {
 _THREADS = 16  # decoding is bound by processors, but a network disk answers many at a time
 _AT_A_TIME = 32
 _NAMED, _SHOWN = 100, 5
+_QUIET_SECONDS = 5.0
 
 
 class Decoded(NamedTuple):
@@ -72,14 +76,11 @@ class Unreadable(NamedTuple):
     """Why an image can't be decoded."""
 
     reason: str
+    pixels: None = None
 
 
 def decode(source) -> Decoded:
-    """Decodes a path, the bytes of a file, or pixels that are there already.
-
-    Raises:
-        Exception: whatever the decoder stumbles over.
-    """
+    """Decodes a path, the bytes of a file, or pixels; raises whatever the decoder stumbles over."""
     if isinstance(source, np.ndarray):
         return Decoded(source, source.shape[1::-1])
     if isinstance(source, bytes):
@@ -116,11 +117,32 @@ def _high_byte(levels):
     return (levels.astype("uint16") >> 8).astype("uint8")
 
 
+def crop_and_resize(pixels, image_size: int) -> np.ndarray:
+    """Crops uint8 `[H, W, 3]` to the centre square and resizes it to uint8 `[image_size, image_size, 3]`."""
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = pixels[top : top + side, left : left + side]
+    if side == image_size:
+        return square
+    resized = Image.fromarray(square).resize((image_size, image_size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def describe_preprocessing(image_size: int, horizontal_flip=False) -> str:
+    """What is done with images, for reports."""
+    flip = ", flipped at random" if horizontal_flip else ""
+    return (
+        f"RGB, centre crop to the shorter side, bilinear with antialiasing to {image_size}x{image_size}, "
+        f"8 bits{flip}, scaled to [-1, 1]"
+    )
+
+
 def decode_all(sources, finish=None):
     """Decodes in threads: yields a `Decoded` or `Unreadable` for each source, in order.
 
     Args:
-        sources: Iterable of paths, bytes or arrays; read no further ahead than the threads need.
+        sources: Iterable of what `decode` takes; read no further ahead than the threads need.
         finish: Function of pixels that gives those to keep, such as a crop; called in the threads.
     """
 
@@ -147,23 +169,37 @@ def _try_to_decode(source, finish):
     return decoded._replace(pixels=finish(decoded.pixels)) if finish else decoded
 
 
-class Findings:
-    """What decoding the images of a source has shown.
+class Decoding:
+    """Decodes images of a source, and counts what it finds.
 
     Attributes:
-        name: str, of the source.
         count: int, images that were decoded.
         sizes: Counter of width and height.
         unreadable: List of (index, reason).
     """
 
     def __init__(self, source):
-        self.name, self._name_of = source.name, source.image_name
-        self.count, self.sizes, self.unreadable = 0, collections.Counter(), []
+        self._source, self.count = source, 0
+        self.sizes, self.unreadable = collections.Counter(), []
         self._kinds, self._first = collections.Counter(), {}
 
-    def add(self, index, result):
-        """Counts a `Decoded` or `Unreadable`."""
+    def pixels_of(self, indices, image_size=None, progress=True):
+        """Yields the pixels of these images, None for what is unreadable; cropped if a size is given."""
+        import keras
+
+        finish = functools.partial(crop_and_resize, image_size=image_size) if image_size else None
+        results = decode_all(self._source.payloads(indices), finish)
+        bar, begin = None, time.monotonic()
+        for done, (index, result) in enumerate(zip(indices, results, strict=True), start=1):
+            self._count(index, result)
+            yield result.pixels
+            if progress and done % 100 == 0 and time.monotonic() - begin > _QUIET_SECONDS:
+                bar = bar or keras.utils.Progbar(len(indices), unit_name="image")
+                bar.update(done)
+        if bar:
+            bar.update(len(indices), finalize=True)
+
+    def _count(self, index, result):
         if isinstance(result, Unreadable):
             self.unreadable.append((index, result.reason))
             return
@@ -175,9 +211,8 @@ class Findings:
             self._first.setdefault(kind, index)
         self._first.setdefault(result.size, index)
 
-    def such_as(self, kind) -> str:
-        """The first image of a size, or of a kind of conversion."""
-        return f"(such as {self._name_of(self._first[kind])})"
+    def _such_as(self, kind):
+        return f"(such as {self._source.image_name(self._first[kind])})"
 
     def sizes_text(self) -> str:
         """The smallest and the largest size."""
@@ -186,7 +221,10 @@ class Findings:
 
     def unreadable_text(self) -> str:
         """How many images can't be decoded, and which, up to 100."""
-        names = [f"{self._name_of(index)} ({reason})" for index, reason in self.unreadable[:_NAMED]]
+        names = [
+            f"{self._source.image_name(index)} ({reason})"
+            for index, reason in self.unreadable[:_NAMED]
+        ]
         total = self.count + len(self.unreadable)
         shown = listed(names, _NAMED, len(self.unreadable))
         return f"{len(self.unreadable):,} of {total:,} files that can't be decoded: {shown}"
@@ -195,28 +233,22 @@ class Findings:
         """Raises InputError if images can't be decoded."""
         if self.unreadable:
             raise InputError(
-                f"Got {self.name} with {self.unreadable_text()}. Expected images: JPEG, PNG, BMP, GIF or "
-                "WebP. Replace or delete them, or leave them out: tinygan prepare --skip_unreadable."
+                f"Got {self._source.name} with {self.unreadable_text()}. Expected images: JPEG, PNG, BMP, "
+                "GIF or WebP. Replace or delete them, or leave them out: tinygan prepare --skip_unreadable."
             )
 
     def check_one_size(self):
         """Raises InputError if the images aren't square and of one size."""
-        if len(self.sizes) > 1:
-            groups = [
-                f"{count:,} of {width}x{height} {self.such_as((width, height))}"
-                for (width, height), count in self.sizes.most_common()
-            ]
-            raise InputError(
-                f"Got images of {len(self.sizes)} sizes in {self.name}: {listed(groups, _SHOWN)}. Expected "
-                "one size, and square. Resize all in the same way (tinygan prepare), or move the others away."
-            )
-        (((width, height), _),) = self.sizes.items()
-        if width != height:
-            raise InputError(
-                f"Got images of {width}x{height} pixels in {self.name} {self.such_as((width, height))}. "
-                "Expected square ones. Crop all in the same way (tinygan prepare); of a sheet with many "
-                "images, save each on its own."
-            )
+        if len(self.sizes) == 1 and all(width == height for width, height in self.sizes):
+            return
+        groups = [
+            f"{count:,} of {size[0]}x{size[1]} {self._such_as(size)}"
+            for size, count in self.sizes.most_common()
+        ]
+        raise InputError(
+            f"Got {self._source.name} with images of these sizes: {listed(groups, _SHOWN)}. Expected one "
+            "size, and square. Crop and resize all in the same way (tinygan prepare), or move some away."
+        )
 
     def warnings(self, image_size=None) -> list:
         """A sentence for each kind of conversion; on images that are enlarged, or else on lossy formats."""
@@ -224,11 +256,11 @@ class Findings:
         for kind, count in sorted(self._kinds.items()):
             files = f"{count:,} of {self.count:,} files"
             if kind != "lossy":
-                sentences.append(f"{kind.format(files)} {self.such_as(kind)}.")
+                sentences.append(f"{kind.format(files)} {self._such_as(kind)}.")
             elif not image_size:
                 sentences.append(
-                    f"{files} are JPEG or WebP {self.such_as(kind)}. What the compression changes counts as "
-                    "a difference between images."
+                    f"{files} are JPEG or WebP {self._such_as(kind)}. What the compression changes counts "
+                    "as a difference between images."
                 )
         small = sum(n for size, n in self.sizes.items() if min(size) < (image_size or 0))
         if small:

@@ -4,25 +4,21 @@ What fits into memory is decoded when it is opened, which also finds every file 
 run starts. What doesn't is converted once by `prepare_images` (`tinygan prepare`), and read from its records.
 """
 
-import abc
 import functools
-import itertools
 import os
 import shlex
-import time
 import zlib
 from typing import NamedTuple
 
 import numpy as np
 
 from ..classes.folder_labels import listed, missing_classes
-from ..classes.selection import class_synonyms
+from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..files import content_hash
 from ..images import check_images, check_labels, to_float
-from .image_decoding import Findings, decode_all
+from .image_decoding import Decoding, describe_preprocessing
 from .image_sources import RecordSource, open_source
-from .preprocessing import crop_and_resize, describe_preprocessing, flip_at_random
 from .shuffling import shuffled_indices
 
 MEMORY_LIMIT = 4 * 2**30
@@ -30,7 +26,6 @@ MEMORY_LIMIT = 4 * 2**30
 _SHOWN = 5
 _AT_ONCE = 256
 _MOST_NAMES = 200_000
-_QUIET_SECONDS = 5.0
 
 
 class ContentChanges(NamedTuple):
@@ -54,14 +49,14 @@ class ContentChanges(NamedTuple):
         )
 
 
-class ImageSet(abc.ABC):
-    """Images of one size, with or without labels; of real ones to train with, labels are the teacher's.
+class ImageSet:
+    """Images of one size, with or without labels: `ArrayImages` in memory, or `RecordImages` in files.
 
     Attributes:
         name: str.
         count: int, number of images.
         image_size: int, height and width in pixels.
-        labels: int32 `[count]`, or None.
+        labels: int32 `[count]`, or None; of real images to train with, those of the teacher.
         num_classes: int, or None if unknown.
         class_names: Tuple of str by label, or None.
         classes: Tuple of the labels that were wanted, or None for all.
@@ -78,13 +73,13 @@ class ImageSet(abc.ABC):
         if labels is not None:
             self.warnings += missing_classes(labels, class_names, self._wanted())
 
-    @abc.abstractmethod
     def read(self, start: int, stop: int) -> np.ndarray:
         """Returns the images from `start` up to `stop`, uint8 `[n, S, S, 3]`, cut off at the end."""
+        raise NotImplementedError
 
-    @abc.abstractmethod
     def _stored_batches(self, batch_size, seed, start_step, finish):
         """Endless data set of `finish(step, {"image": uint8, "label": int32})`; no label without labels."""
+        raise NotImplementedError
 
     def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
         """Passes over the images again and again, each time in another order.
@@ -117,18 +112,17 @@ class ImageSet(abc.ABC):
         size = min(count, _AT_ONCE)
         batches = self._stored_batches(size, seed, 0, lambda step, batch: batch)
         batches = list(batches.take(-(-count // size)).as_numpy_iterator())
-        images, labels = (
-            np.concatenate([batch[key] for batch in batches])[:count] if key in batches[0] else None
-            for key in ("image", "label")
-        )
+        images = np.concatenate([batch["image"] for batch in batches])[:count]
+        labels = None
+        if self.labels is not None:
+            labels = np.concatenate([batch["label"] for batch in batches])[:count]
         name = self.name if count == self.count else f"{count:,} of {self.name}"
-        labels = None if self.labels is None else labels
         return ArrayImages(
             images, labels, self.class_names, name, (), self.num_classes, self.classes
         )
 
     def contents(self) -> dict:
-        """A checksum by name of image, which tells what has changed; empty for images without names."""
+        """A checksum by name of image, for `changes_since`; empty for images without names."""
         return {}
 
     def changes_since(self, contents: dict) -> ContentChanges:
@@ -160,10 +154,7 @@ class ImageSet(abc.ABC):
             )
         lines |= self.found
         lines["preprocessing"] = describe_preprocessing(self.image_size, horizontal_flip)
-        width = max(map(len, lines)) + 2
-        rows = [f"  {title + ':':<{width}}{text}" for title, text in lines.items()]
-        rows += [f"  Warning: {warning}" for warning in self.warnings]
-        return "\n".join([f"Real images: {self.name}", *rows])
+        return report_text(f"Real images: {self.name}", lines, self.warnings)
 
     def _wanted(self):
         return range(self.num_classes) if self.classes is None else self.classes
@@ -183,22 +174,12 @@ class ArrayImages(ImageSet):
         images: uint8 `[N, S, S, 3]`.
         labels: Int `[N]`, not negative; None if unknown.
         class_names: Names by label; None if unknown.
-        name: What to call them.
-        warnings: Sentences for those who use the images; classes without images are added.
         num_classes: Number of classes; None for that of the names, or of the largest label and one.
-        classes: The labels that are wanted, for the report; None for all.
-        found: Further lines of the report.
         names: Names of the images, for `contents`; None if they have none.
-
-    Attributes: see `ImageSet`.
+        name, warnings, classes, found: See `ImageSet`; a warning of classes without images is added.
 
     Raises:
         InputError: another shape or type, or labels out of range.
-
-    Example:
-        >>> real = ArrayImages(np.zeros((4, 8, 8, 3), "uint8"), [0, 1, 1, 0], ("cat", "dog"))
-        >>> real.read(0, 2).shape
-        (2, 8, 8, 3)
     """
 
     def __init__(
@@ -244,7 +225,7 @@ class ArrayImages(ImageSet):
         steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def contents(self) -> dict:
+    def contents(self):
         if self._names is None or self.count > _MOST_NAMES:
             return {}
         labels = [0] * self.count if self.labels is None else self.labels.tolist()
@@ -253,7 +234,7 @@ class ArrayImages(ImageSet):
 
 
 class RecordImages(ImageSet):
-    """Images of a prepared record set, read from its files as they are needed; see `ImageSet`."""
+    """Images of a prepared record set, read from its files as they are needed."""
 
     def __init__(self, source: RecordSource, class_map, classes=None):
         self._records = source.records
@@ -285,6 +266,15 @@ class RecordImages(ImageSet):
         return self._records.decoded_batches(batch_size, seed, start_step, renumbered)
 
 
+def flip_at_random(images, seed: int, step):
+    """Mirrors half of the images `[B, H, W, C]` left to right; seed, step and place decide which ones."""
+    import tensorflow as tf
+
+    key = tf.stack([tf.cast(seed, tf.int64), tf.cast(step, tf.int64)])
+    mirrored = tf.random.stateless_uniform((tf.shape(images)[0],), key) < 0.5
+    return tf.where(mirrored[:, None, None, None], tf.reverse(images, axis=[2]), images)
+
+
 def open_images(
     data,
     image_size=None,
@@ -313,7 +303,7 @@ def open_images(
             they have to be square and of one size then, since a Frechet distance measures the resizing too.
         num_classes: Number of classes of the teacher whose labels the images get; the class of every image
             is needed then, and of a folder with a sub-folder `train`, this one is taken.
-        classes: Labels that are wanted; None for all.
+        classes: Classes that are wanted, by number or name; None for all.
         class_names: Names by label. Labels become those of these names, or of ImageNet's names and wnids if
             there are 1000. Without both, labels count the classes of the data in their order.
         data_subset: The file to read when Fashion-MNIST is not on this machine; "" to download it.
@@ -338,46 +328,44 @@ def open_images(
             f"Got image_size={image_size!r}. Expected a number of pixels, or None. Give class names by their "
             "keyword, class_names=."
         )
-    known = _known(num_classes, class_names)
-    source = open_source(data, num_classes is not None, class_names, known, data_subset)
+    labelled = num_classes is not None
+    source = open_source(data, num_classes, class_names, labelled, data_subset)
     prepared = isinstance(source, RecordSource) and image_size in (None, source.image_size)
     size = image_size or getattr(source, "image_size", None)
-    if (
-        size and classes is None and not prepared
-    ):  # before labels are looked for, which may take minutes
+    if size and classes is None and not prepared:
+        # Before labels are looked for, which may take minutes.
         _check_fits(source.count, size, source, data, memory_limit)
     class_map = source.classes(num_classes, class_names)
-    if num_classes is not None and class_map.labels is None:
+    if labelled and class_map.labels is None:
         raise InputError(
             f"Got {source.name} without labels. Expected the class of every real image. Sort the images "
             "into a folder per class, or add the array labels, int [N], to the .npz file."
         )
-    chosen = wanted_images(source, class_map, classes)
+    chosen, classes = wanted_images(source, class_map, classes)
     if prepared and len(chosen) == source.count:
         return RecordImages(source, class_map, classes)
-    if size:
-        _check_fits(len(chosen), size, source, data, memory_limit)
-    images, findings = None, Findings(source)
-    decoded = decode_images(source, chosen, image_size, findings, progress)
-    for place, (_, pixels) in enumerate(decoded):
-        if images is None and pixels is not None and pixels.shape[0] == pixels.shape[1]:
-            _check_fits(len(chosen), pixels.shape[0], source, data, memory_limit)
+    images, decoding = None, Decoding(source)
+    for place, pixels in enumerate(decoding.pixels_of(chosen, image_size, progress)):
+        if pixels is None or pixels.shape[0] != pixels.shape[1]:
+            continue
+        if images is None:
+            _check_fits(len(chosen), len(pixels), source, data, memory_limit)
             images = np.empty((len(chosen), *pixels.shape), "uint8")
-        if pixels is not None and images is not None and pixels.shape == images.shape[1:]:
+        if pixels.shape == images.shape[1:]:
             images[place] = pixels
-    findings.check_readable()
+    decoding.check_readable()
     if not image_size:
-        findings.check_one_size()
+        decoding.check_one_size()
     return ArrayImages(
         images,
         None if class_map.labels is None else class_map.labels[chosen],
         class_map.class_names,
         source.name,
-        (*source.warnings, *findings.warnings(image_size)),
+        (*source.warnings, *decoding.warnings(image_size)),
         class_map.num_classes,
         classes,
-        {**source.found, "sizes": findings.sizes_text()},
-        source.image_names(chosen),
+        {**source.found, "sizes": decoding.sizes_text()},
+        source.files and [source.image_name(index) for index in chosen],
     )
 
 
@@ -401,59 +389,33 @@ def open_training_images(
     return open_images(name, image_size, num_classes, classes, class_names, data_subset)
 
 
-def wanted_images(source, class_map, classes) -> np.ndarray:
-    """The numbers of the images of a source that are of these classes (None: all), at least one."""
+def wanted_images(source, class_map, classes):
+    """The images of a source, by number, that are of these classes (None: all), and the labels of these."""
     if classes is None:
-        return np.arange(source.count)
+        return np.arange(source.count), None
     if class_map.labels is None:
         raise InputError(
             f"Got classes of {source.name}, which has no labels. Expected labelled images. Leave out classes."
         )
-    chosen = np.flatnonzero(np.isin(class_map.labels, list(classes)))
+    names = class_map.class_names
+    labels = class_numbers(classes, class_map.num_classes, names, distinct=True).tolist()
+    chosen = np.flatnonzero(np.isin(class_map.labels, labels))
     if not len(chosen):
-        names = class_map.class_names
-        wanted = [f"{label} {names[label]}" if names else str(label) for label in classes]
+        wanted = [f"{label} {names[label]}" if names else str(label) for label in labels]
         raise InputError(
             f"Got {source.name} without a single image of the classes {listed(wanted, _SHOWN)}. Expected at "
             "least one. Change the setting classes, or give another data set."
         )
     if len(chosen) < source.count:
         source.found["left out"] = f"{source.count - len(chosen):,} images of other classes"
-    return chosen
+    return chosen, labels
 
 
-def decode_images(source, chosen, image_size, findings, progress=True):
-    """Yields (index, pixels) of the images with these numbers; None as the pixels of what is unreadable.
-
-    Args:
-        source: `ImageSource`.
-        chosen: Ints `[n]`.
-        image_size: What to crop and resize to, or None.
-        findings: `Findings` to count in.
-        progress: Show a progress bar if it takes long.
-    """
-    import keras
-
-    finish = functools.partial(crop_and_resize, image_size=image_size) if image_size else None
-    bar, begin = None, time.monotonic()
-    results = decode_all(source.payloads(chosen), finish)
-    for done, (index, result) in enumerate(zip(chosen, results, strict=True), start=1):
-        findings.add(index, result)
-        yield index, getattr(result, "pixels", None)
-        if progress and done % 100 == 0 and time.monotonic() - begin > _QUIET_SECONDS:
-            bar = bar or keras.utils.Progbar(len(chosen), unit_name="image")
-            bar.update(done)
-    if bar:
-        bar.update(len(chosen), finalize=True)
-
-
-def _known(num_classes, class_names) -> list:
-    """All names that the folder of a class may have."""
-    if num_classes is None and class_names is None:
-        return []
-    count = num_classes or len(class_names)
-    numbers = map(str, range(count))
-    return [*numbers, *itertools.chain.from_iterable(class_synonyms(count, class_names))]
+def report_text(title, lines: dict, warnings) -> str:
+    """A title, lines with their own titles, and warnings, as text to print."""
+    width = max(map(len, lines)) + 2
+    rows = [f"  {name + ':':<{width}}{text}" for name, text in lines.items()]
+    return "\n".join([title, *rows, *(f"  Warning: {warning}" for warning in warnings)])
 
 
 def _check_fits(count, size, source, data, limit):

@@ -6,18 +6,14 @@ of missing shards are decoded. Memory stays flat, however many images there are.
 """
 
 import functools
-import os
 
 import numpy as np
 
 from ..classes.imagenet import imagenet_ids
-from ..classes.selection import class_numbers
 from ..errors import InputError
-from ..files import plain, user_path
-from .image_decoding import Findings
-from .image_sets import decode_images, wanted_images
+from .image_decoding import Decoding, describe_preprocessing
+from .image_sets import report_text, wanted_images
 from .image_sources import open_source
-from .preprocessing import describe_preprocessing
 
 _ORDER_SEED = 0
 _DECODING = 1  # counts the changes of the policy of `image_decoding` that change pixels
@@ -71,16 +67,16 @@ def prepare_images(
     )
     arguments = (data, image_size, classes, data_subset)
     conversion = Conversion(*arguments)
-    findings = Findings(conversion.source)
+    left_out = []
     if skip_unreadable:  # every worker has to know them, or images would have other numbers
-        conversion.check(conversion.chosen, findings, progress)
-    else:
-        missing = conversion.missing(out, shard_size, worker, workers)
-        conversion.check(missing, findings, progress)
-        findings.check_readable()
-    left_out = tuple(int(index) for index, _ in findings.unreadable)
-    conversion.leave_out(left_out)
-    left = write_records(
+        left_out = conversion.unreadable(np.arange(len(conversion.chosen)), progress)
+        conversion.leave_out(left_out)
+
+    def check(numbers):
+        conversion.unreadable(numbers, progress)
+        conversion.decoding.check_readable()
+
+    unfinished = write_records(
         out,
         conversion.settings,
         len(conversion.chosen),
@@ -92,9 +88,11 @@ def prepare_images(
         runner,
         labels=conversion.labels,
         provenance={"data": str(data), "classes": classes},
-        load_examples=functools.partial(_load_examples, *arguments, left_out),
+        load_examples=functools.partial(_load_examples, arguments, left_out),
+        check=None if skip_unreadable else check,
     )
-    return conversion.report(findings, out, shard_size, len(left))
+    shards = -(-len(conversion.chosen) // shard_size)
+    return conversion.report(f"{shards - len(unfinished):,} of {shards:,} shards in {out}")
 
 
 class Conversion:
@@ -104,19 +102,16 @@ class Conversion:
         source: `ImageSource`.
         chosen: Int `[N]`, the numbers in the source of the images, in the order of their records.
         labels: int32 `[N]`, or None.
-        settings: Dict, see `write_records`.
+        decoding: `Decoding` of the images that were checked.
     """
 
     def __init__(self, data, image_size, classes="", data_subset=""):
-        self.source, self.image_size = open_source(data, True, data_subset=data_subset), image_size
+        self.source = open_source(data, labelled=True, data_subset=data_subset)
+        self.image_size, self.decoding = image_size, Decoding(self.source)
         names = self.source.class_names
         imagenet = names and all(name.lower() in imagenet_ids() for name in names)
         self._class_map = self.source.classes(1000 if imagenet else None)
-        wanted = None
-        if classes.strip():
-            _, known, count = self._class_map
-            wanted = class_numbers(classes, count, known, distinct=True)
-        self._keep(wanted_images(self.source, self._class_map, wanted))
+        self._keep(wanted_images(self.source, self._class_map, classes.strip() or None)[0])
 
     def _keep(self, indices):
         """Takes these images, given by sorted numbers."""
@@ -127,6 +122,7 @@ class Conversion:
 
     @property
     def settings(self):
+        """Dict, see `write_records`."""
         _, class_names, num_classes = self._class_map
         return {
             "kind": "real images",
@@ -139,36 +135,17 @@ class Conversion:
             "decoding": _DECODING,
         }
 
-    def missing(self, out, shard_size, worker, workers):
-        """The numbers in the source of the images that this worker has to convert still."""
-        import tensorflow as tf
-
-        from .records.record_format import SETTINGS_FILE, check_folder
-        from .records.record_set import missing_shards, names_in, read_settings
-
-        out = os.fspath(user_path(out))
-        places = np.arange(len(self.chosen))
-        mine = places[(places // shard_size) % workers == worker]
-        names = names_in(out) if tf.io.gfile.isdir(out) else []
-        check_folder(names, out)
-        if SETTINGS_FILE not in names:
-            return self.chosen[mine]
-        begun = read_settings(out)
-        wanted = {**plain(self.settings), "count": len(places), "shard_size": shard_size}
-        if any(begun.settings.get(name) != value for name, value in wanted.items()):
-            return self.chosen[:0]  # another set, into which nothing will be written
-        missing = missing_shards(out, begun, range(worker, begun.shards, workers))
-        return self.chosen[mine[np.isin(mine // shard_size, missing)]]
-
-    def check(self, indices, findings, progress):
-        """Decodes images and forgets them."""
-        if progress and len(indices):
+    def unreadable(self, numbers, progress):
+        """Decodes the images of these records; returns those that can't be, by number in the source."""
+        indices = np.sort(self.chosen[numbers])
+        if progress:
             print(f"Checking {len(indices):,} images of {self.source.name}")
-        for _ in decode_images(self.source, np.sort(indices), self.image_size, findings, progress):
+        for _ in self.decoding.pixels_of(indices, self.image_size, progress):
             pass
+        return [int(index) for index, _ in self.decoding.unreadable]
 
     def leave_out(self, indices):
-        """Forgets the images with these numbers."""
+        """Forgets the images with these numbers in the source."""
         kept = np.setdiff1d(self.chosen, np.array(indices, int))
         if not len(kept):
             raise InputError(
@@ -178,37 +155,34 @@ class Conversion:
 
     def examples_of(self, start, stop):
         """Yields the examples with the numbers from `start` to before `stop`, as `write_records` wants."""
-        findings, indices = Findings(self.source), self.chosen[start:stop]
-        names = self.source.image_names(indices) or [None] * len(indices)
+        decoding, indices = Decoding(self.source), self.chosen[start:stop]
         labels = [None] * len(indices) if self.labels is None else self.labels[start:stop]
-        decoded = decode_images(self.source, indices, self.image_size, findings, progress=False)
-        for (_, pixels), name, label in zip(decoded, names, labels, strict=True):
-            findings.check_readable()  # it was sound when it was checked
+        decoded = decoding.pixels_of(indices, self.image_size, progress=False)
+        for index, pixels, label in zip(indices, decoded, labels, strict=True):
+            decoding.check_readable()  # it was sound when it was checked
+            name = self.source.image_name(index) if self.source.files else None
             yield {"image": pixels, "label": label, "name": name}
 
-    def report(self, findings, out, shard_size, unfinished) -> str:
+    def report(self, written) -> str:
         """What was found, converted, left out and written, in lines."""
-        source, counted = self.source, "images without labels"
+        decoding, counted = self.decoding, "without labels"
         if self.labels is not None:
-            counted = f"images in {len(np.unique(self.labels)):,} of {self._class_map.num_classes:,} classes"
-        lines = {"images": f"{len(self.chosen):,} {counted}", **source.found}
-        if findings.count:
-            lines["sizes"] = findings.sizes_text()
-        if findings.unreadable:
-            lines["left out, unreadable"] = findings.unreadable_text()
+            counted = (
+                f"in {len(np.unique(self.labels)):,} of {self._class_map.num_classes:,} classes"
+            )
+        lines = {"images": f"{len(self.chosen):,} {counted}", **self.source.found}
+        if decoding.count:
+            lines["sizes"] = decoding.sizes_text()
+        if decoding.unreadable:
+            lines["left out, unreadable"] = decoding.unreadable_text()
         lines["preprocessing"] = describe_preprocessing(self.image_size)
-        shards = -(-len(self.chosen) // shard_size)
-        lines["written"] = f"{shards - unfinished:,} of {shards:,} shards in {out}"
-        warnings = [*source.warnings, *findings.warnings(self.image_size)]
-        return "\n".join(
-            [f"Prepared {source.name}"]
-            + [f"  {title}: {text}" for title, text in lines.items()]
-            + [f"  Warning: {warning}" for warning in warnings]
-        )
+        lines["written"] = written
+        warnings = [*self.source.warnings, *decoding.warnings(self.image_size)]
+        return report_text(f"Prepared {self.source.name}", lines, warnings)
 
 
-def _load_examples(data, image_size, classes, data_subset, left_out):
+def _load_examples(arguments, left_out):
     """`Conversion.examples_of` in another process."""
-    conversion = Conversion(data, image_size, classes, data_subset)
+    conversion = Conversion(*arguments)
     conversion.leave_out(left_out)
     return conversion.examples_of

@@ -1,12 +1,10 @@
 """Data sets that TensorFlow Datasets has prepared, as a source of images: ImageNet, CIFAR-10 and others.
 
-Its TFRecord files are read as they lie on the disk, and decoded by our decoder. What the library knows, we
-take from it: files, counts, features, names.
-
-Needs the extra `tfds`, and a data set that is prepared already: ImageNet can't be downloaded by a program,
-and no command should begin by downloading gigabytes without a word.
+Its TFRecord files are read as they lie on the disk, and decoded by our decoder. What isn't prepared is
+refused: ImageNet can't be downloaded by a program, and no command begins by downloading gigabytes unasked.
 """
 
+import contextlib
 import functools
 import importlib
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
 from ..files import content_hash
+from .image_decoding import decode
 from .image_sources import ImageSource
 
 _NAME_FEATURES = ("file_name", "filename", "image/filename", "id")
@@ -105,17 +104,7 @@ class TfdsSource(ImageSource):
 
 
 def open_tfds(name) -> TfdsSource:
-    """Opens a data set that TensorFlow Datasets has prepared.
-
-    Args:
-        name: Such as "imagenet2012", "cifar10", "imagenet_resized/64x64", or the folder of a version of one;
-            with the split behind a colon if it isn't train, such as "imagenet2012:validation".
-
-    Raises:
-        MissingPackageError: the extra `tfds` is not installed.
-        MissingFileError: the data set is not prepared on this machine.
-        InputError: no such split, no labels, or another file format.
-    """
+    """Opens "cifar10", "imagenet2012:validation", "imagenet_resized/64x64", or the folder of a version."""
     split = "train"
     if ":" in name and not _is_version(name):
         name, _, split = name.rpartition(":")
@@ -177,9 +166,9 @@ def _split_info(builder, split, title):
 
 
 def _padded(content):
-    from .image_decoding import decode
-
-    return np.pad(decode(content).pixels, ((2, 2), (2, 2), (0, 0)))
+    with contextlib.suppress(Exception):  # what can't be decoded is named by those who try again
+        return np.pad(decode(content).pixels, ((2, 2), (2, 2), (0, 0)))
+    return content
 
 
 def _tfds():

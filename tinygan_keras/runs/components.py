@@ -9,9 +9,9 @@ from keras import ops
 
 from ..classes.imagenet import imagenet_names
 from ..classes.selection import class_numbers, is_imagenet
-from ..data import fashion_mnist
 from ..data.batches import distillation_batches
 from ..data.image_sets import ImageSet, open_images, open_training_images
+from ..data.keras_sets import FASHION_MNIST_NAMES
 from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..distillation.tinygan import PACKAGE, TinyGAN
@@ -158,7 +158,7 @@ def open_data(config, teacher):
     """
     number, named = teacher.num_classes, read_class_names(Path(teacher.folder))
     if named is None and config.data == "fashion_mnist":
-        named = fashion_mnist.CLASS_NAMES
+        named = FASHION_MNIST_NAMES
     classes = None
     if config.classes.strip():
         classes = tuple(class_numbers(config.classes, number, named, distinct=True).tolist())

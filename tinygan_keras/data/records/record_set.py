@@ -160,7 +160,7 @@ def read_settings(folder) -> RecordSettings:
 
 def missing_shards(folder, record_settings: RecordSettings, shards) -> list:
     """Those of these shards that aren't finished."""
-    names = set(names_in(folder))
+    names = set(names_in(folder)) if tf.io.gfile.isdir(folder) else set()
     return [shard for shard in shards if record_settings.shard_name(shard) not in names]
 
 

@@ -47,6 +47,7 @@ def write_records(
     arrays=None,
     provenance=None,
     load_examples=None,
+    check=None,
 ) -> list:
     """Writes a set of records, or goes on where an earlier call was stopped.
 
@@ -66,6 +67,7 @@ def write_records(
         arrays: Dict of further small arrays to keep, by name.
         provenance: Dict of what is worth knowing and decides nothing, such as the place of the source.
         load_examples: With a runner, function that gives `examples_of`, once per worker process; picklable.
+        check: Function of the numbers of the records to be made, int `[n]`, called before anything is written.
 
     Returns:
         List of str, the names of the shards that other workers have to make still.
@@ -76,8 +78,11 @@ def write_records(
         arrays["labels"] = np.asarray(labels, "int32")
     files = {name: _npy(array) for name, array in arrays.items()}
     wanted = new_settings(settings, count, shard_size, files, provenance)
-    _prepare_folder(folder, wanted, files)
+    _check_folder(folder, wanted)
     missing = missing_shards(folder, wanted, range(worker, wanted.shards, workers))
+    if check and missing:
+        check(np.concatenate([wanted.indices(shard) for shard in missing]))
+    _prepare_folder(folder, wanted, files)
     if runner is None:
         bar = progress_bar(sum(len(wanted.indices(shard)) for shard in missing), progress)
         write_shards(folder, wanted, missing, examples_of, bar)
@@ -136,12 +141,18 @@ def _write_shard(path, encoded):
     _write(path, write)
 
 
+def _check_folder(folder, wanted):
+    """Refuses a folder that holds anything but a part of this set."""
+    names = names_in(folder) if tf.io.gfile.isdir(folder) else []
+    check_folder(names, folder)
+    if SETTINGS_FILE in names:
+        _check_same(folder, wanted)
+
+
 def _prepare_folder(folder, wanted, files):
     """Makes the folder with its settings and arrays, or checks that those there are of the same set."""
     path = os.path.join(folder, SETTINGS_FILE)
     if read_bytes(path) is None:
-        if tf.io.gfile.isdir(folder):
-            check_folder(names_in(folder), folder)
         with contextlib.suppress(ExistingFileError):  # another worker was quicker
             _write_bytes(path, wanted.to_text().encode(), replace=False)
     _check_same(folder, wanted)
