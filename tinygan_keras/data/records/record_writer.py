@@ -67,7 +67,7 @@ def write_records(
         arrays: Dict of further small arrays to keep, by name.
         provenance: Dict of what is worth knowing and decides nothing, such as the place of the source.
         load_examples: With a runner, function that gives `examples_of`, once per worker process; picklable.
-        check: Function of the numbers of the records to be made, int `[n]`, called before anything is written.
+        check: Function of the numbers of the records to be made, called before anything is written.
 
     Returns:
         List of str, the names of the shards that other workers have to make still.
