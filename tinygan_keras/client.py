@@ -7,12 +7,14 @@ Repeating a request is safe: a picture is a function of its class, its seed and 
 """
 
 import base64
+import contextlib
 import io
 import itertools
 import json
+import math
 import numbers
-import random
 import re
+import ssl
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,9 +24,11 @@ from typing import NamedTuple
 from urllib.parse import quote, urlsplit
 
 import numpy as np
-import urllib3
+import requests
 from PIL import Image
+from requests.adapters import HTTPAdapter
 from urllib3 import exceptions
+from urllib3.util import Retry
 
 from .classes.folder_labels import as_file_name
 from .errors import InputError, MissingPackageError, UserError
@@ -449,7 +453,7 @@ class RestTransport:
     """Speaks with the REST port of TensorFlow Serving, on a connection of its own for each request.
 
     Columns go out, since they are shorter than rows. No compression is asked for: it takes the server longer
-    than it saves. Of the environment only certificates are used, and no proxies.
+    than it saves. Of the environment (proxies, .netrc) only certificates are used.
     """
 
     def __init__(self, target, timeout, retries):
@@ -491,7 +495,7 @@ class RestTransport:
         try:
             status, content = _within(self.timeout, self._send, method, self._url + suffix, body)
         except (OSError, UnicodeError, exceptions.HTTPError) as error:
-            raise ServingError(*_failure(error, self.timeout), self.target) from error
+            raise ServingError(*_failure(_cause(error), self.timeout), self.target) from error
         shown = content[:_SHOWN].decode(errors="replace")
         try:
             answer = json.loads(content)
@@ -508,30 +512,45 @@ class RestTransport:
 
     def _send(self, method, url, body):
         """Returns status and content of the answer, after as many tries as there may be."""
-        end = time.monotonic() + self.timeout
-        for attempt in itertools.count():
-            error, left = None, max(0.001, end - time.monotonic())
-            try:
-                with urllib3.PoolManager(timeout=left, retries=False) as pool:
-                    response = pool.request(method, url, json=body, redirect=False)
-            except exceptions.HTTPError as caught:
-                error = caught
-            passes = _is_passing(error) if error else response.status in _BUSY
-            pause = _pause(attempt)
-            if not passes or attempt >= self.retries or time.monotonic() + pause >= end:
-                if error:
-                    raise error
-                return response.status, response.data
-            time.sleep(pause)
+        retry = _Retry(self.retries, **_RETRIES)
+        retry.end = time.monotonic() + self.timeout
+        request = requests.Request(method, url, json=body, headers={"Accept-Encoding": "identity"})
+        trusted = ssl.get_default_verify_paths()  # what SSL_CERT_FILE names, or the system's
+        verify = trusted.cafile or trusted.capath or True
+        with contextlib.closing(HTTPAdapter(max_retries=retry)) as adapter:
+            response = adapter.send(request.prepare(), timeout=self.timeout, verify=verify)
+            return response.status_code, response.content
 
 
-_BUSY = (429, 503)  # of what stands before the server, which lets requests wait
-_LONGEST_PAUSE = 5.0
+_RETRIES = {
+    "allowed_methods": None,  # all
+    "status_forcelist": (429, 503),  # of what stands before the server, which lets requests wait
+    "raise_on_status": False,
+    "respect_retry_after_header": False,
+    # No pause before the first repetition; then 0.2, 0.4, 0.8, ... seconds, and up to 0.2 more.
+    "backoff_factor": 0.1,
+    "backoff_jitter": 0.2,
+    "backoff_max": 5.0,
+}
 
 
-def _pause(attempt: int) -> float:
-    """Seconds after an attempt: none at first, then 0.2, 0.4, 0.8, ... and up to 0.2 more."""
-    return min(0.1 * 2**attempt + random.uniform(0, 0.2), _LONGEST_PAUSE) if attempt else 0.0
+class _Retry(Retry):
+    """Repeats what may pass in a moment while there is time: no timeouts, no other errors."""
+
+    end = math.inf  # of time.monotonic()
+
+    def new(self, **changes):
+        retry = super().new(**changes)
+        retry.end = self.end
+        return retry
+
+    def is_exhausted(self):
+        return super().is_exhausted() or time.monotonic() + self.get_backoff_time() >= self.end
+
+    def increment(self, method=None, url=None, response=None, error=None, *more, **options):
+        if error is not None and not _is_passing(error):
+            raise error
+        return super().increment(method, url, response, error, *more, **options)
 
 
 def _within(seconds, call, *arguments):
@@ -554,6 +573,13 @@ def _is_passing(error) -> bool:
         return isinstance(error.args[-1], (ConnectionError, IncompleteRead))
     unknown_host = isinstance(error, exceptions.NameResolutionError)
     return isinstance(error, exceptions.NewConnectionError) and not unknown_host
+
+
+def _cause(error):
+    """What happened on the socket, from inside what urllib3 and requests made of it."""
+    while isinstance(inner := getattr(error, "reason", None) or (*error.args, None)[0], Exception):
+        error = inner
+    return error
 
 
 def _failure(error, timeout):

@@ -21,6 +21,7 @@ from prediction_service import Broken, ModelServer
 from run_processes import free_ports
 from serving_fixtures import PaintedModel, as_png, painted
 from tensorflow.core.framework.tensor_pb2 import TensorProto
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
 import tinygan_keras.client
 from tinygan_keras import ServingClient, ServingError
@@ -394,7 +395,7 @@ def test_inputs_too_many_are_refused_but_in_columns(client):
 
 @pytest.fixture
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(tinygan_keras.client, "_LONGEST_PAUSE", 0.01)
+    monkeypatch.setitem(tinygan_keras.client._RETRIES, "backoff_max", 0.01)
     monkeypatch.setitem(tinygan_keras.client._GRPC_RETRIES, "initialBackoff", "0.01s")
     monkeypatch.setitem(tinygan_keras.client._GRPC_RETRIES, "maxBackoff", "0.01s")
 
@@ -444,11 +445,23 @@ def test_message_that_is_too_large_wants_smaller_batches(server):
         client.pngs([1], [1])
 
 
-def test_pauses_grow_and_differ():
-    for attempt, least in enumerate((0, 0.2, 0.4, 0.8, 1.6, 3.2, 5)):
-        pauses = {tinygan_keras.client._pause(attempt) for _ in range(9)}
-        assert least <= min(pauses) <= max(pauses) <= min(5, least + 0.2 * (attempt > 0))
-        assert len(pauses) == 9 or attempt in (0, 6)
+def test_pauses_grow_differ_and_end_before_the_deadline():
+    pauses = []
+    for _ in range(2):
+        retry = tinygan_keras.client._Retry(7, **tinygan_keras.client._RETRIES)
+        retry.end = time.monotonic() + 60
+        for place, least in enumerate((0, 0.2, 0.4, 0.8, 1.6, 3.2, 5)):
+            retry = retry.increment("POST", "/", error=dropped())
+            pauses.append(retry.get_backoff_time())
+            assert least <= pauses[-1] <= min(5, least + 0.2 * (place > 0))
+    assert pauses[1] != pauses[8]
+    retry.end = time.monotonic() + 1
+    with pytest.raises(MaxRetryError):
+        retry.increment("POST", "/", error=dropped())
+
+
+def dropped():
+    return ProtocolError("Connection aborted.", ConnectionResetError("reset"))
 
 
 def test_slow_server_ends_at_the_timeout(server):
