@@ -60,7 +60,7 @@ def test_half_an_append_is_written_again(tmp_path):
 def test_rows_of_something_else_are_dropped_and_counted(tmp_path, capsys, options):
     opened(tmp_path).append(rows(0, 2))
     assert opened(tmp_path, **options).count == 0
-    said = f"Dropped 2 rows in {tmp_path}: they are of another evaluation. Starting again.\n"
+    said = f"Dropped 2 rows in {tmp_path}, of another evaluation or damaged.\n"
     assert capsys.readouterr().out == said
 
 
@@ -75,7 +75,7 @@ def test_rows_are_dropped_where_a_column_lacks_some(tmp_path, capsys, damaged, s
         file.write_bytes(file.read_bytes()[:size])
     store = opened(tmp_path)
     assert store.count == 0
-    said = f"Dropped 2 rows in {tmp_path}: {file.name} is missing or damaged. Starting again.\n"
+    said = f"Dropped 2 rows in {tmp_path}, of another evaluation or damaged.\n"
     assert capsys.readouterr().out == said
     store.append(rows(5, 10))
     assert read(store).tolist() == rows(5, 10)["features"].tolist()

@@ -56,14 +56,6 @@ def test_values_out_of_range_are_rejected(extractor, value):
         extractor(sample)
 
 
-def test_images_with_nan_are_counted_and_the_first_is_named(extractor):
-    sample = to_float(images(9))
-    sample[[3, 7]] = np.nan
-    sample[8, 1, 1, 0] = np.inf
-    with pytest.raises(ValueError, match=r"Got 3 of 9 .* NaN .*; the first is image 3\."):
-        extractor(sample)
-
-
 def test_values_between_two_levels_of_the_last_one_are_not_out_of_range(extractor):
     sample = np.full((1, SIZE, SIZE, 3), 1.0005, "float32")
     assert np.array_equal(extractor(sample)[0], extractor(np.full_like(sample, 255, "uint8"))[0])
@@ -78,11 +70,11 @@ def test_every_float_type_is_taken(extractor, dtype):
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
-        ((0, SIZE, SIZE, 3), r"shape \(0, 4, 4, 3\)\. Expected at least one RGB image"),
-        ((SIZE, SIZE, 3), r"shape \(4, 4, 3\)\. Expected at least one RGB"),
-        ((2, SIZE, SIZE, 1), r"Expected at least one RGB image, \(N, S, S, 3\)\. Repeat a grey"),
+        ((0, SIZE, SIZE, 3), r"\(0, 4, 4, 3\) .*at least one"),
+        ((SIZE, SIZE, 3), r"\(4, 4, 3\) .*Expected uint8 \[N, S, S, 3\]"),
+        ((2, SIZE, SIZE, 1), r"\(2, 4, 4, 1\) .*Expected uint8 \[N, S, S, 3\]"),
         ((2, 8, 8, 3), r'8x8 pixels\. Expected 4x4.*resize="bilinear"'),
-        ((2, SIZE, 8, 3), r"4x8 pixels\. Expected squares"),
+        ((2, SIZE, 8, 3), r"\(2, 4, 8, 3\) .*Expected uint8 \[N, S, S, 3\]"),
     ],
 )
 def test_other_shapes_are_rejected(extractor, shape, message):

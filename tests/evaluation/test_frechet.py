@@ -1,13 +1,18 @@
 import numpy as np
 import pytest
 
+from tinygan_keras import tfgan
 from tinygan_keras.evaluation.metrics import frechet
 from tinygan_keras.evaluation.metrics.frechet import (
     feature_statistics,
     frechet_distance,
     frechet_distance_of_features,
-    tfgan_frechet_distance,
 )
+
+
+def tfgan_frechet_distance(features_1, features_2):
+    evaluation = tfgan.evaluation()
+    return float(evaluation.frechet_classifier_distance_from_activations(features_1, features_2))
 
 
 def features(count, dimension, seed, scale=1.0, offset=0.0):

@@ -87,16 +87,13 @@ class FeatureStore:
     def _resume(self, kept):
         """Takes over the rows of an interrupted extraction, or drops them."""
         number = kept.pop("count", 0)
-        damaged = [name for name in self._shapes if self._stored_shape(name) != self._shapes[name]]
-        if kept == self._state and not damaged:
+        whole = all(self._stored_shape(name) == shape for name, shape in self._shapes.items())
+        if whole and kept == self._state:
             self.count = number
             return
-        reason = "they are of another evaluation"
-        if kept == self._state:
-            reason = f"{self._file(damaged[0]).name} is missing or damaged"
         self.discard()
         if number:
-            print(f"Dropped {number:,} rows in {self.folder}: {reason}. Starting again.")
+            print(f"Dropped {number:,} rows in {self.folder}, of another evaluation or damaged.")
 
     def _allocate(self):
         """Makes the files at their full size, because a full disk can't be reported later, by a map."""

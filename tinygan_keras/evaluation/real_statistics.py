@@ -30,25 +30,15 @@ _FORMAT = 3  # of kept files; older ones are measured again
 
 @dataclasses.dataclass(frozen=True)
 class RealStatistics:
-    """Mean and covariance of real images' features, and what else is known about them.
+    """Mean and covariance of real images' features, and what else is known about them; None if unknown."""
 
-    Attributes:
-        mean: Float64 `[F]`.
-        covariance: Float64 `[F, F]`.
-        protocol: What the numbers depend on; None for a file of another program.
-        features: Float32 `[K, F]` of all images, or of a random choice; None if unknown.
-        labels: Int32 `[K]` of these images; None if unknown.
-        class_names: Name per label; None if unknown.
-        floor: Frechet distance between two halves of the features: what a perfect generator would be
-            measured at with half as many images. None without features.
-    """
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    protocol: dict | None = None
-    features: np.ndarray | None = None
-    labels: np.ndarray | None = None
+    mean: np.ndarray  # float64 `[F]`
+    covariance: np.ndarray  # float64 `[F, F]`
+    protocol: dict | None = None  # what the numbers depend on
+    features: np.ndarray | None = None  # float32 `[K, F]` of all images, or of a random choice
+    labels: np.ndarray | None = None  # int32 `[K]` of these images
     class_names: tuple | None = None
+    # Frechet distance of two halves of the features: a perfect generator's with half as many images.
     floor: float | None = None
 
     @property
@@ -253,21 +243,15 @@ def cached_statistics(images, extractor, folder=None, progress=True) -> RealStat
 
 def _check_arrays(path, arrays):
     """Refuses arrays that are no statistics."""
-    mean, covariance = arrays.get("mu"), arrays.get("sigma")
-    if mean is None or covariance is None:
-        raise InputError(
-            f"Got {path} with {sorted(arrays) or 'nothing'}. Expected mu and sigma. Measure an .npz with "
-            "images first (tinygan reference)."
-        )
-    fits = mean.ndim == 1 and covariance.shape == mean.shape * 2
-    features, labels = arrays.get("features"), arrays.get("labels")
-    fits = fits and (features is None or features.shape[1:] == mean.shape)
-    fits = fits and (labels is None or (features is not None and len(labels) == len(features)))
-    if not fits:
-        shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
+    shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
+    mean, covariance = (arrays.get(name, np.empty(())) for name in ("mu", "sigma"))
+    features = shapes.get("features", (0, *mean.shape))
+    labels = shapes.get("labels", features[:1])
+    whole = mean.ndim == 1 and covariance.shape == mean.shape * 2
+    if not whole or features[1:] != mean.shape or labels != features[:1]:
         raise InputError(
             f"Got {path} with {shapes}. Expected mu [F], sigma [F, F], and features [K, F] with labels [K] "
-            "or none. Write the file again."
+            "or none. Measure the real images with tinygan reference."
         )
     finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
     if not finite or not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6):

@@ -85,7 +85,9 @@ def as_table(results: dict) -> str:
     rows = [("", *results)]
     for name, title, cells in _rows({key: result["figures"] for key, result in results.items()}):
         values = [result["figures"].get(name) for result in results.values()]
-        best = _best(values, FIGURES[name].better)
+        known = [value for value in values if value is not None]
+        pick = {"lower": min, "higher": max}.get(FIGURES[name].better)
+        best = pick(known) if pick and len(known) > 1 else None
         pairs = zip(cells, values, strict=True)
         rows.append((title, *(cell + "*" * (value == best is not None) for cell, value in pairs)))
     first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
@@ -135,13 +137,6 @@ def _cell(figures, name, figure) -> str:
     if value is None:
         return ""
     return f"{value:{figure.format}}" + ("" if spread is None else f" ({spread:.2g})")
-
-
-def _best(values, better):
-    known = [value for value in values if value is not None]
-    if better is None or len(known) < 2:
-        return None
-    return min(known) if better == "lower" else max(known)
 
 
 def _figures(columns: dict, table=FIGURES, teacher=None) -> str:

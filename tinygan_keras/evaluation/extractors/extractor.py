@@ -18,7 +18,7 @@ import tensorflow as tf
 
 from ...errors import InputError, MissingFileError
 from ...files import user_path
-from ...images import to_float, to_uint8
+from ...images import check_images, to_float, to_uint8
 from ...teachers import download
 from . import keras_inception
 from .classifiers import ROLE, Classifier, load_folder, load_saved_model
@@ -37,16 +37,15 @@ KERNELS = {
     "area": ("area", False),
 }
 _RANGE_TOLERANCE = 1e-3  # an eighth of one uint8 level
-_INCEPTION_SIZES = {"input_size": 299, "feature_dim": 2048, "num_classes": 1008}
 _SMALL_BATCH, _LARGE_BATCH, _SMALL_IMAGE = 50, 250, 64
 
 
 class FeatureExtractor:
     """A frozen classifier as a function from images to features and logits.
 
-    The classifier takes images float32 `[B, S, S, 3]` in [-1, 1] and returns `features` (or `pool_3`)
-    float32 `[B, F]` and `logits` float32 `[B, C]`: through the signature `serving_default` or `default` of
-    its SavedModel, or by a call of the loaded module.
+    The classifier takes images float32 `[B, S, S, 3]` in [-1, 1] and returns `features` (or `pool_3`) `[B,
+    F]` and `logits` `[B, C]`: by the signature `serving_default` or `default` of its SavedModel, or by a
+    call.
 
     Args:
         path: The folder of a SavedModel or of a TF1 Hub module; or a loaded `Classifier`. Handles and
@@ -96,8 +95,7 @@ class FeatureExtractor:
         Raises:
             InputError: no image at all, another size, or values out of [-1, 1] or not finite.
         """
-        images = np.asarray(images)
-        self._check_images(images)
+        images = self._stored(np.asarray(images))
         features = np.empty((len(images), self.feature_dim), "float32")
         logits = np.empty((len(images), self.num_classes), "float32")
         for start in range(0, len(images), self.batch_size):
@@ -116,7 +114,7 @@ class FeatureExtractor:
     def protocol(self, image_size: int | None = None) -> dict:
         """What a figure of images of `image_size` (None: S) depends on; refuses sizes that a call refuses."""
         image_size = self.input_size if image_size is None else int(image_size)
-        self._check_size(image_size, image_size)
+        self._check_size(image_size)
         resize = "none, images have this size"
         if image_size != self.input_size:
             method, antialias = KERNELS[self.resize]
@@ -134,7 +132,7 @@ class FeatureExtractor:
         """One full batch as the classifier wants it."""
         # In NumPy and not in the classifier's graph: there TensorFlow merges the scaling into the first
         # convolution, which changes the last bits of every feature.
-        batch = to_float(images if images.dtype == np.uint8 else to_uint8(images))
+        batch = to_float(images)
         if missing := self.batch_size - len(batch):
             batch = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
         batch = tf.constant(batch)
@@ -142,33 +140,21 @@ class FeatureExtractor:
             return batch
         return resized(batch, self.input_size, self.resize)
 
-    def _check_images(self, images):
-        if images.ndim != 4 or images.shape[3] != 3 or not len(images):
-            raise InputError(
-                f"Got images of shape {images.shape}. Expected at least one RGB image, (N, S, S, 3). Repeat "
-                "a grey channel: np.repeat(images, 3, axis=-1)."
-            )
-        self._check_size(*images.shape[1:3])
-        if images.dtype == np.uint8:
-            return
-        if not np.issubdtype(images.dtype, np.floating):
-            raise InputError(
-                f"Got images of type {images.dtype}. Expected uint8 in [0, 255] or float in [-1, 1]."
-            )
-        sound = (np.abs(images) <= 1 + _RANGE_TOLERANCE).all((1, 2, 3))  # not where a value is NaN
-        if not sound.all():
-            raise InputError(
-                f"Got {np.sum(~sound)} of {len(images)} float images with NaN or values out of range; the "
-                f"first is image {sound.argmin()}. Expected finite values in [-1, 1]. Images in [0, 255] go "
-                "in as uint8; NaN comes from a training that has diverged."
-            )
+    def _stored(self, images):
+        """Images as uint8, checked."""
+        if np.issubdtype(images.dtype, np.floating):
+            bad = ~(np.abs(images) <= 1 + _RANGE_TOLERANCE)  # where a value is NaN too
+            if bad.any():
+                raise InputError(
+                    f"Got float images with NaN or values out of range; the first is image "
+                    f"{np.argwhere(bad)[0][0]}. Expected finite values in [-1, 1]. Images in [0, 255] go in "
+                    "as uint8; NaN comes from a training that has diverged."
+                )
+            images = to_uint8(images)
+        self._check_size(len(check_images(images)[0]))
+        return images
 
-    def _check_size(self, height, width):
-        if height != width:
-            raise InputError(
-                f"Got images of {height}x{width} pixels. Expected squares. Crop them or fill them up first, "
-                "since resizing would distort them."
-            )
+    def _check_size(self, height):
         if height != self.input_size and self.resize is None:
             raise InputError(
                 f"Got images of {height}x{height} pixels. Expected {self.input_size}x{self.input_size}, as "
@@ -215,13 +201,16 @@ def load_extractor(
     _check_kernel(resize)  # before a download
     name = os.fspath(name)
     if name in (*NAMES, INCEPTION_HANDLE):
-        if input_size not in (None, _INCEPTION_SIZES["input_size"]):
+        if input_size not in (None, keras_inception.INPUT_SIZE):
             raise InputError(
-                f"Got input_size={input_size} for {name}. Expected None or {_INCEPTION_SIZES['input_size']}, "
-                "the size it was trained with; images of another size are resized to it."
+                f"Got input_size={input_size} for {name}. Expected None or {keras_inception.INPUT_SIZE}, the "
+                "size it was trained with. Leave it out: images of another size are resized."
             )
-        own = name == keras_inception.NAME
-        classifier = keras_inception.load_keras_inception_v3() if own else _inception()
+        if name == keras_inception.NAME:
+            classifier = keras_inception.load_keras_inception_v3()
+        else:  # its graph takes images of every size, for it was made to run on TPUs
+            folder = download.locate(INCEPTION_HANDLE, ROLE)
+            classifier = load_saved_model(folder, INCEPTION, keras_inception.INPUT_SIZE)
         # TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
         resize = resize or "bilinear"
     elif "://" in name:
@@ -237,19 +226,6 @@ def load_extractor(
     if batch_size is None:
         batch_size = _LARGE_BATCH if classifier.input_size <= _SMALL_IMAGE else _SMALL_BATCH
     return FeatureExtractor(classifier, batch_size, resize)
-
-
-def _inception() -> Classifier:
-    folder = download.locate(INCEPTION_HANDLE, ROLE)
-    # Its graph takes images of every size, for it was made to run on TPUs.
-    classifier = load_saved_model(folder, INCEPTION, _INCEPTION_SIZES["input_size"])
-    found = {key: getattr(classifier, key) for key in _INCEPTION_SIZES}
-    if found != _INCEPTION_SIZES:
-        raise InputError(
-            f"Got a module with {found} in {folder}. Expected that of {INCEPTION_HANDLE}, which has "
-            f"{_INCEPTION_SIZES}. Delete the folder, to fetch it again."
-        )
-    return classifier
 
 
 def resized(images, size: int, kernel: str):

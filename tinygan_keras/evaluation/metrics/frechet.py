@@ -11,7 +11,6 @@ what is 1e-16 of the largest eigenvalue is noise there, and its root is 1e-8.
 
 import numpy as np
 
-from ... import tfgan
 from ...errors import InputError
 from .moments import feature_rows, feature_statistics
 from .registry import Figure, Measured, MeasuredImages, metric
@@ -97,12 +96,6 @@ def _note_bias(few, column, real) -> tuple:
         f"{few:,} images for {column.width:,} features: the covariance is singular and the Frechet "
         f"distance too large.{bias} Compare only figures with the same number of images.",
     )
-
-
-def tfgan_frechet_distance(features_1, features_2) -> float:
-    """TF-GAN's, as a reference for tests; sound where no product of two variances comes near 1e-10."""
-    evaluation = tfgan.evaluation()
-    return float(evaluation.frechet_classifier_distance_from_activations(features_1, features_2))
 
 
 def _moments(features):
