@@ -103,6 +103,12 @@ def test_dtype_is_that_of_every_layer_and_a_copy_may_have_another(make):
     assert not np.array_equal(copied.variables[0].numpy(), network.variables[0].numpy())
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+def test_weights_that_are_not_float32_are_refused_by_name(dtype):
+    with pytest.raises(ValueError, match=f"Got dtype '{dtype}'.*mixed_bfloat16"):
+        StudentGenerator(**TINY).copy(dtype=dtype)
+
+
 def test_students_saved_without_a_dtype_still_load():
     config = StudentGenerator(**TINY).get_config()
     del config["dtype"]

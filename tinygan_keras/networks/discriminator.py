@@ -5,7 +5,7 @@ from keras import ops
 
 from ..errors import InputError
 from .layers import PACKAGE, SpectralConv2D, SpectralDense, SpectralEmbedding, leaky_relu
-from .network import ConditionalNetwork
+from .network import ConditionalNetwork, float32_weights
 from .presets import DISCRIMINATORS
 
 
@@ -58,6 +58,7 @@ class Discriminator(ConditionalNetwork):
                 f"channels. Use fewer channels or a multiple of {2 ** len(channels)}."
             )
         # === Functional Model ===
+        dtype = float32_weights(dtype)
         images = keras.Input((image_size, image_size, 3), name="image")
         labels = keras.Input((), dtype="int32", name="label")
         maps = []

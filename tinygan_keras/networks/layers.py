@@ -1,8 +1,5 @@
 """Layers that the networks share: convolutions, spectral normalisation, attention, upsampling.
 
-Scope: building blocks without any knowledge of losses, teachers or data. Batch normalisation has a file of
-its own.
-
 Rejected: `keras.layers.SpectralNormalization` overwrites its kernel at every training call and its
 gradient ignores sigma; ours divides by sigma(W) inside the call and leaves the kernel alone
 (Miyato et al., arXiv:1802.05957).
@@ -17,12 +14,7 @@ PACKAGE = "tinygan_keras"
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class Conv2D(layers.Conv2D):
-    """`keras.layers.Conv2D`, with 1x1 kernels as matrix products.
-
-    On CPUs a matrix product is a third quicker than the convolution, above all in the gradient for the
-    kernel; `experiments/benchmarks/step.py` shows what it means for a step. The class has Keras' name, by
-    which layers are found in saved files.
-    """
+    """`keras.layers.Conv2D`, with 1x1 kernels as matrix products: on CPUs two thirds of the time."""
 
     def call(self, inputs):
         if (*self.kernel_size, *self.strides) != (1, 1, 1, 1):
@@ -46,7 +38,10 @@ def leaky_relu(features):
 
 
 class _SpectralNorm:
-    """Mixin: one power iteration per training call, gradient through W / sigma(W)."""
+    """Mixin: one power iteration per training call, gradient through W / sigma(W).
+
+    Without `training`, `u` is only read: a forward pass for another network's update leaves it alone.
+    """
 
     def _add_power_iteration_vector(self, columns: int):
         self.u = self.add_weight(
@@ -83,11 +78,7 @@ def _unit(vector):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SpectralConv2D(_SpectralNorm, layers.Conv2D):
-    """`keras.layers.Conv2D` with its kernel divided by its largest singular value.
-
-    With `training=True` the stored vector `u` takes one power-iteration step; with
-    `training=False` it is only read, so a forward pass for another network's update leaves it alone.
-    """
+    """`keras.layers.Conv2D` with its kernel divided by its largest singular value."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -102,7 +93,7 @@ class SpectralConv2D(_SpectralNorm, layers.Conv2D):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SpectralDense(_SpectralNorm, layers.Dense):
-    """`keras.layers.Dense` with spectral normalisation; see `SpectralConv2D`."""
+    """`keras.layers.Dense` with spectral normalisation."""
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -117,7 +108,7 @@ class SpectralDense(_SpectralNorm, layers.Dense):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SpectralEmbedding(_SpectralNorm, layers.Embedding):
-    """`keras.layers.Embedding` with spectral normalisation; see `SpectralConv2D`."""
+    """`keras.layers.Embedding` with spectral normalisation."""
 
     def build(self, input_shape=None):
         super().build(input_shape)
@@ -134,10 +125,8 @@ class SpectralEmbedding(_SpectralNorm, layers.Embedding):
 class SelfAttention(layers.Layer):
     """Non-local block of SAGAN / BigGAN: queries at every position, keys and values max-pooled by 2.
 
-    The output is `x + gamma * attention(x)` with a learned `gamma` that starts at 0.
-
-    Args:
-        reduction: Channels of queries and keys are `C // reduction`; of values `C // 2`.
+    The output is `x + gamma * attention(x)` with a learned `gamma` that starts at 0. Of C channels, queries
+    and keys have `C // reduction`, values `C // 2`.
 
     Reference: Zhang et al., arXiv:1805.08318.
     """
@@ -150,14 +139,8 @@ class SelfAttention(layers.Layer):
         _, self._height, self._width, channels = input_shape
 
         def project(filters, name, shape=input_shape):
-            layer = SpectralConv2D(
-                filters,
-                1,
-                use_bias=False,
-                kernel_initializer="orthogonal",
-                dtype=self.dtype_policy,
-                name=name,
-            )
+            options = {"use_bias": False, "kernel_initializer": "orthogonal"}
+            layer = SpectralConv2D(filters, 1, dtype=self.dtype_policy, name=name, **options)
             layer.build(shape)
             return layer
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras import ops
 
 from ..errors import InputError
-from .presets import preset
 
 _STATISTICS = ("moving_mean", "moving_variance")
 
@@ -21,11 +20,22 @@ def count_parameters(source) -> int:
     return sum(math.prod(variable.shape) for variable in source)
 
 
+def float32_weights(dtype):
+    """Returns the Keras dtype policy, if it is one that keeps weights and statistics in float32."""
+    policy = keras.dtype_policies.get(dtype)
+    if policy.variable_dtype != "float32":
+        raise InputError(
+            f"Got dtype {policy.name!r}. Expected one that keeps the weights in float32. Use float32, "
+            "mixed_bfloat16 or mixed_float16."
+        )
+    return policy
+
+
 class ConditionalNetwork(keras.Model):
     """A functional model of (something, labels), configured by flat arguments and named presets.
 
     Subclasses list their constructor arguments in `ARGUMENTS` and their presets in `PRESETS`, and keep
-    every argument under its own name. They give `dtype` to every layer, and here.
+    every argument under its own name. They give `dtype`, a policy, to every layer, and here.
     """
 
     ARGUMENTS = ()
@@ -34,7 +44,7 @@ class ConditionalNetwork(keras.Model):
     def __init__(self, inputs, outputs, dtype=None, **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # Keras' functional models ignore the argument.
-        self.dtype_policy = keras.dtype_policies.get(dtype)
+        self.dtype_policy = dtype
 
     def __call__(self, inputs, *args, **kwargs):
         # Keras' functional models refuse a pair of a tensor and a NumPy array; users do pass that.
@@ -72,7 +82,12 @@ class ConditionalNetwork(keras.Model):
     @classmethod
     def from_preset(cls, name: str, **overrides):
         """Builds the network named `name` (see `presets()`), with single arguments overridden."""
-        return cls(**preset(cls.PRESETS, name, overrides))
+        if name not in cls.PRESETS:
+            raise InputError(
+                f"Got preset {name!r}. Expected one of {', '.join(sorted(cls.PRESETS))}. Choose one, or "
+                "call the constructor with your own channels."
+            )
+        return cls(**{**cls.PRESETS[name], **overrides})
 
     @classmethod
     def presets(cls) -> dict:
@@ -81,11 +96,9 @@ class ConditionalNetwork(keras.Model):
 
 
 def check_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor:
-    """Returns how much of each class an image shall have as float32 `[B, num_classes]`, a row per latent.
+    """Returns class weights as float32 `[B, num_classes]`, a row per latent.
 
-    Raises:
-        InputError: another shape or type, or weights that are not finite. Values are checked when they
-            are known without waiting for a device, that is in eager code.
+    Their values are checked in eager code only, where they are known without waiting for a device.
     """
     weights = tf.convert_to_tensor(class_weights)
     numeric = weights.dtype.is_floating or weights.dtype.is_integer

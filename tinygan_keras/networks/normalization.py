@@ -1,12 +1,7 @@
 """Batch normalisation, by class and plain: TensorFlow's fused kernel, or statistics that replicas share.
 
-Scope: building blocks without any knowledge of losses, teachers or data.
-
-Decisions:
-- A batch is normalised with the biased variance, and the moving variance is the unbiased one, as in
-  PyTorch, whether replicas share their statistics or not.
-- Moving statistics are not averaged over replicas: synchronised ones are equal anyway, and of the others
-  those of the first replica are saved.
+Normalised is with the biased variance, kept is the unbiased one, as PyTorch does it. Moving statistics are
+not averaged over replicas: those agree if synchronised; else the first one's are saved.
 
 Rejected: `keras.ops.moments` on a single device. It takes several passes over the feature map in training;
 TensorFlow's fused kernel takes about half their time on a CPU, but can't share statistics.
@@ -23,21 +18,9 @@ from .layers import PACKAGE
 class ConditionalBatchNormalization(layers.Layer):
     """Batch normalisation whose scale and shift are linear in a condition vector.
 
-    `y = scale(c) * (x - mean) / sqrt(variance + epsilon) + shift(c)`, with `scale` starting at 1 and
-    `shift` at 0 whatever the condition. (The authors' program initialises the wrong axis of this
-    affine map, so that its scale does not start at 1; we do not follow it.)
-
-    Args:
-        momentum: Weight of the old value in the moving statistics.
-        epsilon: Added to the variance.
-        synchronized: Average the statistics over the replicas of a `tf.distribute` strategy.
-
-    Call arguments:
-        inputs: A pair: feature map float `[B, H, W, C]`, condition float `[B, K]`.
-        training: Normalise with the batch's statistics and update the moving ones.
-
-    Returns:
-        Float `[B, H, W, C]`.
+    `y = scale(c) * (x - mean) / sqrt(variance + epsilon) + shift(c)` of a pair x `[B, H, W, C]`, c `[B, K]`,
+    with `scale` starting at 1 and `shift` at 0 whatever the condition. (The authors' program initialises the
+    wrong axis of this affine map, so that its scale does not start at 1; we do not follow it.)
 
     Reference: Dumoulin et al., arXiv:1610.07629; Brock et al., arXiv:1809.11096.
     """
@@ -75,17 +58,15 @@ class ConditionalBatchNormalization(layers.Layer):
             mean, variance = self.moving_mean, self.moving_variance
             return self._normalize(features, condition, mean, variance)
         outputs, mean, variance = self._normalize_by_batch(features, condition)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        _move_statistics(self, mean, variance)
         return outputs
 
     def _normalize_by_batch(self, features, condition):
         """Returns the outputs, and the batch's mean and variance (both `[C]`)."""
-        if self.synchronized:
-            mean, variance, unbiased = synchronized_moments(features)
-            return self._normalize(features, condition, mean, variance), mean, unbiased
         ones = ops.ones(features.shape[-1])
-        outputs, mean, variance = batch_norm(features, ones, 0.0 * ones, self.epsilon)
+        outputs, mean, variance = batch_norm(
+            features, ones, 0.0 * ones, self.epsilon, self.synchronized
+        )
         scale, shift = self._scale_and_shift(condition)
         return outputs * self._spread(scale) + self._spread(shift), mean, variance
 
@@ -103,12 +84,8 @@ class ConditionalBatchNormalization(layers.Layer):
         return ops.cast(vectors[:, None, None, :], self.compute_dtype)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "momentum": self.momentum,
-            "epsilon": self.epsilon,
-            "synchronized": self.synchronized,
-        }
+        names = ("momentum", "epsilon", "synchronized")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -118,47 +95,30 @@ class BatchNormalization(layers.BatchNormalization):
     def call(self, inputs, training=False):
         if not training:
             return super().call(inputs)
-        if self.synchronized:
-            mean, biased, variance = synchronized_moments(inputs)
-            scale = self.gamma * ops.rsqrt(biased + self.epsilon)
-            shift = self.beta - mean * scale
-            outputs = inputs * ops.cast(scale, inputs.dtype) + ops.cast(shift, inputs.dtype)
-        else:
-            outputs, mean, variance = batch_norm(inputs, self.gamma, self.beta, self.epsilon)
-        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
+        outputs, mean, variance = batch_norm(
+            inputs, self.gamma, self.beta, self.epsilon, self.synchronized
+        )
+        _move_statistics(self, mean, variance)
         return outputs
 
 
-def batch_norm(features, scale, shift, epsilon):
-    """Normalises by the batch's own statistics.
+def _move_statistics(layer, mean, variance):
+    for moving, batch in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + batch * (1.0 - layer.momentum))
 
-    Args:
-        features: Float `[B, H, W, C]`.
-        scale, shift: Float `[C]`.
-        epsilon: Added to the variance.
 
-    Returns:
-        Outputs `[B, H, W, C]`; mean and variance float32 `[C]`. The outputs use the biased variance, the
-        returned one is unbiased, as in PyTorch's running statistics.
-    """
+def batch_norm(features, scale, shift, epsilon, synchronized):
+    """Normalises `[B, H, W, C]` by the batch's statistics; returns outputs, mean and unbiased variance."""
     scale, shift = (ops.cast(x, "float32") for x in (scale, shift))
-    return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=epsilon)
-
-
-def synchronized_moments(features):
-    """Mean, variance, and the variance of the population, over the batches of all replicas.
-
-    Args:
-        features: Float `[B, H, W, C]` of this replica; all have as many.
-
-    Returns:
-        Three times float32 `[C]`.
-    """
+    if not synchronized:
+        return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=epsilon)
     mean, variance = ops.moments(ops.cast(features, "float32"), axes=(0, 1, 2), synchronized=True)
+    scale = scale * ops.rsqrt(variance + epsilon)
+    shift = shift - mean * scale
+    outputs = features * ops.cast(scale, features.dtype) + ops.cast(shift, features.dtype)
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     count = ops.cast(replicas * tf.size(features[..., 0]), "float32")
-    return mean, variance, variance * count / ops.maximum(count - 1.0, 1.0)
+    return outputs, mean, variance * count / ops.maximum(count - 1.0, 1.0)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

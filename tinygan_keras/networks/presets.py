@@ -4,8 +4,6 @@
 block less or more per factor of two. `tinygan_fashion_32` is the student of the embedded teacher.
 """
 
-from ..errors import InputError
-
 STUDENTS = {
     "tinygan_32": {"channels": (256, 256, 128, 64), "latent_dim": 128, "num_classes": 1000},
     "tinygan_64": {"channels": (512, 512, 256, 128, 64), "latent_dim": 128, "num_classes": 1000},
@@ -38,17 +36,3 @@ DISCRIMINATORS = {
     },
     "tinygan_fashion_32": {"channels": (32, 64, 128, 256), "image_size": 32, "num_classes": 10},
 }
-
-
-def preset(table: dict, name: str, overrides: dict) -> dict:
-    """Returns the arguments of the preset `name` of `table` with `overrides` applied.
-
-    Raises:
-        ValueError: there is no preset of that name.
-    """
-    if name not in table:
-        raise InputError(
-            f"Got preset {name!r}. Expected one of {', '.join(sorted(table))}. "
-            "Choose one of these, or call the constructor with your own channels."
-        )
-    return {**table[name], **overrides}

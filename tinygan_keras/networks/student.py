@@ -11,7 +11,7 @@ from keras import layers, ops
 
 from ..errors import InputError
 from .layers import PACKAGE, Conv2D, upsample
-from .network import ConditionalNetwork, check_class_weights
+from .network import ConditionalNetwork, check_class_weights, float32_weights
 from .normalization import BatchNormalization, ConditionalBatchNormalization
 from .presets import STUDENTS
 
@@ -61,6 +61,7 @@ class StudentGenerator(ConditionalNetwork):
         **kwargs,
     ):
         # === Functional Model ===
+        dtype = float32_weights(dtype)
         latents = keras.Input((latent_dim,), name="latent")
         labels = keras.Input((), dtype="int32", name="label")
         embed = layers.Embedding(num_classes, embedding_dim, dtype=dtype, name="class_embedding")
