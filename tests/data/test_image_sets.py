@@ -313,10 +313,8 @@ def test_broken_archives_are_refused(tmp_path, damage):
         middle = len(content) // 2
         flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
         path.write_bytes({"truncated": content[:middle], "flipped": flipped, "text": b"no"}[damage])
-    expected = (
-        r"with the arrays \['images.txt'\]" if damage == "no arrays" else "which can't be read"
-    )
-    with pytest.raises(ValueError, match=f"data.npz,? {expected}"):
+    expected = "it holds .'images.txt'" if damage == "no arrays" else ""
+    with pytest.raises(ValueError, match=f"data.npz, which can't be read: {expected}"):
         open_images(path)
 
 

@@ -147,7 +147,7 @@ def test_what_is_not_prepared_says_how_to():
         open_training_images("tfds:nonsense", 16, 1000)
     with pytest.raises(ValueError, match="Expected image and label"):
         features = mock.Mock(info=mock.Mock(features={"text": 0}))
-        tfds_images._checked_features(features, "tfds:some_text, train")
+        tfds_images.TfdsSource(features, "train")
 
 
 def test_a_version_on_the_disk_is_opened_by_its_folder(data_dir):

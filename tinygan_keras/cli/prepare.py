@@ -16,10 +16,10 @@ Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate -
 from .cache import check_out, check_set, pipeline_options, report_problems
 from .flags import check_required
 
-FLAGS = (
-    *("data", "image_size", "classes", "out", "skip_unreadable", "shard_size"),
-    *("worker", "workers", "runner", "beam_options", "verify"),
+_SETTINGS = (
+    *("data", "image_size", "classes", "out", "skip_unreadable", "shard_size", "worker", "workers"),
 )
+FLAGS = (*_SETTINGS, "runner", "beam_options", "verify")
 REQUIRED = ("out",)
 
 
@@ -35,16 +35,5 @@ def run(flags):
     check_out(flags)
     from ..data.prepare_images import prepare_images
 
-    print(
-        prepare_images(
-            flags.data,
-            flags.out,
-            flags.image_size,
-            flags.classes,
-            flags.skip_unreadable,
-            flags.shard_size,
-            flags.worker,
-            flags.workers,
-            runner,
-        )
-    )
+    settings = {name: getattr(flags, name) for name in _SETTINGS}
+    print(prepare_images(**settings, runner=runner))

@@ -34,14 +34,8 @@ _SHOWN = 5
 class FolderSource(ImageSource):
     """Images in the files of a folder, a million if need be, in the order of the classes and of the names.
 
-    Args:
-        path: The folder.
-        num_classes, class_names: The classes that are known, for folders that are deeper or look like none.
-        labelled: The class of every image is needed: a sub-folder `train` is entered, and files beside the
-            class folders are ignored rather than refused.
-
-    Raises:
-        InputError: no images; images in and below it; images below folders that are no classes.
+    Folders of known classes may be deeper, or look like none. Where labels are needed (`labelled`), a
+    sub-folder `train` is entered, and files beside the class folders are ignored rather than refused.
     """
 
     def __init__(self, path, num_classes=None, class_names=None, labelled=False):

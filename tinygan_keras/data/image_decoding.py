@@ -64,19 +64,16 @@ _QUIET_SECONDS = 5.0
 
 
 class Decoded(NamedTuple):
-    """Pixels uint8 `[H, W, 3]`, and of the file: width and height, format, what was done with {} of them."""
+    """Pixels uint8 `[H, W, 3]`, and of the file: width and height, format, what was done with {} of them.
 
-    pixels: np.ndarray
-    size: tuple
+    Of what can't be decoded there are no pixels, and `error` says why.
+    """
+
+    pixels: np.ndarray | None
+    size: tuple = ()
     format: str = ""
     conversions: tuple = ()
-
-
-class Unreadable(NamedTuple):
-    """Why an image can't be decoded."""
-
-    reason: str
-    pixels: None = None
+    error: str = ""
 
 
 def decode(source) -> Decoded:
@@ -139,12 +136,7 @@ def describe_preprocessing(image_size: int, horizontal_flip=False) -> str:
 
 
 def decode_all(sources, finish=None):
-    """Decodes in threads: yields a `Decoded` or `Unreadable` for each source, in order.
-
-    Args:
-        sources: Iterable of what `decode` takes; read no further ahead than the threads need.
-        finish: Function of pixels that gives those to keep, such as a crop; called in the threads.
-    """
+    """Decodes in threads, and reads little ahead: yields `finish(pixels)`, `Decoded`, of each source."""
 
     def work(chunk):
         return [_try_to_decode(source, finish) for source in chunk]
@@ -165,7 +157,7 @@ def _try_to_decode(source, finish):
     except Exception as error:  # decoders raise whatever they stumble over
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = re.sub(r" (<_io|'|\").*", "", reason)  # the name of the file is said elsewhere
-        return Unreadable(file_text(reason)[:100])
+        return Decoded(None, error=file_text(reason)[:100])
     return decoded._replace(pixels=finish(decoded.pixels)) if finish else decoded
 
 
@@ -200,8 +192,8 @@ class Decoding:
             bar.update(len(indices), finalize=True)
 
     def _count(self, index, result):
-        if isinstance(result, Unreadable):
-            self.unreadable.append((index, result.reason))
+        if result.error:
+            self.unreadable.append((index, result.error))
             return
         self.count += 1
         self.sizes[result.size] += 1

@@ -82,19 +82,10 @@ class ImageSet:
         raise NotImplementedError
 
     def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
-        """Passes over the images again and again, each time in another order.
+        """Passes over the images again and again, each time in another order, half of them mirrored or none.
 
-        Batch k is a pure function of the seed and k, wherever it starts.
-
-        Args:
-            batch_size: Images per batch; the shape is static.
-            seed: Seed of the order and of the flips.
-            start_step: Number of the first batch.
-            horizontal_flip: Mirror half of the images, chosen at random each time.
-
-        Returns:
-            Endless `tf.data.Dataset` of dicts `image` float32 `[B, S, S, 3]` in [-1, 1] and `image_label`
-            int32 `[B]` (absent without labels).
+        Batch k is a pure function of the seed and k, wherever it starts: a dict of `image` float32
+        `[B, S, S, 3]` in [-1, 1] and, with labels, `image_label` int32 `[B]`.
         """
 
         def finish(step, batch):
@@ -168,19 +159,7 @@ class ImageSet:
 
 
 class ArrayImages(ImageSet):
-    """Images in an array in memory.
-
-    Args:
-        images: uint8 `[N, S, S, 3]`.
-        labels: Int `[N]`, not negative; None if unknown.
-        class_names: Names by label; None if unknown.
-        num_classes: Number of classes; None for that of the names, or of the largest label and one.
-        names: Names of the images, for `contents`; None if they have none.
-        name, warnings, classes, found: See `ImageSet`; a warning of classes without images is added.
-
-    Raises:
-        InputError: another shape or type, or labels out of range.
-    """
+    """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` or None; `names` are those of the images."""
 
     def __init__(
         self,

@@ -142,16 +142,7 @@ def as_rgb(images) -> np.ndarray:
 def open_source(
     data, num_classes=None, class_names=None, labelled=False, data_subset=""
 ) -> ImageSource:
-    """Opens what `data` names; nothing is decoded.
-
-    Args:
-        data, num_classes, class_names, data_subset: See `image_sets.open_images`.
-        labelled: Take folders as `FolderSource` does where labels are needed.
-
-    Raises:
-        MissingFileError: nothing has this name.
-        InputError: it is no set of images.
-    """
+    """Opens what `data` names; see `image_sets.open_images`, and `FolderSource` for `labelled`."""
     text = str(data)
     kind, _, rest = text.partition(":")
     if kind in ("fashion_mnist", "keras"):
@@ -188,20 +179,17 @@ def _open_archive(path):
             raise zipfile.BadZipFile("it is no zip archive, or cut off")
         with np.load(path, allow_pickle=False) as archive:
             names = archive.files
+            if "images" not in names:
+                raise ValueError(f"it holds {sorted(names)} and no images")
+            images = _archive_images(path, archive)
             labels, class_names = (
                 archive[name] if name in names else None for name in ("labels", "class_names")
             )
-            images = _archive_images(path, archive) if "images" in names else None
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
-            f"Got {path}, which can't be read: {error}. Expected an .npz file of plain arrays, as "
-            "np.savez(path, images=..., labels=...) writes it. Write or copy it again."
+            f"Got {path}, which can't be read: {error}. Expected images uint8 [N, S, S, 3] and, if "
+            "there are any, labels and class_names. Write it again with np.savez(path, images=..., labels=...)."
         ) from error
-    if images is None:
-        raise InputError(
-            f"Got {path} with the arrays {sorted(names)}. Expected images uint8 [N, S, S, 3] and, if "
-            "there are any, labels and class_names. Write it with np.savez(path, images=..., labels=...)."
-        )
     padded = " (28x28 gray, padded to 32x32 RGB)" if images.shape[1:] == (28, 28) else ""
     return ArraySource(images, labels, path.name + padded, class_names)
 

@@ -29,8 +29,9 @@ class TfdsSource(ImageSource):
 
     def __init__(self, builder, split):
         super().__init__(f"tfds:{builder.info.full_name}, {split}")
-        features = _checked_features(builder, self.name)
-        info = _split_info(builder, split, self.name)
+        features = builder.info.features
+        self._check(builder, split)
+        info = builder.info.splits[split]
         pairs = [(str(f), n) for f, n in zip(info.filepaths, info.shard_lengths, strict=True) if n]
         self._files, counts = [file for file, _ in pairs], [count for _, count in pairs]
         self._ends = np.cumsum(counts)
@@ -44,6 +45,24 @@ class TfdsSource(ImageSource):
                 "Expected all. Copy or prepare the data set again."
             )
         self.found["files"] = f"{len(self._files):,} in {Path(self._files[0]).parent}"
+
+    def _check(self, builder, split):
+        features, file_format = builder.info.features or {}, builder.info.file_format
+        if not {"image", "label"} <= set(features) or not features["label"].num_classes:
+            raise InputError(
+                f"Got {self.name} with the features {sorted(features)}. Expected image and label: the class "
+                "of every image is needed. Give another data set, or write an .npz file."
+            )
+        if file_format is not None and file_format.value != "tfrecord":
+            raise InputError(
+                f"Got {self.name} as {file_format.value} files. Expected tfrecord. Prepare it again with "
+                "`tfds build --file_format=tfrecord`."
+            )
+        if split not in builder.info.splits:
+            raise InputError(
+                f"Got {self.name}. Expected one of the splits {', '.join(sorted(builder.info.splits))}. Give "
+                f"it as tfds:{builder.name}:NAME."
+            )
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -139,30 +158,6 @@ def _builder(name):
         f"Got tfds:{name}, which is not prepared in {builder.data_path}. Expected its TFRecord files there, "
         f"or below $TFDS_DATA_DIR. Run `tfds build {name}` once.{by_hand}"
     )
-
-
-def _checked_features(builder, title):
-    features, file_format = builder.info.features, builder.info.file_format
-    if not {"image", "label"} <= set(features or ()) or not features["label"].num_classes:
-        raise InputError(
-            f"Got {title} with the features {sorted(features or ())}. Expected image and label: the class of "
-            "every image is needed. Give another data set, or write an .npz file."
-        )
-    if file_format is not None and file_format.value != "tfrecord":
-        raise InputError(
-            f"Got {title} as {file_format.value} files. Expected tfrecord. Prepare it again with "
-            "`tfds build --file_format=tfrecord`."
-        )
-    return features
-
-
-def _split_info(builder, split, title):
-    if split not in builder.info.splits:
-        raise InputError(
-            f"Got {title}. Expected one of the splits {', '.join(sorted(builder.info.splits))}. Give it as "
-            f"tfds:{builder.name}:NAME."
-        )
-    return builder.info.splits[split]
 
 
 def _padded(content):
