@@ -8,7 +8,6 @@ import functools
 import os
 import shlex
 import zlib
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,27 +25,6 @@ MEMORY_LIMIT = 4 * 2**30
 _SHOWN = 5
 _AT_ONCE = 256
 _MOST_NAMES = 200_000
-
-
-class ContentChanges(NamedTuple):
-    """Names of images that are gone, have changed, or are new; as text, how many and which."""
-
-    gone: list
-    changed: list
-    new: list
-
-    @property
-    def only_gone(self) -> bool:
-        """Whether there are none but these."""
-        return bool(self.gone) and not self.changed and not self.new
-
-    def __str__(self):
-        verbs = (("is", "are", "gone"), ("has", "have", "changed"), ("is", "are", "new"))
-        return ", ".join(
-            f"{len(names):,} {several if len(names) > 1 else one} {what} ({listed(names, _SHOWN)})"
-            for names, (one, several, what) in zip(self, verbs, strict=True)
-            if names
-        )
 
 
 class ImageSet:
@@ -116,12 +94,13 @@ class ImageSet:
         """A checksum by name of image, for `changes_since`; empty for images without names."""
         return {}
 
-    def changes_since(self, contents: dict) -> ContentChanges:
-        """What has changed since these `contents`."""
+    def changes_since(self, contents: dict) -> dict:
+        """Lists of the names of images that are "gone", "changed" or "new" since these `contents`."""
         now = self.contents()
-        changed = sorted(n for n in contents.keys() & now.keys() if contents[n] != now[n])
-        gone, new = contents.keys() - now.keys(), now.keys() - contents.keys()
-        return ContentChanges(sorted(gone), changed, sorted(new))
+        changed = {name for name in contents.keys() & now.keys() if contents[name] != now[name]}
+        found = {"gone": contents.keys() - now.keys(), "changed": changed}
+        found["new"] = now.keys() - contents.keys()
+        return {word: sorted(names) for word, names in found.items() if names}
 
     @functools.cached_property
     def class_counts(self) -> np.ndarray | None:
@@ -159,7 +138,7 @@ class ImageSet:
 
 
 class ArrayImages(ImageSet):
-    """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` or None; `names` are those of the images."""
+    """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` or None, and their `names` or None."""
 
     def __init__(
         self,

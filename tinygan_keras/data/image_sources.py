@@ -188,7 +188,7 @@ def _open_archive(path):
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(
             f"Got {path}, which can't be read: {error}. Expected images uint8 [N, S, S, 3] and, if "
-            "there are any, labels and class_names. Write it again with np.savez(path, images=..., labels=...)."
+            "there are any, labels and class_names. Write it with np.savez(path, images=..., labels=...)."
         ) from error
     padded = " (28x28 gray, padded to 32x32 RGB)" if images.shape[1:] == (28, 28) else ""
     return ArraySource(images, labels, path.name + padded, class_names)

@@ -7,6 +7,7 @@ import shutil
 import time
 from pathlib import Path
 
+from ..classes.folder_labels import listed
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, plain, read_json, user_path, write_json, write_text
 from .config import differences
@@ -99,10 +100,14 @@ class RunFolder:
         changed = [name for name, value in fingerprints.items() if former.get(name) != value]
         if changed == ["real images"] and real_images is not None and self.real_images.is_file():
             changes = real_images.changes_since(read_json(self.real_images))
-            if changes.only_gone:
-                print(f"Since the run began, {changes}. The training goes on without them.")
+            details = "".join(
+                f", {len(names):,} {word} ({listed(names, 5)})" for word, names in changes.items()
+            )
+            if list(changes) == ["gone"]:
+                print(
+                    f"Real images differ since the run began{details}. The training goes on without them."
+                )
                 return
-            details = f" ({changes})" if str(changes) else ""
         if changed:
             raise InputError(
                 f"Got other {' and '.join(changed)} than {self.path} has been trained with so far{details}. "
