@@ -128,22 +128,13 @@ def test_rounding_comes_before_resizing():
     assert extractor(sample)[0] == pytest.approx(np.full((1, 3), 0.25 / 127.5 - 1), abs=1e-7)
 
 
-@pytest.mark.parametrize(
-    ("resize", "expected"),
-    [
-        ("bilinear", 1 / 2),
-        ("bilinear+antialias", 3 / 7),
-        ("bicubic", 9 / 17),
-        ("area", 1 / 2),
-    ],
-)
-def test_images_of_another_size_are_resized_by_the_kernel(resize, expected):
+def test_images_of_another_size_are_resized_by_the_kernel():
     classifier, seen = corner_pixel(size=2)
-    extractor = FeatureExtractor(classifier, batch_size=2, resize=resize)
+    extractor = FeatureExtractor(classifier, batch_size=2, resize="bicubic")
     columns = np.zeros((3, 4, 4, 3), "uint8")
     columns[:, :, 0] = 255  # one white column, so that the kernel's first weight can be read off
     features, _ = extractor(columns)
-    assert features == pytest.approx(np.full((3, 3), 2 * expected - 1), abs=1e-6)
+    assert features == pytest.approx(np.full((3, 3), 2 * 9 / 17 - 1), abs=1e-6)
     assert {tuple(batch.shape) for batch in seen} == {(2, 2, 2, 3)}
 
 

@@ -174,3 +174,9 @@ def test_statistics_in_float32_are_accepted():
     rounded = [part.astype("float32") for pair in statistics for part in pair]
     expected = frechet_distance(*statistics[0], *statistics[1])
     assert frechet_distance(*rounded) == pytest.approx(expected, rel=1e-5)
+
+
+def test_classes_are_gathered_in_groups_that_fit_into_memory(monkeypatch):
+    monkeypatch.setattr(frechet, "_MEMORY", 100)
+    counts = np.array([3, 1, 4, 9, 1])
+    assert frechet._groups(counts, [0, 1, 2, 3, 4], 20) == [[0, 1], [2], [3], [4]]

@@ -44,6 +44,8 @@ def load_keras_inception_v3(weights="imagenet") -> Classifier:
 
 
 def _build(weights):
+    """The network, built in a thread of its own by `outside`: policies are kept per thread."""
+    keras.config.set_dtype_policy("float32")  # the caller's may be half precision
     try:
         with stalled_connections_fail():
             inception = keras.applications.InceptionV3(weights=weights, classifier_activation=None)
@@ -52,20 +54,8 @@ def _build(weights):
         if not failed and not str(error).startswith(_DOWNLOAD_PROBLEMS):
             raise
         raise UnusableFileError(_how_to_place_the_weights(error)) from error
-    inception = _in_float32(inception)
     pool = inception.get_layer("avg_pool").output
     return keras.Model(inception.input, {"features": pool, "logits": inception.output})
-
-
-def _in_float32(model):
-    """The model in float32: Keras builds it with the global policy, which may be half precision."""
-
-    def of_float32(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
-
-    twin = keras.models.clone_model(model, clone_function=of_float32)
-    twin.set_weights(model.get_weights())
-    return twin
 
 
 def _hash(model) -> str:
