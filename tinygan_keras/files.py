@@ -32,13 +32,14 @@ def user_path(path):
 
 @contextlib.contextmanager
 def new_file(path, replace=True):
-    """Yields a name to write to; what is there at the end is renamed to `path`, and else removed."""
+    """Yields a name to write to, with the suffix of `path`; renamed to it at the end, and else removed."""
     path = user_path(path)
     if not replace and _exists(path):
         raise _existing(path)
-    aside = f"{path}{UNFINISHED}{uuid.uuid4().hex[:12]}"
+    folder, name = os.path.split(path)
+    aside = os.path.join(folder, f"{UNFINISHED}{uuid.uuid4().hex[:12]}-{name}")
     with file_errors(path):
-        _make_parent(path)
+        _make_folder(folder)
         try:
             yield aside if is_url(path) else Path(aside)
             if is_url(path):
@@ -46,6 +47,7 @@ def new_file(path, replace=True):
             else:
                 _flush(aside)
                 os.replace(aside, path) if replace else _rename_to_new(aside, path)
+                _flush(folder or ".")
         finally:
             _remove(aside)
 
@@ -75,14 +77,18 @@ def new_folder(path):
             unfinished.rename(path)
 
 
+def write_bytes(path, data: bytes, replace=True):
+    """Writes a file, whole or not at all."""
+    with (
+        new_file(path, replace) as aside,
+        _gfile().GFile(aside, "wb") if is_url(aside) else open(aside, "wb") as stream,
+    ):
+        stream.write(data)
+
+
 def write_text(path, text: str):
     """Writes a text file in UTF-8, whole or not at all."""
-    with new_file(path) as aside:
-        if is_url(aside):
-            with _gfile().GFile(aside, "wb") as stream:
-                stream.write(text.encode())
-        else:
-            aside.write_text(text, encoding="utf-8", newline="\n")
+    write_bytes(path, text.encode())
 
 
 def write_json(path, value):
@@ -247,11 +253,11 @@ def _rename_to_new(aside, path):
         os.replace(aside, path)
 
 
-def _make_parent(path):
-    if is_url(path):
-        _gfile().makedirs(path.rpartition("/")[0])
+def _make_folder(folder):
+    if is_url(folder):
+        _gfile().makedirs(folder)
     else:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(folder).mkdir(parents=True, exist_ok=True)
 
 
 def _remove(path):
@@ -263,9 +269,15 @@ def _remove(path):
 
 
 def _flush(path):
-    """After a power failure, a renamed file whose bytes never reached the disk would be empty."""
-    with open(path, "rb") as stream:
-        os.fsync(stream.fileno())
+    """Waits until a file, or a folder's list of names, would survive a loss of power."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except PermissionError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _gfile():

@@ -81,7 +81,8 @@ def test_mistakes_are_answered_without_tensorflow(tmp_path):
 
 
 def test_without_apache_beam_the_extra_is_named(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    monkeypatch.delitem(sys.modules, "tinygan_keras.data.records.beam_pipeline", raising=False)
     flags = ["--teacher=x", "--count=8", f"--out={tmp_path}", "--runner=DirectRunner"]
     assert main(["cache", *flags]) == 2
     assert "tinygan-keras[beam]" in capsys.readouterr().err

@@ -226,10 +226,10 @@ def _kill(patched, operation, step):
 
 @pytest.mark.parametrize(
     ("place", "operation", "number"),
-    # While the first record is written; before settings, labels and shards are flushed.
+    # While the first record is written; before settings, labels and shards are flushed; then their folder is.
     [
         (tf.io.TFRecordWriter, "write", 0),
-        *((package_files, "_flush", number) for number in range(4)),
+        *((package_files, "_flush", number) for number in (0, 2, 4, 6)),
     ],
 )
 def test_two_writers_of_the_same_shards_do_each_other_no_harm(
@@ -274,15 +274,15 @@ def test_of_two_first_workers_with_other_settings_one_is_refused(hard_links, tmp
 
 def test_a_folder_that_another_command_removes_is_made_again(tmp_path, monkeypatch):
     """That one tried whether it can be written to, and removes it if it is empty still."""
-    make_parent, taken = package_files._make_parent, []
+    make_folder, taken = package_files._make_folder, []
 
     def made(path):
-        make_parent(path)
+        make_folder(path)
         if not taken:
-            os.rmdir(os.path.dirname(path))
+            os.rmdir(path)
             taken.append(path)
 
-    monkeypatch.setattr(package_files, "_make_parent", made)
+    monkeypatch.setattr(package_files, "_make_folder", made)
     Source("real images").write(tmp_path / "new")
     assert taken and open_records(tmp_path / "new").count == COUNT
 

@@ -56,7 +56,7 @@ def test_interrupted_write_keeps_the_former_checkpoint(tmp_path, model, monkeypa
 
 
 def test_what_an_interrupted_write_left_is_no_checkpoint_and_is_removed(tmp_path, model):
-    (tmp_path / "unfinished_epoch_00002.weights.h5").write_bytes(b"half")
+    (tmp_path / ".unfinished-0-epoch_00002.weights.h5").write_bytes(b"half")
     assert latest_checkpoint(tmp_path) == (0, None)
     Checkpoints(tmp_path).on_train_begin()
     assert not list(tmp_path.iterdir())

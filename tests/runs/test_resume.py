@@ -84,7 +84,9 @@ def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
         before, done = done, assert_whole(tmp_path / "killed")
         assert done >= before + killed["kill_at"] // STEPS_PER_EPOCH, "an epoch is lost"
     assert 0 < done < config["steps"] // STEPS_PER_EPOCH, "no kill in the middle proves nothing"
-    (tmp_path / "killed" / "checkpoints" / "unfinished_epoch_00001.weights.h5").write_bytes(b"torn")
+    (tmp_path / "killed" / "checkpoints" / ".unfinished-0-epoch_00001.weights.h5").write_bytes(
+        b"torn"
+    )
     del killed["kill_at"]
     assert processes.run(killed) == [0], log(killed)
 

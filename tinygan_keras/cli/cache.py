@@ -14,12 +14,12 @@ disk has that of its config.json, and any other 0.5.
 tinygan distill reads it: --config.teacher_cache=cache/.
 """
 
-import importlib.util
+import importlib
 import shlex
 from types import SimpleNamespace
 
 from ..data.records.record_format import SETTINGS_FILE, check_folder, check_numbers, no_set
-from ..errors import InputError, MissingPackageError
+from ..errors import InputError
 from ..files import check_writable, is_url, user_path
 
 FLAGS = (
@@ -58,11 +58,7 @@ def pipeline_options(flags) -> list | None:
             f"Got --runner={flags.runner} and --workers={flags.workers}. Expected one of them: Beam shares "
             "the work out itself. Leave out --worker and --workers."
         )
-    if importlib.util.find_spec("apache_beam") is None:
-        raise MissingPackageError(
-            f"Got --runner={flags.runner} without Apache Beam. Expected the package, which is an optional "
-            'part: pip install "tinygan-keras[beam]". Or share the work out with --workers.'
-        )
+    importlib.import_module("tinygan_keras.data.records.beam_pipeline")  # may be refused
     return [f"--runner={flags.runner}", *shlex.split(flags.beam_options)]
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ..classes.selection import class_numbers
 from ..latents import resolve_truncation, truncated_normal
+from .shuffling import shared_by_replicas
 
 
 def distillation_batches(
@@ -68,11 +69,7 @@ def distillation_batches(
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))
         streams.append(steps.map(fresh))
 
-    batches = tf.data.Dataset.zip(tuple(streams)).map(joined).prefetch(2)
-    options = tf.data.Options()
-    # Batches are made by number, so there are no files to shard; each replica gets its part of a batch.
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
+    return shared_by_replicas(tf.data.Dataset.zip(tuple(streams)).map(joined))
 
 
 def _live(classes, shape, seed, truncation):

@@ -69,6 +69,14 @@ def shuffled_records(
     return records.batch(batch_size, drop_remainder=True)
 
 
+def shared_by_replicas(batches) -> tf.data.Dataset:
+    """Gives each replica its part of a batch: batches take their files by number, so none are to be split."""
+    options = tf.data.Options()
+    policy = tf.data.experimental.AutoShardPolicy.DATA
+    options.experimental_distribute.auto_shard_policy = policy
+    return batches.prefetch(2).with_options(options)
+
+
 def _permuted(index, count, seed, number_of_pass, stream):
     """Where `index` goes in a permutation of `count` numbers that (seed, pass, stream) chooses."""
     keys = [

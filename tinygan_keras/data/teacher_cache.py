@@ -21,7 +21,14 @@ from .records.record_set import RecordSet, read_settings, verify_records
 from .records.record_writer import write_records
 from .teacher_samples import generate_samples
 
-_OF_TEACHER = ("content_hash", "truncation", "num_classes", "latent_dim", "image_size")
+# What of a teacher decides its samples.
+_OF_TEACHER = {
+    "content_hash": str,
+    "truncation": float,
+    "num_classes": int,
+    "latent_dim": int,
+    "image_size": int,
+}
 
 
 def write_cache(
@@ -230,12 +237,7 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
 
 
 def _settings_of(teacher) -> dict:
-    """What of a teacher decides its samples."""
-    return {
-        "content_hash": str(teacher.content_hash),
-        "truncation": float(teacher.truncation),
-        **{name: int(getattr(teacher, name)) for name in _OF_TEACHER[2:]},
-    }
+    return {name: kind(getattr(teacher, name)) for name, kind in _OF_TEACHER.items()}
 
 
 def _examples(teacher, settings, start, stop):

@@ -5,7 +5,6 @@ between the two resumes at the wrong step, and it knows the epoch only inside `f
 data at that step. Here the epoch is the file's name, and a rename makes it whole.
 """
 
-import contextlib
 import math
 import os
 from pathlib import Path
@@ -14,9 +13,8 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from ..files import file_errors
+from ..files import UNFINISHED, new_file
 
-_UNFINISHED = "unfinished_"
 _SUFFIX = ".weights.h5"
 _OVERHEAD = 1 << 20  # bytes that HDF5 adds
 
@@ -48,24 +46,6 @@ def state_of(model) -> list:
     return list({id(v): v for v in everything if id(v) not in figures}.values())
 
 
-@contextlib.contextmanager
-def whole_file(path):
-    """Yields a name to write to, with the suffix of `path`; renamed at the end, and else removed.
-
-    The bytes and the name are brought to the disk, so that even a loss of power leaves the former file whole.
-    """
-    aside = path.with_name(_UNFINISHED + path.name)
-    with file_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield aside
-            _flush(aside)
-            aside.replace(path)
-            _flush(path.parent)
-        finally:
-            aside.unlink(missing_ok=True)
-
-
 def save_state(model, path):
     """Writes all state of a model to a `.weights.h5` file.
 
@@ -92,12 +72,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.folder = Path(folder)
 
     def on_train_begin(self, logs=None):
-        for path in self.folder.glob("unfinished*"):
+        for path in self.folder.glob(f"{UNFINISHED}*"):
             path.unlink()
 
     def on_epoch_end(self, epoch, logs=None):
         path = self.folder / f"epoch_{epoch + 1:05d}{_SUFFIX}"
-        with whole_file(path) as aside:
+        with new_file(path) as aside:
             save_state(self.model, aside)
         for former in _checkpoints(self.folder):
             if former != path:
@@ -106,15 +86,3 @@ class Checkpoints(keras.callbacks.Callback):
 
 def _checkpoints(folder):
     return Path(folder).glob(f"epoch_*{_SUFFIX}")
-
-
-def _flush(path):
-    """Waits until a file, or a folder's list of names, would survive a loss of power."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -22,11 +22,11 @@ from PIL import Image
 
 from ..errors import UnusableFileError, UserError
 from ..evaluation.results import write_report
-from ..files import read_json
+from ..files import new_file, read_json
 from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png
 from ..saved_model.exporting import export_saved_model
-from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint, whole_file
+from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from .components import Components, open_batches, open_components
 from .config import epochs, validate
 from .devices import FollowChief, Workers, connect, is_chief
@@ -200,7 +200,7 @@ def fit(run, callbacks=(), done=0, enough=False):
 
 def save_student(run):
     """Saves the averaged student and the names of its classes."""
-    with whole_file(run.folder.student) as aside:
+    with new_file(run.folder.student) as aside:
         run.components.model.ema_student.save(aside)
     for folder in (run.folder.path, run.folder.best):
         if folder.is_dir():

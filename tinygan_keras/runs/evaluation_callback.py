@@ -18,8 +18,8 @@ import keras
 import tensorflow as tf
 
 from ..errors import InputError
-from ..files import read_json, write_json
-from .checkpoints import save_state, whole_file
+from ..files import new_file, read_json, write_json
+from .checkpoints import save_state
 
 _RECORD, _STUDENT, _STATE = "best.json", "best_student.keras", "best.weights.h5"
 
@@ -219,8 +219,8 @@ class EvaluationCallback(keras.callbacks.Callback):
             if self.folder is not None:
                 # Both are complete before the first is renamed, so that they hardly ever differ in age.
                 with (
-                    whole_file(self.folder / _STUDENT) as student,
-                    whole_file(self.folder / _STATE) as state,
+                    new_file(self.folder / _STUDENT) as student,
+                    new_file(self.folder / _STATE) as state,
                 ):
                     self.model.ema_student.save(student)
                     save_state(self.model, state)

@@ -4,6 +4,7 @@ import concurrent.futures
 import functools
 import io
 import os
+import sys
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ import tensorflow as tf
 from ...classes.folder_labels import listed
 from ...errors import InputError, MissingFileError, UnusableFileError
 from ...files import content_hash, file_errors, user_path
-from ..shuffling import shuffled_records
+from ..shuffling import shared_by_replicas, shuffled_records
 from .record_format import SETTINGS_FILE, RecordSettings, decoder, no_set, parse_settings
 
 _NAMED_SHARDS = 8
@@ -95,12 +96,8 @@ class RecordSet:
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        options = tf.data.Options()
-        # Each replica gets its part of a batch. Several hosts that share the files show some records twice
-        # in a pass and others never, since a batch takes its files by number.
-        policy = tf.data.experimental.AutoShardPolicy.DATA
-        options.experimental_distribute.auto_shard_policy = policy
-        return batches.prefetch(2).with_options(options)
+        # Several hosts that share the files show some records twice in a pass and others never.
+        return shared_by_replicas(batches)
 
     @functools.cached_property
     def _decode(self):
@@ -181,8 +178,6 @@ def read_bytes(path) -> bytes | None:
 
 def progress_bar(total: int, visible: bool):
     """A Keras progress bar of images that writes a line a minute where lines can't be rewritten."""
-    import sys
-
     import keras
 
     interval = 0.05 if sys.stdout.isatty() else 60.0

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import ExistingFileError, InputError, MissingFileError
-from ...files import UNFINISHED, file_errors, new_file, user_path
+from ...files import UNFINISHED, file_errors, new_file, user_path, write_bytes
 from .record_format import (
     SETTINGS_FILE,
     RecordSettings,
@@ -112,13 +112,13 @@ def write_shards(folder, record_settings: RecordSettings, shards, examples_of, b
             if writing:
                 writing.result()  # one shard at a time, and an error stops the making
             path = record_settings.shard_path(folder, shard)
-            writing = writer.submit(_write_shard, path, encoded)
+            writing = writer.submit(_insist, _write_shard, path, encoded)
         if writing:
             writing.result()
 
 
 def _encoded(record_settings, shard, examples_of, encoders, bar) -> list:
-    """Makes the examples of a shard; returns the futures of their records."""
+    """Makes the examples of a shard; returns their records."""
     encoded, indices = [], record_settings.indices(shard)
     examples = examples_of(indices.start, indices.stop)
     for index, example in zip(indices, examples, strict=True):
@@ -127,18 +127,17 @@ def _encoded(record_settings, shard, examples_of, encoders, bar) -> list:
             encoded[-_AHEAD].result()
         if bar:
             bar.add(1)
-    return encoded
+    return [record.result() for record in encoded]
 
 
-def _write_shard(path, encoded):
-    records = [future.result() for future in encoded]
-
-    def write(unfinished):
-        with tf.io.TFRecordWriter(unfinished) as writer:
-            for record in records:
-                writer.write(record)
-
-    _write(path, write)
+def _write_shard(path, records):
+    with (
+        new_file(path) as aside,
+        file_errors(path, tensorflow=True),
+        tf.io.TFRecordWriter(os.fspath(aside)) as writer,
+    ):
+        for record in records:
+            writer.write(record)
 
 
 def _check_folder(folder, wanted):
@@ -154,12 +153,12 @@ def _prepare_folder(folder, wanted, files):
     path = os.path.join(folder, SETTINGS_FILE)
     if read_bytes(path) is None:
         with contextlib.suppress(ExistingFileError):  # another worker was quicker
-            _write_bytes(path, wanted.to_text().encode(), replace=False)
+            _insist(write_bytes, path, wanted.to_text().encode(), False)
     _check_same(folder, wanted)
     for name, data in files.items():
         path = os.path.join(folder, f"{name}.npy")
         if read_bytes(path) != data:
-            _write_bytes(path, data)
+            _insist(write_bytes, path, data)
 
 
 def _check_same(folder, wanted):
@@ -171,23 +170,12 @@ def _check_same(folder, wanted):
         )
 
 
-def _write_bytes(path, data, replace=True):
-    def write(unfinished):
-        with tf.io.gfile.GFile(unfinished, "wb") as file:
-            file.write(data)
-
-    _write(path, write, replace)
-
-
-def _write(path, write, replace=True):
-    """Calls `write` with the name of a new file that is renamed to `path`."""
+def _insist(write, *arguments):
+    """Calls `write` again where another command removed the folder, or the file as that of a killed one."""
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            with new_file(path, replace) as unfinished, file_errors(path, tensorflow=True):
-                write(os.fspath(unfinished))
-            return
+            return write(*arguments)
         except MissingFileError:
-            # Another command removed the folder, which it had tried, or our file, as that of a killed one.
             if not attempts_left:
                 raise
 
