@@ -47,7 +47,10 @@ def new_file(path, replace=True):
             else:
                 _flush(aside)
                 os.replace(aside, path) if replace else _rename_to_new(aside, path)
-                _flush(folder or ".")
+                with contextlib.suppress(
+                    OSError
+                ):  # Windows opens no folders, some disks can't do it
+                    _flush(folder or ".")
         finally:
             _remove(aside)
 
@@ -195,10 +198,10 @@ def _add(digest, part):
         digest.update(os.fsencode(part))
     elif isinstance(part, np.ndarray):
         digest.update(f"{part.dtype.str} {part.shape}\n".encode())
-        rows = max(1, _CHUNK // max(1, part[:1].nbytes)) if part.ndim else 1
-        for start in range(0, len(part) if part.ndim else 1, rows):
-            piece = part[start : start + rows] if part.ndim else part
-            digest.update(piece.tobytes())  # bfloat16 has no buffer
+        rows = np.atleast_1d(part)
+        step = max(1, _CHUNK // max(1, rows[:1].nbytes))
+        for start in range(0, len(rows), step):
+            digest.update(rows[start : start + step].tobytes())  # bfloat16 has no buffer
     elif isinstance(part, Path) and part.is_dir():
         for file in sorted(f for f in part.rglob("*") if f.is_file()):
             digest.update(os.fsencode(file.relative_to(part).as_posix()) + b"\0")
@@ -270,10 +273,7 @@ def _remove(path):
 
 def _flush(path):
     """Waits until a file, or a folder's list of names, would survive a loss of power."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # Windows opens no folders
-        return
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

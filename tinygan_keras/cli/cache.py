@@ -31,7 +31,6 @@ REQUIRED = ("out",)
 
 def run(flags):
     if flags.verify:
-        check_set(flags.out)
         _verify(flags)
         return
     if not flags.teacher or flags.count is None:
@@ -106,6 +105,7 @@ def _make(flags, runner):
 
 
 def _verify(flags):
+    check_set(flags.out)
     from ..data.teacher_cache import verify_cache
 
     content_hash = None

@@ -56,6 +56,11 @@ def distillation_batches(
     def fresh(step):
         return {"fresh_latent": truncated_normal(shape, (seed + 5, step), truncation)}
 
+    def live(step):
+        place = tf.random.stateless_uniform(shape[:1], (seed + 1, step), 0, len(labels), tf.int32)
+        latent = truncated_normal(shape, (seed + 2, step), truncation)
+        return {"latent": latent, "label": tf.gather(tf.constant(labels), place)}
+
     def joined(*dicts):
         return {name: value for part in dicts for name, value in part.items()}
 
@@ -63,23 +68,9 @@ def distillation_batches(
         streams = [source.batches(batch_size, seed + 3, start_step)]
     else:
         labels = class_numbers(classes, source.num_classes, distinct=True)
-        streams = [steps.map(_live(labels, shape, seed, truncation))]
+        streams = [steps.map(live)]
     if real is not None:
         flip = {"horizontal_flip": True} if horizontal_flip else {}
         streams.append(real.batches(batch_size, seed + 4, start_step, **flip))
         streams.append(steps.map(fresh))
-
     return shared_by_replicas(tf.data.Dataset.zip(tuple(streams)).map(joined))
-
-
-def _live(classes, shape, seed, truncation):
-    """Function of a step: latents and labels for a live teacher."""
-
-    def make(step):
-        place = tf.random.stateless_uniform(shape[:1], (seed + 1, step), 0, len(classes), tf.int32)
-        return {
-            "latent": truncated_normal(shape, (seed + 2, step), truncation),
-            "label": tf.gather(tf.constant(classes), place),
-        }
-
-    return make

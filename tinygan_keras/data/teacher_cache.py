@@ -228,11 +228,8 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
     problems = verify_records(folder, progress)
     found = read_settings(folder).settings.get("content_hash")
     if content_hash not in (None, found):
-        problems.insert(
-            0,
-            f"settings.json is of another teacher: content hash {str(found)[:12]}..., not "
-            f"{content_hash[:12]}...",
-        )
+        hashes = f"content hash {str(found)[:12]}..., not {content_hash[:12]}..."
+        problems.insert(0, f"settings.json is of another teacher: {hashes}")
     return problems
 
 
@@ -266,7 +263,7 @@ def _load_examples(load_teacher, settings):
     if differing:
         raise InputError(
             f"Got a worker whose teacher differs from that of the cache:{''.join(differing)}\nExpected the "
-            "same files and truncation on every worker. Copy the files, empty the worker's TensorFlow Hub "
-            "cache, or fix load_teacher."
+            "same files and truncation on every worker. Copy the files, or empty the worker's TensorFlow Hub "
+            "cache."
         )
     return functools.partial(_examples, teacher, settings)
