@@ -115,10 +115,7 @@ def test_folder_far_from_its_run_knows_its_classes_and_truncation(
 
     assert (opened.format, opened.class_names, opened.truncation) == ("saved model", names, 0.0)
     assert (opened.num_classes, opened.weights, opened.teacher) == (NUM_CLASSES, None, None)
-    assert sorted(set(entries(path)) - set(entries(exported))) == [
-        "class_names.txt",
-        "config.json",
-    ]
+    assert sorted(set(entries(path)) - set(entries(exported))) == ["class_names.txt", "config.json"]
     assert json.loads((path / "config.json").read_text()) == {"truncation": 0.0}
     expected = generator((inputs[0], inputs[1].astype("int32")), training=False)
     np.testing.assert_allclose(opened.draw(*map(tf.constant, inputs)), expected, atol=1e-6)

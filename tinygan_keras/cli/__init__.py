@@ -110,15 +110,8 @@ def _parse(flag_values, name, arguments) -> list:
 
 def _usage() -> str:
     lines = [f"  tinygan {name:<10}{meaning}" for name, meaning in COMMANDS.items()]
-    return "\n".join(
-        [
-            "Distils BigGAN teachers into tiny generators.",
-            "",
-            *lines,
-            "",
-            "tinygan <command> --help",
-        ]
-    )
+    title = "Distils BigGAN teachers into tiny generators."
+    return "\n".join([title, "", *lines, "", "tinygan <command> --help"])
 
 
 def _flag_lines(command_name, command) -> str:

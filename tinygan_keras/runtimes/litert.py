@@ -1,10 +1,7 @@
 """The student in LiteRT (TensorFlow Lite), the quickest runtime at batch 1, on phones and on CPUs.
 
-Scope: conversion by TensorFlow's own converter, and running. The batch is static, since XNNPACK plans a
-graph for one.
-
-Only built-in operators: a graph that needs TensorFlow's own (Flex) or custom ones is refused, as the small
-runtime doesn't have them.
+The batch is static, since XNNPACK plans a graph for one. A graph that needs TensorFlow's own operators
+(Flex) or custom ones is refused, as the small runtime doesn't have them.
 """
 
 import warnings

@@ -33,14 +33,7 @@ from .signatures import distinct_names, signatures
 
 
 def export_saved_model(
-    generator,
-    path,
-    *,
-    class_names=None,
-    truncation=None,
-    teacher=None,
-    report=None,
-    rewrite=True,
+    generator, path, *, class_names=None, truncation=None, teacher=None, report=None, rewrite=True
 ) -> Path:
     """Writes a generator as a SavedModel that needs none of this package's code to run.
 
@@ -155,10 +148,7 @@ def _drawing(generator, rewrite):
 
     if rewrite and isinstance(generator, StudentGenerator):
         draw = row_by_row(generator)
-    inputs = [
-        tf.TensorSpec((None, generator.latent_dim), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
-    ]
+    inputs = [tf.TensorSpec((None, generator.latent_dim)), tf.TensorSpec((None,), tf.int64)]
     return tf.function(draw, input_signature=inputs, autograph=False)
 
 
