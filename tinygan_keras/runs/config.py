@@ -1,8 +1,4 @@
-"""Every setting of a distillation run, with the paper's value as its default.
-
-Scope: plain data, no TensorFlow. A config file is a Python file whose `get_config()` starts from
-`default_config()` and changes what it wants; the command line changes single settings on top of
-that (`--config.steps=200`).
+"""Every setting of a distillation run, with the paper's value as its default. Imports no TensorFlow.
 
 Rejected: groups of settings. Nearly every name says where it belongs, and is shorter to override.
 """
@@ -19,10 +15,7 @@ from ..evaluation.metrics import MONITORS, MONITORS_WITHOUT_REAL
 from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
-DATA_SETS = ("fashion_mnist", "none")
-"""Names of `data` beside folders, files, and `tfds:NAME` and `keras:NAME`."""
 PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "reference_student")
-"""The settings that may be paths, in which ~ is the home folder."""
 LOSS_SETTINGS = (
     "feature_weights",
     "pixel_weight",
@@ -31,8 +24,7 @@ LOSS_SETTINGS = (
     "adversarial_gan_weight",
     "discriminator_gan_weight",
     "adversarial_interval",
-)
-"""The settings that are keywords of `TinyGAN.compile`."""
+)  # keywords of `TinyGAN.compile`
 
 
 def default_config() -> ConfigDict:
@@ -107,12 +99,7 @@ def default_config() -> ConfigDict:
 
 
 def load_config(path) -> ConfigDict:
-    """Returns what the function `get_config` of a config file returns, completed with the defaults.
-
-    Raises:
-        MissingFileError: there is no such file.
-        InputError: it has no such function, or that returns something else than settings.
-    """
+    """Returns what the function `get_config` of a config file returns, completed with the defaults."""
     path = user_path(path)
     if not path.is_file():
         raise MissingFileError(
@@ -134,17 +121,7 @@ def load_config(path) -> ConfigDict:
 
 
 def validate(config) -> ConfigDict:
-    """Checks a config and completes it with the defaults.
-
-    Args:
-        config: `ConfigDict` or dict; settings that are left out take their default.
-
-    Returns:
-        A new, complete `ConfigDict`, at debug size if `debug` is set.
-
-    Raises:
-        InputError: a setting is unknown, of the wrong type, or out of range.
-    """
+    """Returns a checked copy of a `ConfigDict` or dict, with all defaults, and of debug size if so set."""
     given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
     complete = default_config()
     for name, value in given.items():
@@ -171,10 +148,9 @@ def unknown_setting(name: str, known) -> str:
 
 def differences(config: dict, other: dict) -> list:
     """Returns one line for every setting that differs between two plain configs."""
-    names = sorted({*config, *other})
     return [
         f"{name}: {config.get(name)!r}, was {other.get(name)!r}"
-        for name in names
+        for name in sorted({*config, *other})
         if config.get(name) != other.get(name)
     ]
 
@@ -184,26 +160,35 @@ def epochs(config) -> int:
     return max(1, config.steps // config.steps_per_epoch)
 
 
-_POSITIVE = ("more than 0", lambda value: value > 0)
-_NOT_NEGATIVE = ("0 or more", lambda value: value >= 0)
-_AT_LEAST_ONE = ("1 or more", lambda value: value >= 1)
-_AT_LEAST_TWO = ("2 or more", lambda value: value >= 2)
-_FRACTION = ("a number in [0, 1]", lambda value: 0 <= value <= 1)
-_DECAY = ("a number in [0, 1)", lambda value: 0 <= value < 1)
-_EXPECTED = {
-    "teacher": ("a TF-Hub handle or a folder", bool),
-    "truncation": ("a number in (0, 1]", lambda value: 0 < value <= 1),
-    **dict.fromkeys(("image_size", "batch_size", "adversarial_interval"), _AT_LEAST_ONE),
-    **dict.fromkeys(("steps", "steps_per_epoch", "steps_per_execution"), _AT_LEAST_ONE),
-    **dict.fromkeys(("g_learning_rate", "d_learning_rate", "divergence_limit"), _POSITIVE),
-    "gradient_clip_norm": _NOT_NEGATIVE,
-    **dict.fromkeys(("beta_1", "beta_2", "ema_decay"), _DECAY),
-    "learning_rate_decay_start": _FRACTION,
-    **dict.fromkeys((name for name in LOSS_SETTINGS if "_weight" in name), _NOT_NEGATIVE),
-    **dict.fromkeys(("seed", "sample_seed", "teacher_samples"), _NOT_NEGATIVE),
-    **dict.fromkeys(("evaluate_every", "patience"), _NOT_NEGATIVE),
-    # The covariance of features needs more than one image.
-    **dict.fromkeys(("evaluation_images", "training_evaluation_images"), _AT_LEAST_TWO),
+def check_sample_seed(config, first: int, count: int):
+    """Refuses pictures to measure that have seeds of the training, `count` of them from `first` on."""
+    images = max(config.evaluation_images, config.training_evaluation_images)
+    if config.sample_seed < first + count and first < config.sample_seed + images:
+        raise InputError(
+            f"Got sample_seed={config.sample_seed} with {images:,} images to evaluate, and {count:,} seeds "
+            f"from {first} on in the training. Expected latents that it isn't trained on. Set "
+            f"sample_seed={first + count} or more."
+        )
+
+
+_RANGES = {
+    "a TF-Hub handle or a folder": (bool, "teacher"),
+    "a number in (0, 1]": (lambda value: 0 < value <= 1, "truncation"),
+    "a number in [0, 1)": (lambda value: 0 <= value < 1, "beta_1 beta_2 ema_decay"),
+    "a number in [0, 1]": (lambda value: 0 <= value <= 1, "learning_rate_decay_start"),
+    "more than 0": (lambda value: value > 0, "g_learning_rate d_learning_rate divergence_limit"),
+    "0 or more": (
+        lambda value: value >= 0,
+        "feature_weights pixel_weight pixel_weight_decay adversarial_distillation_weight "
+        "adversarial_gan_weight discriminator_gan_weight gradient_clip_norm seed sample_seed "
+        "teacher_samples evaluate_every patience",
+    ),
+    "1 or more": (
+        lambda value: value >= 1,
+        "image_size batch_size adversarial_interval steps steps_per_epoch steps_per_execution",
+    ),
+    # The covariance of features needs them.
+    "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
 }
 _CHOICES = {
     "student": tuple(STUDENTS),
@@ -216,91 +201,52 @@ _CHOICES = {
 
 
 def _check_values(config):
-    for name, (expected, fits) in _EXPECTED.items():
-        values = config[name] if isinstance(config[name], tuple) else (config[name],)
-        if not all(value is None or fits(value) for value in values):
-            raise InputError(
-                f"Got {name}={config[name]!r}. Expected {expected}. Change it in the config file or "
-                f"with --config.{name}=..."
-            )
-    for name, choices in _CHOICES.items():
-        if config[name] not in choices:
-            raise InputError(
-                f"Got {name}={config[name]!r}. Expected one of {', '.join(choices)}. Choose one with "
-                f"--config.{name}=..."
-            )
+    for names, expected, fix in _mistakes(config):
+        got = " and ".join(f"{name}={config[name]!r}" for name in names.split())
+        raise InputError(f"Got {got}. Expected {expected}. {fix}.")
     # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
     check_sample_seed(config, config.seed, max(7, config.teacher_samples))
-    for wrong, names, expected in _conflicts(config):
-        if wrong:
-            got = " and ".join(f"{name}={config[name]!r}" for name in names.split())
-            raise InputError(f"Got {got}. Expected {expected}.")
 
 
-def _conflicts(config) -> tuple:
-    """Settings that don't go together: whether they are so, their names, what is expected and the fix."""
+def _mistakes(config):
+    """Yields settings that are wrong or don't go together, what is expected of them, and the fix."""
+    for expected, (fits, names) in _RANGES.items():
+        for name in names.split():
+            values = config[name] if isinstance(config[name], tuple) else (config[name],)
+            if not all(value is None or fits(value) for value in values):
+                yield name, expected, f"Set --config.{name}"
+    for name, choices in _CHOICES.items():
+        if config[name] not in choices:
+            yield name, f"one of {', '.join(choices)}", f"Set --config.{name}"
     per_epoch = min(config.steps, config.steps_per_epoch)
     whole = config.steps - config.steps % config.steps_per_epoch
     without_real = config.data == "none" and config.monitor not in MONITORS_WITHOUT_REAL
-    return (
-        (
-            config.teacher_samples and config.teacher_cache,
-            "teacher_samples teacher_cache",
-            "one of them. Set teacher_samples=0 to learn from the cache",
-        ),
-        (
-            0 < config.teacher_samples < config.batch_size,
-            "teacher_samples batch_size",
-            "at least one batch of samples, or teacher_samples=0 for a live teacher",
-        ),
-        (
-            config.evaluate_every and not config.extractor,
-            "evaluate_every extractor",
-            "the folder of a feature extractor: nothing can be measured without. Set extractor, or "
-            "evaluate_every=0",
-        ),
-        (
-            config.evaluate_every and without_real,
-            "monitor data",
-            f"one of {', '.join(MONITORS_WITHOUT_REAL)}: the others need real images. Set monitor or "
-            "data, or evaluate_every=0",
-        ),
-        (
-            config.patience and not config.evaluate_every,
-            "patience evaluate_every",
-            "evaluations to be patient about. Set evaluate_every, or patience=0",
-        ),
-        (
-            not config.debug and per_epoch % config.steps_per_execution,
-            "steps_per_execution steps steps_per_epoch",
-            f"a divisor of the {per_epoch} steps of an epoch, or it would overrun its end. Change one of "
-            "them",
-        ),
-        (
-            whole and whole != config.steps,
-            "steps steps_per_epoch",
-            f"whole epochs. Set steps={whole} or {whole + config.steps_per_epoch}, or change "
-            "steps_per_epoch",
-        ),
-    )
-
-
-def check_sample_seed(config, first: int, count: int):
-    """Refuses pictures to measure that have seeds of the training, `count` of them from `first` on."""
-    images = max(config.evaluation_images, config.training_evaluation_images)
-    if config.sample_seed < first + count and first < config.sample_seed + images:
-        raise InputError(
-            f"Got sample_seed={config.sample_seed} with {images:,} images to evaluate, and {count:,} seeds "
-            f"from {first} on in the training. Expected other seeds, or it is measured on the latents "
-            f"that it was trained on. Set sample_seed={first + count} or more."
-        )
+    if config.teacher_samples and config.teacher_cache:
+        yield "teacher_samples teacher_cache", "one of them", "Set teacher_samples=0"
+    if 0 < config.teacher_samples < config.batch_size:
+        fix = "Set teacher_samples=0 for a live teacher"
+        yield "teacher_samples batch_size", "at least one batch of samples", fix
+    if config.evaluate_every and not config.extractor:
+        fix = "Set extractor, or evaluate_every=0"
+        yield "evaluate_every extractor", "a feature extractor to measure with", fix
+    if config.evaluate_every and without_real:
+        expected = f"one of {', '.join(MONITORS_WITHOUT_REAL)}: the others need real images"
+        yield "monitor data", expected, "Set monitor or data, or evaluate_every=0"
+    if config.patience and not config.evaluate_every:
+        fix = "Set evaluate_every, or patience=0"
+        yield "patience evaluate_every", "evaluations to be patient about", fix
+    if not config.debug and per_epoch % config.steps_per_execution:
+        names = "steps_per_execution steps steps_per_epoch"
+        yield names, f"a divisor of the {per_epoch} steps of an epoch", "Change one of them"
+    if whole and whole != config.steps:
+        fix = f"Set steps={whole} or {whole + config.steps_per_epoch}, or change steps_per_epoch"
+        yield "steps steps_per_epoch", "whole epochs", fix
 
 
 def _debug_size(config):
     config.steps, config.steps_per_epoch = 20, 10
     config.steps_per_execution = math.gcd(config.steps_per_execution, config.steps_per_epoch)
     config.batch_size = min(config.batch_size, 8)
-    config.teacher_samples = min(config.teacher_samples, 64)
-    config.evaluation_images = min(config.evaluation_images, 64)
-    config.training_evaluation_images = min(config.training_evaluation_images, 64)
+    for name in ("teacher_samples", "evaluation_images", "training_evaluation_images"):
+        config[name] = min(config[name], 64)
     return config
