@@ -1,6 +1,7 @@
-"""What a run is made of: teacher, data and model, by the settings, checked before anything is computed."""
+"""What a run is made of, by its settings: opened and checked before anything is computed."""
 
 import dataclasses
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..data.image_sets import ImageSet, open_images, open_training_images
 from ..data.keras_sets import FASHION_MNIST_NAMES
 from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
+from ..distillation.batch_checks import check_agreement
 from ..distillation.tinygan import PACKAGE, TinyGAN
 from ..errors import InputError
 from ..evaluation.extractors.extractor import FeatureExtractor, load_extractor
@@ -23,9 +25,9 @@ from ..generators.side_files import read_class_names
 from ..networks.discriminator import Discriminator
 from ..networks.student import StudentGenerator
 from ..teachers.hub import HubTeacher
-from .config import LOSS_SETTINGS, check_sample_seed
-from .devices import make_strategy
+from .config import LOSS_SETTINGS, check_sample_seed, differences
 
+_LONGEST = 200  # characters of a difference between a cache and a config
 _XLA = {"auto": "auto", "on": True, "off": False}
 
 
@@ -51,57 +53,60 @@ class Components:
         }
 
 
-def open_components(config, strategy=None) -> Components:
-    """Loads teacher, data, extractor and networks, and checks that they fit together.
-
-    Args:
-        config: A complete config.
-        strategy: The strategy to build the model under; None makes the one of the config.
-    """
-    strategy = strategy or make_strategy(config.devices)
-    if config.batch_size % strategy.num_replicas_in_sync:
+def open_components(config, strategy) -> Components:
+    """Opens teacher, data, extractor and networks of a complete config, and checks that they fit."""
+    replicas = strategy.num_replicas_in_sync
+    if config.batch_size % replicas:
         raise InputError(
-            f"Got batch_size={config.batch_size} on {strategy.num_replicas_in_sync} devices. Expected "
-            "a multiple of their number. Change batch_size, or set devices='one'."
+            f"Got batch_size={config.batch_size} on {replicas} devices. Expected a multiple of their "
+            "number. Change batch_size, or set devices='one'."
         )
-    extractor = reference_student = None
+    extractor = reference_student = measured_images = cache = None
     if config.extractor:
         extractor = load_extractor(config.extractor, resize=config.resize or None)
     if config.reference_student:
         reference_student = open_generator(config.reference_student)
     teacher = HubTeacher(config.teacher, truncation=config.truncation)
-    real_images, class_names, classes = open_data(config, teacher)
-    live = not config.teacher_samples and not config.teacher_cache
+    check_agreement("the teacher", teacher, "the setting image_size", config)
+    if reference_student is not None:
+        check_agreement("the teacher", teacher, "the reference student", reference_student)
+    names = read_class_names(Path(teacher.folder))
+    real_images, class_names, classes = open_data(config, teacher, names)
+    if real_images is not None:
+        print(real_images.report(config.horizontal_flip))
+    if extractor is not None:
+        _check_extractor(extractor, config, teacher)
+        measured_images = open_measured_images(config, real_images, class_names)
+    if config.teacher_cache:
+        cache = open_cache(config, teacher, classes)
     with strategy.scope():
-        several = strategy.num_replicas_in_sync > 1
-        synchronized = several and config.synchronized_batch_norm
+        live = not config.teacher_samples and cache is None
+        synchronized = replicas > 1 and config.synchronized_batch_norm
         model = build_model(config, synchronized, teacher if live else None)
-    _share_class_embedding(teacher, model)
-    measured_images = _measured_images(config, real_images, class_names) if extractor else None
-    components = Components(
-        teacher,
-        None,
-        real_images,
-        measured_images,
-        extractor,
-        reference_student,
-        model,
-        class_names,
-        classes,
+    check_agreement("the teacher", teacher, "the student", model.student)
+    # The student's class embedding starts from the teacher's, as in the paper, if it has that shape.
+    table = teacher.class_embedding
+    if table is not None and table.shape == (
+        model.student.num_classes,
+        model.student.embedding_dim,
+    ):
+        for student in (model.student, model.ema_student):
+            student.set_class_embedding(table)
+    return Components(
+        teacher=teacher,
+        cache=cache,
+        real_images=real_images,
+        measured_images=measured_images,
+        extractor=extractor,
+        reference_student=reference_student,
+        model=model,
+        class_names=class_names,
+        classes=classes,
     )
-    _check_agreement(components, config)
-    components.cache = open_cache(config, teacher, classes)
-    return components
 
 
 def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
-    """Returns the compiled, untrained `TinyGAN` of a complete config.
-
-    Args:
-        config: A complete config (see `config.validate`).
-        synchronized: Synchronise batch normalisation over the replicas of a strategy.
-        teacher: The live teacher; None where batches bring its images. What XLA compiles depends on it.
-    """
+    """The compiled, untrained `TinyGAN` of a complete config; without a teacher, batches have its images."""
     keras.utils.set_random_seed(config.seed)
     student = _network(config, "student", StudentGenerator, synchronized=synchronized)
     discriminator = _network(config, "discriminator", Discriminator)
@@ -127,13 +132,7 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that is constant up to `start` and then falls linearly to 0 at `steps`.
-
-    Args:
-        learning_rate: The constant rate.
-        start: Step at which the decay starts.
-        steps: Step at which the rate is 0.
-    """
+    """A rate that is constant up to the step `start` and then falls linearly to 0 at `steps`."""
 
     def __init__(self, learning_rate: float, start: int, steps: int):
         self.learning_rate = learning_rate
@@ -145,57 +144,61 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
         return self.learning_rate * ops.clip(left, 0.0, 1.0)
 
     def get_config(self):
-        names = ("learning_rate", "start", "steps")
-        return {name: getattr(self, name) for name in names}
+        return {"learning_rate": self.learning_rate, "start": self.start, "steps": self.steps}
 
 
-def open_data(config, teacher):
-    """Opens the real images of a config and says what was found.
+def open_data(config, generator, named=None) -> tuple:
+    """Opens the real images of a config, with the classes of a generator and their names where it has any.
 
     Returns:
-        Real images or None, a name for each class of the teacher, and the labels that the setting `classes`
-        means, or None for all.
+        Real images or None, a name per class, and the labels of the setting `classes`, or None for all.
     """
-    number, named = teacher.num_classes, read_class_names(Path(teacher.folder))
+    number = generator.num_classes
     if named is None and config.data == "fashion_mnist":
         named = FASHION_MNIST_NAMES
-    classes = None
-    if config.classes.strip():
-        classes = tuple(class_numbers(config.classes, number, named, distinct=True).tolist())
+    classes = restricted_classes(config, number, named)
     real_images = open_training_images(
-        config.data, teacher.image_size, number, classes, named, config.data_subset
+        config.data, generator.image_size, number, classes, named, config.data_subset
     )
     names = getattr(real_images, "class_names", None) or named
     if names is None:
-        names = imagenet_names() if is_imagenet(number) else tuple(map(str, range(number)))
-    if real_images is not None:
-        print(real_images.report(config.horizontal_flip))
+        names = imagenet_names() if is_imagenet(number) else map(str, range(number))
     return real_images, tuple(names), classes
 
 
-def open_cache(config, teacher, classes) -> TeacherCache | None:
-    """Opens the cache of a config, if it names one, and checks that it is of this teacher."""
-    if not config.teacher_cache:
+def restricted_classes(config, num_classes, class_names) -> tuple | None:
+    """The labels that a run is restricted to; None for all."""
+    if not config.classes.strip():
         return None
+    return tuple(class_numbers(config.classes, num_classes, class_names, distinct=True).tolist())
+
+
+def open_measured_images(config, real_images, class_names):
+    """The real images that figures are measured with, cropped and resized as in training; None without."""
+    if real_images is None:
+        return None
+    if config.data == "fashion_mnist" and real_images.classes is None:
+        # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
+        return open_images(config.data_subset or config.data, class_names=class_names)
+    return real_images.draw(config.evaluation_images, config.sample_seed)
+
+
+def open_cache(config, teacher, classes) -> TeacherCache:
+    """Opens the cache of a config, and checks that it is of this teacher and these classes."""
     cache = TeacherCache(config.teacher_cache)
-    pairs = {
-        "teacher's content hash": (cache.content_hash, teacher.content_hash),
-        "truncation": (float(cache.truncation), float(config.truncation)),
-        "latent length": (cache.latent_dim, teacher.latent_dim),
-        "image size": (cache.image_size, teacher.image_size),
-        "number of classes": (cache.num_classes, teacher.num_classes),
-        "list of classes": (
-            tuple(sorted(cache.classes)),
-            tuple(classes or range(teacher.num_classes)),
-        ),
-    }
-    for meaning, (ours, theirs) in pairs.items():
-        if ours != theirs:
-            raise InputError(
-                f"Got teacher_cache={config.teacher_cache!r} with the {meaning} {_short(ours)}, made with "
-                f"the teacher {cache.teacher}. Expected {_short(theirs)}, as in this config with the teacher "
-                f"{config.teacher}. Make a cache with `tinygan cache`, or change the config."
-            )
+    names = ("content_hash", "truncation", "latent_dim", "image_size", "num_classes")
+    found = {name: getattr(cache, name) for name in names}
+    expected = {name: getattr(teacher, name) for name in names} | {"truncation": config.truncation}
+    found["classes"] = sorted(cache.classes)
+    expected["classes"] = sorted(classes or range(teacher.num_classes))
+    differing = differences(expected, found)
+    if differing:
+        raise InputError(
+            f"Got teacher_cache={config.teacher_cache!r} of the teacher {cache.teacher}, in a run "
+            f"with the teacher {config.teacher}. Expected in the cache "
+            + "; ".join(textwrap.shorten(line, _LONGEST) for line in differing)
+            + ". Make a cache with `tinygan cache`, or change the config."
+        )
     if cache.count < config.batch_size:
         raise InputError(
             f"Got teacher_cache={config.teacher_cache!r} with {cache.count} samples. Expected at least one "
@@ -246,64 +249,12 @@ def _adam(config, learning_rate):
     )
 
 
-def _share_class_embedding(teacher, model):
-    """Starts the student's class embedding from the teacher's, as the paper does, if it has that shape."""
-    table = teacher.class_embedding
-    if table is None or table.shape != (model.student.num_classes, model.student.embedding_dim):
-        return
-    for student in (model.student, model.ema_student):
-        student.set_class_embedding(table)
-
-
-def _measured_images(config, real_images, class_names):
-    """The real images that figures are measured with; None without."""
-    if real_images is None:
-        return None
-    if config.data == "fashion_mnist" and real_images.classes is None:
-        # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
-        return open_images(config.data_subset or config.data, class_names=class_names)
-    return real_images.draw(config.evaluation_images, config.sample_seed)
-
-
-def _check_agreement(components, config):
-    """Refuses image sizes, latents or classes that differ.
-
-    A feature extractor may have other classes, and with a kernel to resize images another size.
-    """
-    parts = {
-        "the teacher": components.teacher,
-        "the student": components.model.student,
-        "the discriminator": components.model.discriminator,
-        "the reference student": components.reference_student,
-        "the real images": components.real_images,
-        "the setting image_size": config,
-    }
-    for attribute, meaning in (
-        ("image_size", "image sizes"),
-        ("num_classes", "numbers of classes"),
-        ("latent_dim", "latent lengths"),
-    ):
-        values = {name: getattr(part, attribute, None) for name, part in parts.items()}
-        values = {name: value for name, value in values.items() if value is not None}
-        if len(set(values.values())) > 1:
-            listed = ", ".join(f"{value} ({name})" for name, value in values.items())
-            raise InputError(
-                f"Got {meaning} that differ: {listed}. Expected the same everywhere. Choose other presets, "
-                "or set what differs in student_overrides and discriminator_overrides."
-            )
-    if components.extractor is None:
-        return
-    # Refuses a size that it can't take.
-    components.extractor.protocol(components.teacher.image_size)
-    ours, theirs = components.teacher.num_classes, components.extractor.num_classes
+def _check_extractor(extractor, config, teacher):
+    """It may have other classes than the teacher, and with a kernel to resize images another size."""
+    extractor.protocol(teacher.image_size)  # refuses a size that it can't take
+    ours, theirs = teacher.num_classes, extractor.num_classes
     if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
         raise InputError(
             f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
             "extractor. Expected a classifier of the same classes. Set another monitor or extractor."
         )
-
-
-def _short(value):
-    if isinstance(value, tuple) and len(value) > 8:
-        return f"{len(value)} classes {', '.join(map(str, value[:6]))}, ..."
-    return str(value)
