@@ -31,10 +31,10 @@ def test_without_several_gpus_one_device_is_used(name):
 
 def test_tf_config_says_who_this_process_is(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", tf_config(index="1"))
-    assert devices.tf_config() == (CLUSTER, "worker", 1)
+    assert devices.tf_config() == (CLUSTER["worker"], "worker 1", False)
     chief = {"chief": ["host2:1"], **CLUSTER}
     monkeypatch.setenv("TF_CONFIG", tf_config(chief, "chief"))
-    assert devices.tf_config()[1:] == ("chief", 0)
+    assert devices.tf_config()[1:] == ("chief 0", True)
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_a_best_by_another_figure_is_forgotten_and_said(tmp_path, capsys):
     train(model, EvaluationCallback(Figures(1), folder=tmp_path), epochs=1)
     other = EvaluationCallback(Figures(2), folder=tmp_path, monitor="label_accuracy", mode="max")
     train(model, other, epochs=2, done=1)
-    assert "not the max of label_accuracy" in capsys.readouterr().out
+    assert "is that of the min of frechet_distance" in capsys.readouterr().out
     assert record(tmp_path)["value"] == 0.5
 
 

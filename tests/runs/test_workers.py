@@ -10,7 +10,7 @@ from run_fixtures import small_config, tiny_config
 from run_processes import KILLED, tf_configs
 from test_resume import assert_equal_states, job, log, state
 
-from tinygan_keras.runs.devices import FollowChief, WorkerLost, Workers, connect, is_chief
+from tinygan_keras.runs.devices import FollowChief, WorkerLost, Workers, is_chief, make_strategy
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_one_process_is_its_own_chief(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert is_chief("one")
     assert is_chief("mirrored")
-    workers = connect("one")
+    workers = Workers(make_strategy("one"))
     assert (workers.count, workers.is_chief) == (1, True)
     assert workers.from_chief(7) == workers.total(7) == 7
     workers.leave()

@@ -1,8 +1,7 @@
 """All state of a training in one file, saved at the end of every epoch.
 
-Rejected: `keras.callbacks.BackupAndRestore`. It keeps the weights and the epoch in two files, so that a kill
-between the two resumes at the wrong step, and it knows the epoch only inside `fit`, too late to start the
-data at that step. Here the epoch is the file's name, and a rename makes it whole.
+Rejected: `keras.callbacks.BackupAndRestore`. It keeps weights and epoch in two files, so that a kill between
+the two resumes at the wrong step, and knows the epoch only inside `fit`, too late to start the data there.
 """
 
 import math
@@ -16,14 +15,14 @@ from ..errors import InputError
 from ..files import UNFINISHED, new_file
 
 _SUFFIX = ".weights.h5"
-_OVERHEAD = 1 << 20  # bytes that HDF5 adds
 
 
 def latest_checkpoint(folder):
     """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
-    numbers = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in _checkpoints(folder)}
-    found = {int(number): path for number, path in numbers.items() if number.isdecimal()}
-    return max(found.items(), default=(0, None))
+    found = ((path.name[len("epoch_") : -len(_SUFFIX)], path) for path in _checkpoints(folder))
+    return max(
+        ((int(epoch), path) for epoch, path in found if epoch.isdecimal()), default=(0, None)
+    )
 
 
 def load_checkpoint(model, path):
@@ -47,25 +46,17 @@ def state_of(model) -> list:
 
 
 def save_state(model, path):
-    """Writes all state of a model to a `.weights.h5` file.
-
-    A disk that gets full while HDF5 writes ends the process without a word, so the space is claimed first.
-    """
+    """Writes all state of a model to a `.weights.h5` file."""
+    # A disk that gets full while HDF5 writes ends the process without a word: the space is claimed first.
     size = sum(math.prod(v.shape) * tf.as_dtype(v.dtype).size for v in state_of(model))
     with open(path, "wb") as file:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size + size // 10 + _OVERHEAD)
+            os.posix_fallocate(file.fileno(), 0, size + size // 10 + 2**20)
     model.save_weights(path)
 
 
 class Checkpoints(keras.callbacks.Callback):
-    """Saves all state of the model after every epoch, and then deletes the checkpoint before.
-
-    Weights, averaged weights, both optimisers, step and pixel weight are in one `.weights.h5`.
-
-    Args:
-        folder: Where the checkpoints are; created when needed.
-    """
+    """Saves all state of the model after every epoch, and then deletes the checkpoint before."""
 
     def __init__(self, folder):
         super().__init__()

@@ -1,17 +1,12 @@
 """On which devices, of how many hosts, a run computes; who writes, and how all start from one state.
 
-Scope: what TensorFlow's strategies leave to their user. With several hosts every process gives the same
-command; the chief ("chief", else worker 0) owns the run folder and sends the others what they need.
+Every process gives the same command; the chief ("chief", else worker 0) owns the run folder.
 
-Decisions:
-- Only the chief writes, and only what it has is read: checkpoint, history, report. Before training all state
-  goes from the chief to the others over the network, so their disks may be empty and nothing depends on a
-  shared file system. A replaced machine joins when all start again.
-- What the chief alone decides (an epoch's evaluation may end the training) is sent to all, since a worker
-  that goes on alone waits forever.
-- A lost worker can't be replaced while the others run: TensorFlow breaks off their exchange within seconds
-  (it sends heartbeats), and all start again from the last checkpoint.
-- One that has nothing left to do waits for the others to be as far: they fetch from it what it has sent.
+- Only the chief writes, and only what it has is read. Before training it sends all state to the others, so
+  their disks may be empty and nothing depends on a shared file system.
+- What the chief alone decides is sent to all, since a worker that goes on alone waits forever.
+- A lost worker can't be replaced while the others run: TensorFlow breaks off their exchange within seconds,
+  and all start again from the last checkpoint.
 
 Rejected: `BackupAndRestore` and a checkpoint per worker, which agree only as long as no disk is lost and
 nobody is killed between two writes. `TPUStrategy` and `keras.distribution`: nobody here could run the one,
@@ -32,19 +27,9 @@ from .checkpoints import state_of
 
 
 def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
-    """Returns the distribution strategy of that name.
+    """Returns the distribution strategy of a config's `devices`.
 
-    "multi_worker" connects to the other hosts and waits for all of them. It must come before anything
-    that wakes TensorFlow up, such as making a variable or a tensor.
-
-    Args:
-        devices: "one": a single device; "mirrored": all GPUs of this host, or without any all
-            logical CPU devices; "multi_worker": all GPUs of all hosts that the environment variable
-            TF_CONFIG names, or their CPUs; "auto": mirrored if there is more than one GPU, else one.
-
-    Raises:
-        InputError: TF_CONFIG is missing or wrong.
-        WorkerLost: the hosts don't find each other.
+    "multi_worker" waits for the other hosts, and must come before any variable or tensor is made.
     """
     if devices == "multi_worker":
         return _multi_worker()
@@ -56,15 +41,7 @@ def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
 
 
 def tf_config() -> tuple:
-    """Reads the environment variable TF_CONFIG.
-
-    Returns:
-        `(cluster, type, index)`: `{"worker": ["host:port", ...]}`, perhaps with one "chief"; and which
-        of these this process is.
-
-    Raises:
-        InputError: it is missing, no JSON, or doesn't describe a cluster with this process in it.
-    """
+    """The addresses of all processes, the name of this one, and whether it is the chief; from TF_CONFIG."""
     text = os.environ.get("TF_CONFIG")
     if not text:
         raise _wrong("no TF_CONFIG")
@@ -84,7 +61,8 @@ def tf_config() -> tuple:
     if kind not in cluster or not 0 <= index < len(cluster[kind]):
         counts = {part: len(hosts) for part, hosts in cluster.items()}
         raise _wrong(f"the task {kind} {index} in a cluster of {counts}")
-    return cluster, kind, index
+    is_chief = kind == "chief" or ("chief" not in cluster and index == 0)
+    return addresses, f"{kind} {index}", is_chief
 
 
 class WorkerLost(UserError, ConnectionError):
@@ -92,38 +70,17 @@ class WorkerLost(UserError, ConnectionError):
 
 
 class Workers:
-    """The processes of a run, seen from one of them. With one process everything here does nothing.
-
-    Args:
-        strategy: The strategy of all of them, see `make_strategy`.
-
-    Attributes:
-        count: Number of processes.
-        is_chief: Whether this one writes.
-
-    Example:
-        workers = connect("multi_worker")
-        epoch = workers.from_chief(epoch)
-        workers.share(model)
-        with workers.watched():
-            model.fit(...)
-        workers.leave()
-    """
+    """The processes of a run, seen from one of them. With one process everything here does nothing."""
 
     def __init__(self, strategy):
         self.strategy = strategy
         self.count, self.is_chief, self.name = 1, True, "the only process"
         if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            cluster, kind, index = tf_config()
-            self.count = sum(len(addresses) for addresses in cluster.values())
-            self.is_chief = is_chief("multi_worker")
-            self.name = f"{kind} {index}"
+            addresses, self.name, self.is_chief = tf_config()
+            self.count = len(addresses)
 
     def from_chief(self, number: int) -> int:
-        """Returns the chief's number to every process; the others' numbers are ignored.
-
-        All have to call it, in the same order, and each waits for the others.
-        """
+        """Returns the chief's number to every process; all have to call it, in the same order."""
         return self.total(number if self.is_chief else 0)
 
     def total(self, number: int) -> int:
@@ -161,7 +118,12 @@ class Workers:
             # While nothing is exchanged, a missed heartbeat says it.
             if self.count == 1 or not (lost or "heartbeat" in str(error)):
                 raise
-            raise WorkerLost(_lost(self, error)) from error
+            said = re.sub(r"\{\{.*?\}\}", "", error.message).strip().splitlines()
+            raise WorkerLost(
+                f"Got no answer from another worker (asked by {self.name}). Expected all {self.count}. Start "
+                "the same command on all hosts again: the run goes on from the chief's last checkpoint. "
+                f"TensorFlow says: {' '.join(said[:2])}"
+            ) from error
 
     def leave(self):
         """Waits until all have come here, so that none goes while another still fetches from it."""
@@ -185,11 +147,7 @@ class Workers:
 
 
 class FollowChief(keras.callbacks.Callback):
-    """Ends the training of every process when the chief's ends; belongs last in the list, everywhere.
-
-    Args:
-        workers: The `Workers`.
-    """
+    """Ends the training of every process when the chief's ends; belongs last in the list, everywhere."""
 
     def __init__(self, workers):
         super().__init__()
@@ -202,45 +160,22 @@ class FollowChief(keras.callbacks.Callback):
 
 def is_chief(devices: str) -> bool:
     """Whether this process is the one that writes, as far as the environment says; wakes nothing up."""
-    if devices != "multi_worker":
-        return True
-    cluster, kind, index = tf_config()
-    return kind == "chief" or ("chief" not in cluster and index == 0)
-
-
-def connect(devices: str) -> Workers:
-    """Makes the strategy of a config; with "multi_worker" waits for the other hosts."""
-    if devices == "multi_worker":
-        cluster, kind, index = tf_config()
-        addresses = [address for part in cluster.values() for address in part]
-        print(f"This is {kind} {index}; waiting for all of {', '.join(addresses)}", flush=True)
-    return Workers(make_strategy(devices))
+    return devices != "multi_worker" or tf_config()[2]
 
 
 def _multi_worker():
-    tf_config()
-    if tf.config.list_physical_devices("GPU"):
-        implementation = tf.distribute.experimental.CommunicationImplementation.NCCL
-    else:
-        implementation = tf.distribute.experimental.CommunicationImplementation.RING
+    addresses, name, _ = tf_config()
+    print(f"This is {name}; waiting for all of {', '.join(addresses)}", flush=True)
+    implementation = "NCCL" if tf.config.list_physical_devices("GPU") else "RING"
     options = tf.distribute.experimental.CommunicationOptions(implementation=implementation)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     except tf.errors.OpError as error:
         raise WorkerLost(
-            f"Got no connection with the other workers: {error.message.splitlines()[0]} Expected the "
-            "address of this process in TF_CONFIG to be free, and every other one to be reached from "
-            "here. Start the same command on all hosts, within a few minutes."
+            f"Got no connection with the other workers: {error.message.splitlines()[0]} Expected the address "
+            "of this process in TF_CONFIG to be free, and the others to be reached from here. Start the same "
+            "command on all hosts, within a few minutes."
         ) from error
-
-
-def _lost(workers, error):
-    said = re.sub(r"\{\{.*?\}\}", "", error.message).strip().splitlines()
-    return (
-        f"Got no answer from another worker (asked by {workers.name}): it died, was stopped, or "
-        f"can't be reached. Expected all {workers.count}. Start the same command on all hosts again: the "
-        f"run goes on from the chief's last checkpoint. TensorFlow says: {' '.join(said[:2])}"
-    )
 
 
 def _is_address(text):

@@ -1,9 +1,5 @@
 """One distillation from config to report: `distill(config, workdir)`.
 
-Scope: the order of the steps. What a setting means is in `config.py`, what a run is made of in
-`components.py`, where files go in `run_folder.py`, what is measured in `measuring.py`, what several hosts do
-together in `devices.py`.
-
 Everything that can be wrong is checked before the first teacher sample is generated. The same call again
 resumes an interrupted run: teacher samples, order of the data and all state come out the same.
 """
@@ -29,7 +25,7 @@ from ..saved_model.exporting import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from .components import Components, open_batches, open_components
 from .config import epochs, validate
-from .devices import FollowChief, Workers, connect, is_chief
+from .devices import FollowChief, Workers, is_chief, make_strategy
 from .divergence import DivergenceError, StopOnDivergence
 from .measuring import evaluation_callback, summarize
 from .progress_pictures import Gallery, ProgressPictures
@@ -87,12 +83,12 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     with folder.locked() if writes else contextlib.nullcontext():
         if writes and not overwrite:
             folder.check_config(config.to_dict())  # before it waits for the others
-        workers = connect(config.devices)
+        workers = Workers(make_strategy(config.devices))
         if workers.from_chief(folder.is_finished and not overwrite):
             print("This run is finished already and is left as it is; --overwrite redoes it.")
             workers.leave()
             return _list_results(folder) if writes else None
-        with _file_errors_in_words(folder.path):
+        with _full_disk_in_words(folder.path):
             return _distill(config, folder, workers, overwrite)
 
 
@@ -102,18 +98,11 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
     with workers.watched():
         with watch.phase("preparation"):
             components = open_components(config, workers.strategy)
+            gallery = Gallery(components, config) if workers.is_chief else None
         run = _Run(config, folder, workers, watch, components)
         if not workers.is_chief:
             fit(run)
             return None
-        with watch.phase("preparation"):
-            gallery = Gallery(
-                components.teacher,
-                components.class_names,
-                config.truncation,
-                config.sample_seed,
-                components.classes,
-            )
         folder.begin(config.to_dict(), components.fingerprints(), overwrite, components.real_images)
         watch.keep_in(folder.seconds)
         train(run, gallery)
@@ -162,14 +151,7 @@ def train(run, gallery):
 
 
 def fit(run, callbacks=(), done=0, enough=False):
-    """Calls `TinyGAN.fit` in every process; what the chief says about the past holds for all.
-
-    Args:
-        run: The run; a worker that isn't the chief gets the chief's state, and touches no file.
-        callbacks: What happens at the end of an epoch in this process alone.
-        done: The chief's number of epochs done.
-        enough: Whether the chief has nothing left to train.
-    """
+    """Calls `TinyGAN.fit` in every process; the chief's `done` and `enough` hold for all."""
     config, workers, components = run.config, run.workers, run.components
     done = workers.from_chief(done)
     if workers.from_chief(enough):
@@ -224,7 +206,7 @@ def save_results(run, gallery, report):
 
 @contextlib.contextmanager
 def data_errors_in_words(cache=None):
-    """Turns TensorFlow's errors about data that can't be read, perhaps of a cache, into ones for people."""
+    """Turns TensorFlow's errors about data that can't be read into ones for people."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -234,46 +216,42 @@ def data_errors_in_words(cache=None):
         first = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip().splitlines()[0]
         fix = "Put a good copy in its place"
         if cache is not None:
-            fix = f"tinygan cache --out={cache.folder} --verify names what is damaged; fix it"
+            fix = f"tinygan cache --out={cache.folder} --verify names what is damaged to fix"
         raise UnusableFileError(
-            f"Got data that can't be read any more: {first}. Expected every file as it was. {fix}, and give "
-            "the same command again: the training goes on from its last checkpoint."
+            f"Got data that can't be read any more: {first}. Expected every file as it was. {fix}: the same "
+            "command then goes on from the last checkpoint."
         ) from error
 
 
 @contextlib.contextmanager
-def _file_errors_in_words(folder):
+def _full_disk_in_words(folder):
     """Says of a full disk that nothing is lost."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
         if not any(words in str(error) for words in ("No space left", "quota exceeded")):
             raise
-        message = str(error)
-        if not isinstance(error, UnusableFileError):
-            message = (
-                f"Got an error of the file system: {error}. Expected room for the files of the run in "
-                f"{folder}. Free some space."
-            )
         raise UnusableFileError(
-            f"{message} Nothing is lost: the same command goes on from the last checkpoint."
+            f"{error} Expected room for the run in {folder}. Free some space: nothing is lost, and the same "
+            "command goes on from the last checkpoint."
         ) from error
 
 
 def _list_results(folder) -> dict:
     """Prints where everything is, and what to do next; returns the report."""
-    for meaning, path in (
-        ("Teacher above student, class by class", folder.samples),
-        ("The same latents during training", folder.moving_picture),
-        ("Figures", folder.readable_report),
-        ("Every figure and its protocol", folder.evaluation),
-        ("The best student of the training", folder.best),
-        ("The same for programs", folder.report),
-        ("Student for Keras", folder.student),
-        ("Student for TensorFlow Serving", folder.saved_model),
-        ("All training state", folder.checkpoints),
-        ("Training curves", folder.tensorboard),
-    ):
+    places = {
+        "Teacher above student, class by class": folder.samples,
+        "The same latents during training": folder.moving_picture,
+        "Figures": folder.readable_report,
+        "Every figure and its protocol": folder.evaluation,
+        "The best student of the training": folder.best,
+        "The same for programs": folder.report,
+        "Student for Keras": folder.student,
+        "Student for TensorFlow Serving": folder.saved_model,
+        "All training state": folder.checkpoints,
+        "Training curves": folder.tensorboard,
+    }
+    for meaning, path in places.items():
         if path.exists():
             print(f"{meaning + ':':<40}{path}")
     if not shutil.which("tinygan"):

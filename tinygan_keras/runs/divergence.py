@@ -1,8 +1,5 @@
 """Stops a training that has diverged, before its weights overwrite the last good ones.
 
-Scope: reading what the training step has counted, and saying what to do. What counts as a failure is
-decided in `TinyGAN`, on the device: a loss term that isn't finite, or beyond `divergence_limit`.
-
 Rejected: `keras.callbacks.TerminateOnNaN`. It sees only a mean over the epoch, names no term, knows no limit,
 and stops without an error, so that the broken weights are saved.
 """
@@ -82,16 +79,17 @@ class StopOnDivergence(keras.callbacks.Callback):
         )
         raise DivergenceError(
             f"Got a loss that isn't finite, or beyond divergence_limit={self.model.divergence_limit:g}, by "
-            f"step {_step(self.model)}: {named}. Expected smaller values. {_MEND}"
+            f"step {_step(self.model)}: {named}. Expected smaller values. {_FIX}"
         )
 
     def _check_weights(self):
         broken = broken_weights(self.model)
         if self.total(len(broken)):
+            more = f" and {len(broken) - 3} others" if len(broken) > 3 else ""
             named = ", ".join(broken[:3]) or "those of another worker"
             raise DivergenceError(
-                f"Got weights that are not finite, by step {_step(self.model)}: {named}"
-                f"{' and others' if len(broken) > 3 else ''}. Expected numbers. {_MEND}"
+                f"Got weights that are not finite, by step {_step(self.model)}: {named}{more}. Expected "
+                f"numbers. {_FIX}"
             )
 
 
@@ -104,10 +102,10 @@ def broken_weights(model) -> list:
     ]
 
 
-_MEND = (
-    "Lower g_learning_rate and d_learning_rate, set gradient_clip_norm (1, say), or, with "
-    "dtype_policy='mixed_float16', choose 'mixed_bfloat16'. Another config wants another workdir; with a "
-    "copy of the folder checkpoints in it, the training goes on from there."
+_FIX = (
+    "Lower g_learning_rate and d_learning_rate, set gradient_clip_norm (1, say), or choose "
+    "'mixed_bfloat16' in place of 'mixed_float16'. Another config needs another workdir; with a copy of the "
+    "folder checkpoints in it, the training goes on from there."
 )
 
 

@@ -1,11 +1,7 @@
 """Evaluates the averaged student during training, keeps the best one, and stops when none gets better.
 
-Scope: when to evaluate, where the figures go, which student is the best, when to stop. What is measured is up
-to the function the callback is given.
-
-Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epochs where we count
-evaluations, forget the best value and the patience when a run is resumed, and don't know the averaged
-student.
+Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epochs where we count evaluations,
+forget the best value and the patience when a run is resumed, and don't know the averaged student.
 """
 
 import dataclasses
@@ -26,36 +22,20 @@ _RECORD, _STUDENT, _STATE = "best.json", "best_student.keras", "best.weights.h5"
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The best student so far; before there is one, epoch and value are None and figures NaN.
-
-    Attributes:
-        monitor, mode: The figure that decides, and whether "min" or "max" of it is best.
-        epoch: After how many epochs the best was evaluated.
-        value: Its figure `monitor`.
-        figures: All its figures `{name: number}`.
-        since: `{"epoch", "value"}` of every evaluation after it; none of them was better.
-    """
+    """The best student so far; before there is one, epoch and value are None and figures NaN."""
 
     monitor: str
     mode: str
-    epoch: int | None = None
-    value: float | None = None
+    epoch: int | None = None  # after how many it was evaluated
+    value: float | None = None  # of the monitor
     figures: dict = dataclasses.field(default_factory=dict)
-    since: tuple = ()
+    since: tuple = ()  # `{"epoch", "value"}` of every evaluation after it
 
     def is_beaten_by(self, value: float) -> bool:
         """Whether the value is finite and better than the best, or the first finite one."""
         if not math.isfinite(value) or self.value is None:
             return math.isfinite(value)
         return value < self.value if self.mode == "min" else value > self.value
-
-    def with_worse(self, epoch: int, figures: dict) -> "Best":
-        """The same best, after one more evaluation that wasn't better."""
-        return dataclasses.replace(
-            self,
-            figures=self.figures or dict.fromkeys(figures, math.nan),
-            since=(*self.since, {"epoch": epoch, "value": figures[self.monitor]}),
-        )
 
 
 class EvaluationCallback(keras.callbacks.Callback):
@@ -143,34 +123,28 @@ class EvaluationCallback(keras.callbacks.Callback):
         """Takes up the best value and the patience that the folder holds, as far as they are of the past.
 
         `fit` calls it by itself. Call it before `fit` to learn from `patience_is_used_up` that the run
-        had been stopped already: once inside, Keras trains at least one step more. The files of a best that
-        is forgotten stay until there is a better student.
+        had been stopped already: once inside, Keras trains at least one step more.
 
         Args:
             epochs_done: After how many epochs the training goes on.
-
-        Raises:
-            InputError: `best.json` can't be read.
         """
         self._restored_at = epochs_done
-        anew = Best(self.best.monitor, self.best.mode)
-        best = self.best if self.folder is None else self._read() or anew
+        best = self.best if self.folder is None else self._read()
         reason = None
-        if (best.monitor, best.mode) != (anew.monitor, anew.mode):
-            reason = f"has the {best.mode} of {best.monitor}, not the {anew.mode} of {anew.monitor}"
+        if (best.monitor, best.mode) != (self.best.monitor, self.best.mode):
+            reason = f"is that of the {best.mode} of {best.monitor}"
         elif best.epoch is not None and best.epoch > epochs_done:
             reason = f"is of epoch {best.epoch}, but training goes on after epoch {epochs_done}"
         elif best.epoch is not None and not self._has_files():
             reason = f"has lost its files in {self.folder}"
-        if reason or not epochs_done:
-            # A run that starts anew may have other figures; one that goes on writes into the same table.
-            names = best.figures if epochs_done else ()
-            self.best = dataclasses.replace(anew, figures=dict.fromkeys(names, math.nan))
-        else:
-            since = tuple(past for past in best.since if past["epoch"] <= epochs_done)
-            self.best = dataclasses.replace(best, since=since)
         if reason:
             _say(f"The best student so far {reason}. It is forgotten; the next one replaces it.")
+        # A run that starts anew may have other figures; one that goes on writes into the same table.
+        names = best.figures if epochs_done else ()
+        since = tuple(past for past in best.since if past["epoch"] <= epochs_done)
+        if reason or not epochs_done:
+            best, since = Best(self.best.monitor, self.best.mode, figures=_unknown(names)), ()
+        self.best = dataclasses.replace(best, since=since)
 
     def on_train_begin(self, logs=None):
         if getattr(self.model, "ema_student", None) is None:
@@ -190,11 +164,10 @@ class EvaluationCallback(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         done = epoch + 1
         last = done == (self.params or {}).get("epochs") or self.model.stop_training
-        names = list(self.best.figures)
-        if names and done % self.every and not last:
-            figures = dict.fromkeys(names, math.nan)
+        if self.best.figures and done % self.every and not last:
+            figures = _unknown(self.best.figures)
         else:
-            figures = self._checked(self.evaluate(self.model.ema_student), names, logs)
+            figures = self._checked(self.evaluate(self.model.ema_student), logs)
             self._keep_best(done, figures)
             self._write_summaries(epoch, figures)
             if self.patience_is_used_up and not last:
@@ -213,7 +186,11 @@ class EvaluationCallback(keras.callbacks.Callback):
         if not math.isfinite(value):
             _say(f"{self.monitor} is {value} after epoch {done}, which counts as no improvement.")
         if not self.best.is_beaten_by(value):
-            self.best = self.best.with_worse(done, figures)
+            self.best = dataclasses.replace(
+                self.best,
+                figures=self.best.figures or _unknown(figures),
+                since=(*self.best.since, {"epoch": done, "value": value}),
+            )
         else:
             self.best = Best(self.best.monitor, self.best.mode, done, value, figures)
             if self.folder is not None:
@@ -235,28 +212,29 @@ class EvaluationCallback(keras.callbacks.Callback):
         _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
         self.model.stop_training = True
 
-    def _checked(self, figures, names, logs) -> dict:
+    def _checked(self, figures, logs) -> dict:
         """The figures as floats; refuses what are none, or others than the last time."""
         if not isinstance(figures, dict) or not all(map(_is_figure, figures.items())):
             raise InputError(
-                f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers; leave out the "
-                "rest, and give NaN for what is unknown."
+                f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers. Give NaN "
+                "for what is unknown."
             )
+        names = self.best.figures
         if self.monitor not in figures:
             raise InputError(
-                f"Got monitor={self.monitor!r}. Expected one of the figures {sorted(figures)}, without "
-                "the prefix."
+                f"Got monitor={self.monitor!r}. Expected one of the figures {sorted(figures)}, without the "
+                "prefix."
             )
         if names and set(figures) != set(names):
             raise InputError(
                 f"Got the figures {sorted(figures)} from evaluate. Expected {sorted(names)}, as the last "
-                "time; give NaN for what is unknown. If evaluate was changed, give another folder."
+                "time. Give NaN for what is unknown, or another folder if evaluate was changed."
             )
         taken = sorted(name for name in figures if self.prefix + name in logs)
         if taken:
             raise InputError(
-                f"Got the figures {taken} with prefix={self.prefix!r}, names that the logs of the epoch "
-                "have already. Expected names of their own; choose another prefix."
+                f"Got the figures {taken} with prefix={self.prefix!r}. Expected names that the logs of the "
+                "epoch don't have yet; choose another prefix."
             )
         return {name: float(value) for name, value in figures.items()}
 
@@ -274,18 +252,21 @@ class EvaluationCallback(keras.callbacks.Callback):
         names = (_STUDENT, _STATE)
         return self.folder is None or all((self.folder / name).is_file() for name in names)
 
-    def _read(self) -> Best | None:
+    def _read(self) -> Best:
         path = self.folder / _RECORD
         if not path.is_file():
-            return None
+            return Best(self.best.monitor, self.best.mode)
         try:
             return Best(**read_json(path))
         except (ValueError, TypeError) as error:
-            keys = ", ".join(field.name for field in dataclasses.fields(Best))
             raise InputError(
-                f"Got {path}, which is no record of a best student ({error}). Expected JSON with the keys "
-                f"{keys}. Delete it to start without, or give another folder."
+                f"Got {path}, which is no record of a best student ({error}). Expected one that this "
+                "callback wrote. Delete it to start without, or give another folder."
             ) from error
+
+
+def _unknown(names) -> dict:
+    return dict.fromkeys(names, math.nan)
 
 
 def _is_figure(item) -> bool:

@@ -15,22 +15,15 @@ _PER_CLASS = 8
 
 
 class Gallery:
-    """Makes pictures of a student on fixed seeds; with many classes, of ten spread over them.
+    """Makes pictures of a student on fixed seeds; with many classes, of ten spread over them."""
 
-    Args:
-        teacher: Callable `(latents, labels) -> images` with `latent_dim` and `num_classes`.
-        class_names: Name per label.
-        truncation: Truncation of the latents.
-        seed: Of the first image of each class.
-        classes: Labels to choose from; None for all.
-    """
-
-    def __init__(self, teacher, class_names, truncation: float, seed: int, classes=None):
-        classes = np.arange(teacher.num_classes) if classes is None else np.asarray(classes)
+    def __init__(self, components, config):
+        teacher, self.class_names = components.teacher, components.class_names
+        classes = np.array(components.classes or range(teacher.num_classes))
         places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
-        self.class_names = class_names
-        self.labels, seeds = grid_of(classes[places], range(seed, seed + _PER_CLASS))
-        self.latents = latents_of_seeds(seeds, teacher.latent_dim, truncation)
+        seeds = range(config.sample_seed, config.sample_seed + _PER_CLASS)
+        self.labels, seeds = grid_of(classes[places], seeds)
+        self.latents = latents_of_seeds(seeds, teacher.latent_dim, config.truncation)
         self.teacher_images = to_uint8(teacher(self.latents, self.labels))
 
     def grid(self, student) -> np.ndarray:
@@ -47,14 +40,9 @@ class Gallery:
 
 
 class ProgressPictures(keras.callbacks.Callback):
-    """Makes a picture of the same seeds every few epochs, for a moving picture of the training.
+    """Writes a picture of the same seeds every few epochs, for a moving picture of the training.
 
-    The pictures are files, so an interrupted and resumed run keeps its first ones.
-
-    Args:
-        folder: Where the pictures `epoch_00000.png` and so on go; created when needed.
-        frame: Function from the averaged student and the step to a picture uint8 `[H, W, 3]`.
-        every: Make one after every this many epochs.
+    `frame` makes it, uint8 `[H, W, 3]`, from the averaged student and the step.
     """
 
     def __init__(self, folder, frame, every=1):

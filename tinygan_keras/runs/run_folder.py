@@ -21,11 +21,7 @@ _LOCK = ".lock"
 
 
 class RunFolder:
-    """The files of one run, and the rules that protect them.
-
-    Args:
-        workdir: The folder of the run.
-    """
+    """The files of one run, and the rules that protect them."""
 
     OWNED = {
         "config": "config.json",
@@ -62,10 +58,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self):
-        """Keeps every other process out of the folder, which is made, for as long as this one is inside.
-
-        The system lets go of the lock when the process ends, however it ends.
-        """
+        """Keeps other processes out of the folder, which is made; the system undoes it when this one ends."""
         check_writable(self.path, "the workdir")
         self.path.mkdir(parents=True, exist_ok=True)
         lock = _lock(self.path / _LOCK)
@@ -82,18 +75,14 @@ class RunFolder:
             return
         differing = differences(plain(config), read_json(self.config))
         if differing:
+            lines = "\n  ".join(differing)
             raise InputError(
-                f"{self.path} holds a run with another config. Got\n  "
-                + "\n  ".join(differing)
-                + "\nExpected the same config, which resumes that run. Choose another workdir, or "
-                "overwrite it (--overwrite)."
+                f"{self.path} holds a run with another config. Got\n  {lines}\nExpected the same config, "
+                "which resumes that run. Choose another workdir, or overwrite it (--overwrite)."
             )
 
     def check_data(self, fingerprints: dict, real_images=None):
-        """Refuses data by whose fingerprints, a hash or None by name, a resumed run would see other ones.
-
-        Real images that are gone are named, and the run goes on without them.
-        """
+        """Refuses other data than a resumed run began with; of real images that are gone it only says so."""
         if not self.data.is_file():
             return
         former, details = read_json(self.data), ""
@@ -111,8 +100,8 @@ class RunFolder:
         if changed:
             raise InputError(
                 f"Got other {' and '.join(changed)} than {self.path} has been trained with so far{details}. "
-                "Expected the same, in the same order. Bring the former ones back, choose another workdir, "
-                "or start anew (--overwrite)."
+                "Expected the same. Bring the former ones back, choose another workdir, or start anew "
+                "(--overwrite)."
             )
 
     def begin(self, config: dict, fingerprints: dict, overwrite=False, real_images=None):
@@ -127,11 +116,7 @@ class RunFolder:
             write_json(self.real_images, contents)
 
     def repair_history(self, epochs_done: int):
-        """Brings the table of epochs to the state after `epochs_done`, from where the training goes on.
-
-        A kill between an epoch's row and its checkpoint leaves a row of an epoch that is trained again, and
-        a loss of power half a row. Of an epoch with two rows the last one is kept.
-        """
+        """Takes rows out of the table of epochs that a kill has left: torn, doubled, or trained again."""
         if not epochs_done or not self.history.is_file():
             return  # with nothing done the table is written anew
         lines = self.history.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
@@ -167,10 +152,7 @@ class Stopwatch:
         return sum(self.seconds.values())
 
     def keep_in(self, path):
-        """Adds the seconds that the file `path` holds, and keeps it up to date from now on.
-
-        A file that can't be read doesn't stop the run: the seconds then count from now.
-        """
+        """Adds the seconds in the file `path`, if it can be read, and keeps it up to date from now on."""
         self.path = Path(path)
         if not self.path.is_file():
             return
