@@ -287,8 +287,8 @@ def named_images(**levels):
 @pytest.mark.parametrize(
     ("images", "words"),
     [
-        (named_images(a=1, b=9), "has changed (b)"),
-        (named_images(a=1, b=2, c=3), "is new (c)"),
+        (named_images(a=1, b=9), "1 changed (b)"),
+        (named_images(a=1, b=2, c=3), "1 new (c)"),
         (None, ""),
     ],
 )

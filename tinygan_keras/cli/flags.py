@@ -4,6 +4,7 @@ A command lists the names of its flags. A row `command.name` is for the command 
 something of its own. Bounds and enums are absl's, and its messages too.
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable
@@ -18,11 +19,11 @@ _MAX_SEEDS = 10_000_000
 
 
 class Flag(NamedTuple):
-    """A row of the table: absl's parser, the default (None: none), the meaning, what a value looks like."""
+    """A row of the table: absl's parser, the meaning, the default (None: none), what a value looks like."""
 
     parser: Callable[[], flags.ArgumentParser]
-    default: Any
     meaning: str
+    default: Any = None
     example: str | None = None
 
     def define(self, name, flag_values):
@@ -60,39 +61,25 @@ class _Seeds(flags.ArgumentParser):
         return seeds
 
 
-def text(meaning, default=None, example=None) -> Flag:
-    """Any text."""
-    return Flag(flags.ArgumentParser, default, meaning, example)
-
-
-def place(meaning, default=None, example=None) -> Flag:
-    """A path, a handle, or the name of a data set."""
-    return Flag(_Place, default, meaning, example)
+text = functools.partial(Flag, flags.ArgumentParser)
+place = functools.partial(Flag, _Place)
+words = functools.partial(Flag, flags.ListParser, default=())
+switch = functools.partial(Flag, flags.BooleanParser, default=False)
 
 
 def whole(meaning, default=None, at_least=1, example=None) -> Flag:
     """A whole number."""
-    return Flag(lambda: flags.IntegerParser(at_least), default, meaning, example)
+    return Flag(lambda: flags.IntegerParser(at_least), meaning, default, example)
 
 
 def number(meaning, default=None, at_least=None, at_most=None) -> Flag:
     """A real number within bounds."""
-    return Flag(lambda: _Number(at_least, at_most), default, meaning)
+    return Flag(lambda: _Number(at_least, at_most), meaning, default)
 
 
 def choice(meaning, choices, default=None) -> Flag:
     """One of several words."""
-    return Flag(lambda: flags.EnumParser(list(choices)), default, meaning)
-
-
-def words(meaning, default=()) -> Flag:
-    """Words with commas between them, as a list."""
-    return Flag(flags.ListParser, list(default), meaning)
-
-
-def switch(meaning) -> Flag:
-    """On or off, and off by default."""
-    return Flag(flags.BooleanParser, False, meaning)
+    return Flag(lambda: flags.EnumParser(list(choices)), meaning, default)
 
 
 TABLE = {
@@ -115,7 +102,7 @@ TABLE = {
         "the run, with its extractor."
     ),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
-    "seeds": Flag(_Seeds, "0-7", "Seeds of the images, such as 0-5 or 3,7,9.", "0-5"),
+    "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
     "seed": whole("The same seed gives the same result.", 0, at_least=0),
     "truncation": number("From 0 to 1; default: that of the model, or 0.5.", None, 0.0, 1.0),
     "batch_size": whole("Images per call.", 32),

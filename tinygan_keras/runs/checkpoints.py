@@ -19,10 +19,9 @@ _SUFFIX = ".weights.h5"
 
 def latest_checkpoint(folder):
     """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
-    found = ((path.name[len("epoch_") : -len(_SUFFIX)], path) for path in _checkpoints(folder))
-    return max(
-        ((int(epoch), path) for epoch, path in found if epoch.isdecimal()), default=(0, None)
-    )
+    found = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in _checkpoints(folder)}
+    done = max((int(number) for number in found if number.isdecimal()), default=0)
+    return done, found.get(f"{done:05d}")
 
 
 def load_checkpoint(model, path):

@@ -110,7 +110,7 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         report = summarize(components, config, folder)
     with watch.phase("export"):
         save_results(run, gallery, report)
-    report["seconds"] = round(watch.total, 1)
+    report["seconds"] = round(sum(watch.seconds.values()), 1)
     report["seconds_by_phase"] = watch.seconds
     write_report(report, folder.path)
     return _list_results(folder)
@@ -140,9 +140,8 @@ def train(run, gallery):
         fit(run, callbacks, done, enough)
     except KeyboardInterrupt:
         save_student(run)
-        done, _ = latest_checkpoint(folder.checkpoints)
         print(f"\nInterrupted. The student so far: {folder.student}")
-        print(f"The same command goes on after epoch {done} of {epochs(config)}.")
+        print(f"The same command goes on after epoch {latest_checkpoint(folder.checkpoints)[0]}.")
         raise
     except DivergenceError as error:
         done, checkpoint = latest_checkpoint(folder.checkpoints)

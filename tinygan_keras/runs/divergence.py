@@ -4,8 +4,6 @@ Rejected: `keras.callbacks.TerminateOnNaN`. It sees only a mean over the epoch, 
 and stops without an error, so that the broken weights are saved.
 """
 
-import math
-
 import keras
 import numpy as np
 
@@ -52,31 +50,24 @@ class StopOnDivergence(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if batch >= self._next:
             self._next = batch + self.check_every
-            self._check_terms()
+            self._check_terms({})
 
     def on_epoch_end(self, epoch, logs=None):
         self._check_terms(logs or {})
         self._check_weights()
 
-    def _check_terms(self, logs=None):
+    def _check_terms(self, logs):
         # The sum over all replicas, of which each may have failed at the same step.
-        counts = keras.ops.convert_to_numpy(self.model.failures)
-        replicas = self.model.distribute_strategy.num_replicas_in_sync
-        counts = {
-            name: math.ceil(count / replicas)
-            for name, count in zip(METRICS, counts, strict=True)
-            if count
-        }
+        failures = keras.ops.convert_to_numpy(self.model.failures)
+        failures = np.ceil(failures / self.model.distribute_strategy.num_replicas_in_sync)
+        counts = {name: int(n) for name, n in zip(METRICS, failures, strict=True) if n}
         if not counts:
             return
         terms = [name for name in counts if name not in _SUMS] or list(counts)
         # What failed first has failed most often; within a step the discriminator comes before the student.
         terms.sort(key=lambda name: (-counts[name], not name.startswith("discriminator")))
-        named = ", ".join(
-            f"{name} in {counts[name]} steps"
-            + (f" (mean {logs[name]:g})" if name in (logs or {}) else "")
-            for name in terms
-        )
+        means = {name: f" (mean {logs[name]:g})" for name in terms if name in logs}
+        named = ", ".join(f"{name} in {counts[name]} steps{means.get(name, '')}" for name in terms)
         raise DivergenceError(
             f"Got a loss that isn't finite, or beyond divergence_limit={self.model.divergence_limit:g}, by "
             f"step {_step(self.model)}: {named}. Expected smaller values. {_FIX}"

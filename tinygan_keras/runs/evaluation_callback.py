@@ -33,7 +33,7 @@ class Best:
 
     def is_beaten_by(self, value: float) -> bool:
         """Whether the value is finite and better than the best, or the first finite one."""
-        if not math.isfinite(value) or self.value is None:
+        if self.value is None or not math.isfinite(value):
             return math.isfinite(value)
         return value < self.value if self.mode == "min" else value > self.value
 
@@ -93,15 +93,15 @@ class EvaluationCallback(keras.callbacks.Callback):
         prefix: str = "val_",
     ):
         super().__init__()
-        if not callable(evaluate):
-            raise InputError(
-                f"Got evaluate={evaluate!r}. Expected a function from a student to a dict of figures."
-            )
-        if mode not in ("min", "max"):
-            raise InputError(f"Got mode={mode!r}. Expected 'min' or 'max'.")
-        for name, value in (("every", every), ("patience", 1 if patience is None else patience)):
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"Got {name}={value!r}. Expected an integer of at least 1.")
+        at_least_one = "an integer of at least 1"
+        for name, value, fits, expected in (
+            ("evaluate", evaluate, callable(evaluate), "a function from a student to figures"),
+            ("mode", mode, mode in ("min", "max"), "'min' or 'max'"),
+            ("every", every, _is_count(every), at_least_one),
+            ("patience", patience, patience is None or _is_count(patience), at_least_one),
+        ):
+            if not fits:
+                raise InputError(f"Got {name}={value!r}. Expected {expected}.")
         self.evaluate = evaluate
         self.every = every
         self.monitor = monitor
@@ -109,6 +109,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.log_dir = log_dir
         self.prefix = prefix
         self.folder = None if folder is None else Path(folder)
+        self._files = self.folder and [self.folder / name for name in (_STUDENT, _STATE)]
         self.best = Best(monitor, mode)
         self._restored_at = None  # the epoch that `restore` was last called for
         self._begins = True
@@ -135,7 +136,7 @@ class EvaluationCallback(keras.callbacks.Callback):
             reason = f"is that of the {best.mode} of {best.monitor}"
         elif best.epoch is not None and best.epoch > epochs_done:
             reason = f"is of epoch {best.epoch}, but training goes on after epoch {epochs_done}"
-        elif best.epoch is not None and not self._has_files():
+        elif best.epoch is not None and self.folder and not all(map(Path.is_file, self._files)):
             reason = f"has lost its files in {self.folder}"
         if reason:
             _say(f"The best student so far {reason}. It is forgotten; the next one replaces it.")
@@ -171,7 +172,11 @@ class EvaluationCallback(keras.callbacks.Callback):
             self._keep_best(done, figures)
             self._write_summaries(epoch, figures)
             if self.patience_is_used_up and not last:
-                self._stop()
+                self.model.stop_training = True
+                best, count = "none was a finite number", len(self.best.since)
+                if self.best.epoch is not None:
+                    best = f"the best is still {self.best.value:g}, after epoch {self.best.epoch}"
+                _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
         logs.update({self.prefix + name: value for name, value in figures.items()})
 
     def on_train_end(self, logs=None):
@@ -195,22 +200,12 @@ class EvaluationCallback(keras.callbacks.Callback):
             self.best = Best(self.best.monitor, self.best.mode, done, value, figures)
             if self.folder is not None:
                 # Both are complete before the first is renamed, so that they hardly ever differ in age.
-                with (
-                    new_file(self.folder / _STUDENT) as student,
-                    new_file(self.folder / _STATE) as state,
-                ):
+                student_file, state_file = self._files
+                with new_file(student_file) as student, new_file(state_file) as state:
                     self.model.ema_student.save(student)
                     save_state(self.model, state)
         if self.folder is not None:
             write_json(self.folder / _RECORD, dataclasses.asdict(self.best))
-
-    def _stop(self):
-        best = "none was a finite number"
-        if self.best.epoch is not None:
-            best = f"the best is still {self.best.value:g}, after epoch {self.best.epoch}"
-        count = len(self.best.since)
-        _say(f"Stopping: {count} evaluations without a better {self.monitor}; {best}.")
-        self.model.stop_training = True
 
     def _checked(self, figures, logs) -> dict:
         """The figures as floats; refuses what are none, or others than the last time."""
@@ -248,10 +243,6 @@ class EvaluationCallback(keras.callbacks.Callback):
                 tf.summary.scalar(f"evaluation/{name}", value, step=epoch)
         self._writer.flush()
 
-    def _has_files(self) -> bool:
-        names = (_STUDENT, _STATE)
-        return self.folder is None or all((self.folder / name).is_file() for name in names)
-
     def _read(self) -> Best:
         path = self.folder / _RECORD
         if not path.is_file():
@@ -267,6 +258,10 @@ class EvaluationCallback(keras.callbacks.Callback):
 
 def _unknown(names) -> dict:
     return dict.fromkeys(names, math.nan)
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and value >= 1
 
 
 def _is_figure(item) -> bool:

@@ -173,15 +173,13 @@ def _evaluate(components, config, generator, teacher=None, folder=None, progress
 def _costs(generator) -> dict:
     """Parameters, multiply-adds and speed of a `Generator`."""
     draw = generator.draw
-    latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
-    timed = (
-        tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim)),
-        tf.zeros([_TIMED_BATCH], tf.int32),
-    )
+    one = tf.TensorSpec((1, generator.latent_dim), tf.float32), tf.TensorSpec((1,), tf.int32)
+    latents = tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim))
+    labels = tf.zeros([_TIMED_BATCH], tf.int32)
     return {
         "parameters": generator.parameters,
-        "multiply_adds": multiply_adds(draw, latents, tf.TensorSpec((1,), tf.int32)),
-        "images_per_second": images_per_second(lambda: draw(*timed), _TIMED_BATCH),
+        "multiply_adds": multiply_adds(draw, *one),
+        "images_per_second": images_per_second(lambda: draw(latents, labels), _TIMED_BATCH),
     }
 
 

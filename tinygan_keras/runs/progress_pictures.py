@@ -56,8 +56,7 @@ class ProgressPictures(keras.callbacks.Callback):
             self._save(0)
 
     def on_epoch_end(self, epoch, logs=None):
-        last = epoch + 1 == (self.params or {}).get("epochs")
-        if (epoch + 1) % self.every == 0 or last:
+        if (epoch + 1) % self.every == 0 or epoch + 1 == (self.params or {}).get("epochs"):
             self._save(epoch + 1)
 
     def _save(self, epoch):

@@ -143,13 +143,8 @@ class Stopwatch:
     """Seconds of each phase of a run; kept in a file, they add up over interruptions."""
 
     def __init__(self):
-        self.seconds = {}
-        self.path = None
-        self._running = None
-
-    @property
-    def total(self) -> float:
-        return sum(self.seconds.values())
+        self.seconds, self.path = {}, None
+        self._running = self._since = None
 
     def keep_in(self, path):
         """Adds the seconds in the file `path`, if it can be read, and keeps it up to date from now on."""
@@ -167,7 +162,7 @@ class Stopwatch:
     @contextlib.contextmanager
     def phase(self, name: str):
         """Measures what runs inside as a part of the phase `name`."""
-        self._running = name, self.seconds.get(name, 0.0), time.perf_counter()
+        self._running, self._since = name, time.perf_counter()
         try:
             yield
         finally:
@@ -177,8 +172,9 @@ class Stopwatch:
     def save(self):
         """Brings the file up to date; a phase that still runs counts up to now."""
         if self._running:
-            name, before, start = self._running
-            self.seconds[name] = before + time.perf_counter() - start
+            now = time.perf_counter()
+            self.seconds[self._running] = self.seconds.get(self._running, 0.0) + now - self._since
+            self._since = now
         if self.path:
             write_json(self.path, self.seconds)
 
