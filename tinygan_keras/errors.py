@@ -1,4 +1,4 @@
-"""The mistakes that a user can fix, told as "Got ... Expected ... How to fix it".
+"""The mistakes that a user can fix, reported as "Got ... Expected ... How to fix it".
 
 Every class is also the built-in error that Python programs expect there, so `except ValueError` works. The
 command line shows the message alone; anything else that is raised is a fault of the program, and shows its
