@@ -197,7 +197,7 @@ def test_an_extractor_of_another_size_and_other_classes_measures_a_run(config, t
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({}, r"Got images of 32x32 pixels. Expected \(N, 16, 16, 3\).*choose a kernel"),
+        ({}, r"Got images of 32x32 pixels. Expected 16x16.*Choose a kernel"),
         ({"resize": "bilinaer"}, "Got resize='bilinaer'.*Did you mean 'bilinear'"),
         (
             {"resize": "area", "evaluate_every": 1, "monitor": "label_accuracy"},
