@@ -42,8 +42,7 @@ def test_mistakes_are_answered_without_tensorflow(tmp_path):
     cases = {
         "Samples of a teacher": ["--help"],
         "Got no --out": ["--teacher=x", "--count=8"],
-        "Expected both, such as": [f"{out}/new", "--count=8"],
-        "Got --teacher=x and --count=None": [f"{out}/new", "--teacher=x"],
+        "Got no --count. Expected it for tinygan cache": [f"{out}/new", "--teacher=x"],
         "flag --count=0": [*good, "--count=0"],
         "Got worker=8 of workers=8": [*good, "--worker=8", "--workers=8"],
         "flag --shard_size=0": [*good, "--shard_size=0"],
@@ -53,7 +52,6 @@ def test_mistakes_are_answered_without_tensorflow(tmp_path):
         "/file for --out, which is a file": [*good, f"{out}/file"],
         "/file/a for --out, where nothing can be written": [*good, f"{out}/file/a"],
         "no set of records and holds 'thesis.tex'": [*good, f"{out}/strange"],
-        "/strange, which holds no settings.json": ["--verify", f"{out}/strange"],
         "Got --runner=DirectRunner and --workers=2": [
             *good,
             "--runner=DirectRunner",
@@ -108,6 +106,11 @@ def test_verify_passes_a_whole_cache_and_names_what_is_wrong(cache, teacher, tmp
     assert main(["cache", "--verify", f"--out={tmp_path}"]) == 2
     error = capsys.readouterr().err
     assert "Got 2 problems" in error and "-00002-of-00003.tfrecord is missing" in error
+
+
+def test_verify_refuses_what_is_no_set(tmp_path, capsys):
+    assert main(["cache", "--verify", f"--out={tmp_path}"]) == 2
+    assert f"{tmp_path}, which holds no settings.json" in capsys.readouterr().err
 
 
 def test_another_truncation_is_refused(cache, teacher, capsys):

@@ -237,7 +237,7 @@ def test_the_kernel_of_a_run_goes_with_its_extractor(folder, tmp_path, monkeypat
     kernels = []
 
     def stop(*args, **kwargs):
-        kernels.append(kwargs["resize"])
+        kernels.append(kwargs.get("resize"))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evaluate_module, "evaluate", stop)

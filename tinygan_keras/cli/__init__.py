@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 from absl import flags as absl_flags
 
-from ..errors import UserError
+from ..errors import InputError, UserError
 from . import flags as table
 
 COMMANDS = {
@@ -43,82 +43,64 @@ def main(arguments=None) -> int:
 
     0 is success, 2 a mistake of the user's, reported in one message, 130 an interruption by Ctrl-C.
     """
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or arguments[0] in _HELP:
-        print(_usage())
+    name, *arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in _HELP:
+        commands = [f"  tinygan {name:<10}{meaning}" for name, meaning in COMMANDS.items()]
+        print("Distils BigGAN teachers into tiny generators.\n", *commands, "", sep="\n")
+        print("tinygan <command> --help")
         return 0
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # an ASCII terminal can't show every name of a class
             stream.reconfigure(errors="backslashreplace")
-    name, *rest = arguments
     try:
-        return _run(name, rest)
+        _run(name, arguments)
     except (absl_flags.Error, UserError) as error:
-        if any(argument in _DEBUG for argument in rest):
+        if any(argument in _DEBUG for argument in arguments):
             traceback.print_exc()
         print(error, file=sys.stderr)
         return MISTAKE
     except KeyboardInterrupt:
         return INTERRUPTED
+    return 0
 
 
-def _run(name, arguments) -> int:
-    """Runs one command; returns the exit code."""
+def _run(name, arguments):
+    """Runs one command, or prints its help."""
     if name not in COMMANDS:
         nearest = difflib.get_close_matches(name, COMMANDS, n=1)
         fix = f"Did you mean {nearest[0]!r}?" if nearest else "See tinygan --help."
-        raise absl_flags.Error(
-            f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}"
-        )
+        raise InputError(f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}")
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever other programs are set to use
     command = importlib.import_module(f".{name}", __name__)
+    rows = {flag: table.row(name, flag) for flag in sorted((*command.FLAGS, "debug"))}
+    required = getattr(command, "REQUIRED", ())
+    if any(argument in _HELP[1:] for argument in arguments):
+        print(f"{command.__doc__.strip()}\n\nFlags:")
+        for flag, row in rows.items():
+            default = "" if row.default in (None, "", False, ()) else f" (default: {row.default})"
+            print(f"  --{flag}: {row.meaning}{' (required)' if flag in required else default}")
+        return
     flag_values = absl_flags.FlagValues()
     flag_values.set_gnu_getopt(True)  # flags may come after other words
-    for flag in (*command.FLAGS, "debug"):
-        table.row(name, flag).define(flag, flag_values)
-    if any(argument in _HELP[1:] for argument in arguments):
-        print(f"{command.__doc__.strip()}\n\nFlags:\n{_flag_lines(name, command)}")
-        return 0
+    for flag, row in rows.items():
+        row.define(flag, flag_values)
     settings = {}
     if hasattr(command, "read_settings"):
         settings, arguments = command.read_settings(arguments)
-    words = _parse(flag_values, name, arguments)
-    if words and not getattr(command, "NAMES", None):
-        raise absl_flags.Error(
-            f"Got {' '.join(words)!r}. Expected flags only, as --name=value. See tinygan {name} --help."
-        )
-    values = {flag: flag_values[flag].value for flag in flag_values} | settings
-    values = SimpleNamespace(**values, names=words)
-    table.check_required(name, getattr(command, "REQUIRED", ()), values)
-    command.run(values)
-    return 0
-
-
-def _parse(flag_values, name, arguments) -> list:
-    """Reads the flags and returns the other words."""
     try:
         # The first argument is the program's name to absl.
-        return flag_values([f"tinygan {name}", *arguments])[1:]
+        _, *words = flag_values([f"tinygan {name}", *arguments])
     except absl_flags.UnrecognizedFlagError as error:
-        known = table.RENAMED.get(error.flagname)
-        if known and known.split("=")[0].lstrip("-") in flag_values:
-            raise absl_flags.Error(f"{error} Use what has taken its place: {known}.") from error
+        instead, use = table.RENAMED.get(error.flagname, ("", ""))
+        if instead in rows:
+            raise InputError(f"{error} Use what has taken its place: {use}.") from error
         raise
-
-
-def _usage() -> str:
-    lines = [f"  tinygan {name:<10}{meaning}" for name, meaning in COMMANDS.items()]
-    title = "Distils BigGAN teachers into tiny generators."
-    return "\n".join([title, "", *lines, "", "tinygan <command> --help"])
-
-
-def _flag_lines(command_name, command) -> str:
-    lines = []
-    for name in sorted((*command.FLAGS, "debug")):
-        flag = table.row(command_name, name)
-        shown = "" if flag.default in (None, "", False, []) else f" (default: {flag.default})"
-        required = name in getattr(command, "REQUIRED", ())
-        lines.append(f"  --{name}: {flag.meaning}{' (required)' if required else shown}")
-    return "\n".join(lines)
+    if words and not hasattr(command, "NAMES"):
+        raise InputError(
+            f"Got {' '.join(words)!r}. Expected flags only, as --name=value. See tinygan {name} --help."
+        )
+    values = SimpleNamespace(**flag_values.flag_values_dict() | settings, names=words)
+    table.check_required(name, required, values)
+    command.run(values)

@@ -16,41 +16,58 @@ tinygan distill reads it: --config.teacher_cache=cache/.
 
 import importlib
 import shlex
-from types import SimpleNamespace
 
-from ..data.records.record_format import SETTINGS_FILE, check_folder, check_numbers, no_set
+from ..data.records.record_format import check_folder, check_numbers
 from ..errors import InputError
 from ..files import check_writable, is_url, user_path
+from .flags import check_required
 
-FLAGS = (
-    *("teacher", "out", "count", "classes", "truncation", "seed", "shard_size", "batch_size"),
-    *("encoding", "worker", "workers", "runner", "beam_options", "verify"),
+_SETTINGS = (
+    *("count", "seed", "classes", "shard_size", "batch_size", "encoding", "worker", "workers"),
 )
+FLAGS = (*_SETTINGS, "teacher", "out", "truncation", "runner", "beam_options", "verify")
 REQUIRED = ("out",)
 
 
 def run(flags):
     if flags.verify:
-        _verify(flags)
+        from ..data.teacher_cache import verify_cache
+        from ..teachers.download import locate, module_hash
+
+        teacher = module_hash(locate(flags.teacher)) if flags.teacher else None
+        report_problems(flags.out, verify_cache(flags.out, teacher))
         return
-    if not flags.teacher or flags.count is None:
-        raise InputError(
-            f"Got --teacher={flags.teacher} and --count={flags.count}. Expected both, such as "
-            "--teacher=saved_models/biggan_fashion_32 --count=20000."
-        )
+    check_required("cache", ("teacher", "count"), flags)
     runner = pipeline_options(flags)
-    check_out(flags)
-    _make(flags, runner)
+    check_out(flags.out)
+
+    from ..data.teacher_cache import write_cache
+    from ..generators.side_files import read_class_names, read_config
+    from ..latents import resolve_truncation
+    from ..teachers.hub import HubTeacher
+
+    truncation = flags.truncation
+    if truncation is None and not is_url(flags.teacher):
+        truncation = read_config(flags.teacher).get("truncation")
+    teacher = HubTeacher(flags.teacher, truncation=resolve_truncation(truncation))
+    settings = {name: getattr(flags, name) for name in _SETTINGS}
+    names = read_class_names(teacher.folder)
+    left = write_cache(teacher, flags.out, runner=runner, class_names=names, **settings)
+    shards = -(-flags.count // flags.shard_size)
+    print(
+        f"{shards - len(left):,} of {shards:,} shards with {flags.count:,} samples of truncation "
+        f"{teacher.truncation:g}: {flags.out}"
+    )
+    if left:
+        print("The others are those of other workers, and may come from other folders.")
 
 
 def pipeline_options(flags) -> list | None:
     """The options of the Beam pipeline that --runner asks for, checked; None without it."""
     check_numbers(flags.worker, flags.workers)
+    if flags.beam_options and not flags.runner:
+        raise InputError("Got --beam_options without --runner. Add --runner=DirectRunner.")
     if not flags.runner:
-        if flags.beam_options:
-            raise InputError(
-                "Got --beam_options without --runner. Expected a runner, such as --runner=DirectRunner."
-            )
         return None
     if flags.workers > 1:
         raise InputError(
@@ -61,59 +78,13 @@ def pipeline_options(flags) -> list | None:
     return [f"--runner={flags.runner}", *shlex.split(flags.beam_options)]
 
 
-def check_out(flags):
+def check_out(out):
     """Refuses --out if no set of records can be written there."""
-    if not is_url(flags.out):
-        check_writable(flags.out, "--out")
-        folder = user_path(flags.out)
+    if not is_url(out):
+        check_writable(out, "--out")
+        folder = user_path(out)
         if folder.is_dir():
             check_folder([path.name for path in folder.iterdir()], folder)
-
-
-def check_set(folder):
-    """Refuses a folder on a disk that holds no set of records."""
-    if not is_url(folder) and not (user_path(folder) / SETTINGS_FILE).is_file():
-        raise no_set(folder)
-
-
-def _make(flags, runner):
-    from ..data.teacher_cache import write_cache
-    from ..generators.side_files import read_class_names, read_config
-    from ..latents import resolve_truncation
-    from ..teachers.hub import HubTeacher
-
-    config = {} if is_url(flags.teacher) else read_config(flags.teacher)
-    saved = SimpleNamespace(truncation=config.get("truncation"))
-    truncation = resolve_truncation(flags.truncation, saved)
-    teacher = HubTeacher(flags.teacher, truncation=truncation)
-    names = ("seed", "classes", "shard_size", "batch_size", "encoding", "worker", "workers")
-    left = write_cache(
-        teacher,
-        flags.out,
-        flags.count,
-        runner=runner,
-        class_names=read_class_names(teacher.folder),
-        **{name: getattr(flags, name) for name in names},
-    )
-    shards = -(-flags.count // flags.shard_size)
-    print(
-        f"{shards - len(left):,} of {shards:,} shards with {flags.count:,} samples of truncation "
-        f"{truncation:g}: {flags.out}"
-    )
-    if left:
-        print("The others are those of other workers, and may come from other folders.")
-
-
-def _verify(flags):
-    check_set(flags.out)
-    from ..data.teacher_cache import verify_cache
-
-    content_hash = None
-    if flags.teacher:
-        from ..teachers import download
-
-        content_hash = download.module_hash(download.locate(flags.teacher))
-    report_problems(flags.out, verify_cache(flags.out, content_hash))
 
 
 def report_problems(folder, problems):

@@ -15,9 +15,9 @@ FLAGS = ("ignore",)
 
 def run(flags):
     if len(flags.names) < 2:
+        example = "tinygan compare runs/a runs/b"
         raise InputError(
-            f"Got {len(flags.names)} evaluations. Expected two or more, such as: tinygan compare runs/a "
-            "runs/b"
+            f"Got {len(flags.names)} evaluations. Expected two or more, such as: {example}"
         )
     from ..evaluation.results import compare, read_evaluation
 

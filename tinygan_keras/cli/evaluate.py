@@ -21,20 +21,8 @@ from pathlib import Path
 
 from ..errors import InputError
 
-FLAGS = (
-    "model",
-    "extractor",
-    "real",
-    "teacher",
-    "num_images",
-    "labels",
-    "truncation",
-    "seed",
-    "resize",
-    "classification_test",
-    "metrics",
-    "out",
-)
+_OF_RUN = ("extractor", "resize", "teacher", "num_images", "seed", "out")
+FLAGS = ("model", "real", "labels", "truncation", "classification_test", "metrics", *_OF_RUN)
 REQUIRED = ("model",)
 
 
@@ -48,27 +36,23 @@ def run(flags):
     from ..generators.opening import open_generator
     from ..runs.measuring import evaluation_settings, measured_images
 
-    run, model = evaluation_settings(flags.model), flags.model
-    if run:  # read once: its real images get its size
-        model = open_generator(model, flags.truncation)
+    run = evaluation_settings(flags.model, flags.extractor)
+    # A run is read once: its real images get its size.
+    model = open_generator(flags.model, flags.truncation) if run else flags.model
     if not with_teacher:
         run.pop("teacher", None)
-    if flags.extractor not in (None, run.get("extractor")):
-        run.pop("resize", None)  # it is for the run's extractor
-    settings = {
-        name: run.get(name) if getattr(flags, name) is None else getattr(flags, name)
-        for name in ("extractor", "resize", "teacher", "num_images", "seed", "out")
-    }
-    out = settings["out"]
+    settings = {"extractor": "inception", "seed": SEED} | run
+    settings |= {name: getattr(flags, name) for name in _OF_RUN if getattr(flags, name) is not None}
+    out = settings.get("out")
     if out is None:
         raise InputError(
-            f"Got --model={flags.model} and no --out. Expected a folder for the evaluation of "
-            "anything but a run, such as --out=evaluations/mine."
+            f"Got --model={flags.model}, which is no run, and no --out. Expected a folder for its "
+            "evaluation, such as --out=evaluations/mine."
         )
-    real, labels = (
-        flags.real or (measured_images(flags.model, model) if run else None),
-        flags.labels,
-    )
+    if settings.get("teacher") == "none":
+        del settings["teacher"]
+    real = flags.real or (measured_images(flags.model, model) if run else None)
+    labels = flags.labels
     if real is None and labels == "auto":
         labels = run.get("classes") or labels
     with warnings.catch_warnings(record=True) as caught:
@@ -76,17 +60,13 @@ def run(flags):
         try:
             result = evaluate(
                 model,
-                settings["extractor"] or "inception",
                 reference=real,
-                teacher=None if settings["teacher"] == "none" else settings["teacher"],
-                num_images=settings["num_images"],
                 labels=labels,
                 truncation=flags.truncation,
-                seed=SEED if settings["seed"] is None else settings["seed"],
-                resize=settings["resize"],
                 classification_test=flags.classification_test,
                 folder=out,
                 metrics=metrics,
+                **{name: settings[name] for name in _OF_RUN[:-1] if name in settings},
             )
         except KeyboardInterrupt:
             print(f"\nInterrupted. The same command resumes; {out} keeps what was measured so far.")
@@ -96,19 +76,6 @@ def run(flags):
 
         add_class_chart(result, out)
     print(as_table(beside_teacher(result)))
-    for note in _notes(result, caught):
+    for note in dict.fromkeys([*result["notes"], *(str(warning.message) for warning in caught)]):
         print(f"Note: {note}")
     print(f"Evaluation: {Path(out) / 'evaluation.md'}")
-
-
-def _notes(result, caught) -> list:
-    """The notes of an evaluation, and what else was warned of, each once."""
-    notes = list(result["notes"])
-    for warning in caught:
-        if issubclass(warning.category, UserWarning):
-            notes.append(str(warning.message))
-        else:  # not meant for users; shown as usual
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-    return list(dict.fromkeys(notes))

@@ -37,7 +37,7 @@ def run(flags):
             f"{' or --format='.join(FORMATS)}."
         )
     from ..generators.opening import load_student
-    from ..generators.side_files import read_class_names, read_config
+    from ..generators.side_files import STUDENT_FILE, read_class_names, read_config
 
     source = Path(flags.model)
     student = load_student(source)
@@ -46,8 +46,12 @@ def run(flags):
     if flags.format == "saved_model":
         from ..saved_model.exporting import export_saved_model
 
-        known |= {"teacher": config.get("teacher"), "report": _read_report(source)}
-        path = export_saved_model(student, flags.out, **known)
+        folder = source if source.is_dir() else source.parent
+        report = folder / "report.json"
+        # Another file beside a report may hold any weights.
+        if report.is_file() and (source.is_dir() or source.name == STUDENT_FILE):
+            known["report"] = read_json(report)
+        path = export_saved_model(student, flags.out, teacher=config.get("teacher"), **known)
         print(f"Exported to {path}")
         print(
             "Next: tensorflow_model_server --model_name=tinygan --rest_api_port=8501 --port=8500 "
@@ -59,17 +63,7 @@ def run(flags):
     export = getattr(runtime, f"export_{flags.format}")
     exported = export(student, flags.out, flags.precision, **sized, **known)
     ratio = exported.bytes / exported.float32_bytes
-    print(f"Exported to {exported.path}")
-    print(f"Size: {exported.bytes:,} bytes, {ratio:.2f} of float32")
     print(
-        f"Compared with the student: largest difference {exported.max_difference:.2g}, "
-        f"PSNR {exported.psnr:.1f} dB"
+        f"Exported to {exported.path}\nSize: {exported.bytes:,} bytes, {ratio:.2f} of float32\nCompared "
+        f"with the student: largest difference {exported.max_difference:.2g}, PSNR {exported.psnr:.1f} dB"
     )
-
-
-def _read_report(source) -> dict | None:
-    """The report of the run whose student this is; None if there is none."""
-    file = (source if source.is_dir() else source.parent) / "report.json"
-    # Another file beside a report may hold any weights.
-    is_run = source.is_dir() or source.name == "student.keras"
-    return read_json(file) if is_run and file.is_file() else None

@@ -8,12 +8,13 @@ import functools
 import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from absl import flags
 
-from ..errors import InputError
-from ..files import user_path
+from ..errors import InputError, UnusableFileError
+from ..files import check_writable, user_path
 
 _MAX_SEEDS = 10_000_000
 
@@ -94,12 +95,10 @@ TABLE = {
         example="fashion_mnist",
     ),
     "extractor": place(
-        "SavedModel folder, TF-Hub handle, inception (TF-GAN's) or keras_inception_v3; default: the "
-        "run's, or inception."
+        "SavedModel folder, TF-Hub handle, inception or keras_inception_v3; default: the run's, or inception."
     ),
     "resize": text(
-        "How images get to the extractor's size, such as bilinear or bicubic+antialias; default: as in "
-        "the run, with its extractor."
+        "Kernel to the extractor's size, such as bilinear or bicubic+antialias; default: the run's."
     ),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
     "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
@@ -134,13 +133,9 @@ TABLE = {
         "What to write; default: by the name --out.", ("png", "npz", "images", "folder", "tfrecord")
     ),
     # evaluate
-    "num_images": whole(
-        "Images to generate; default: as many as the run, or 10000; of a folder all are taken.",
-        None,
-        at_least=2,  # a covariance needs them
-    ),
+    "num_images": whole("Images to generate; default: as the run, or 10000.", None, at_least=2),
     "labels": choice(
-        "Labels of the generated images: those of the real ones, or each class in turn.",
+        "Those of the real images, or each class in turn.",
         ("auto", "reference", "balanced"),
         "auto",
     ),
@@ -154,15 +149,9 @@ TABLE = {
     "ignore": words("Names of the protocol that may differ, such as seed or versions.tensorflow."),
     # reference
     "reference.out": place("File to write, ending in .npz.", example="real.npz"),
-    "reference.extractor": place(
-        "SavedModel folder, TF-Hub handle, inception or keras_inception_v3.", "inception"
-    ),
     # pictures
-    "pictures.teacher": place(
-        "Folder or TensorFlow Hub handle; none; auto: the run's own, if it is on this machine.",
-        "auto",
-    ),
-    "pictures.seed": whole("The same seed gives the same pictures.", None, at_least=0),
+    "pictures.teacher": place("Folder or handle; none; auto: the run's, if it is here.", "auto"),
+    "pictures.seed": whole("The same seed gives the same pictures.", 2**40, at_least=0),
     "per_class": whole("Images of each class for neighbours and map.", 100, at_least=2),
     "map": choice("How features become a map.", ("pca", "tsne"), "pca"),
     # export
@@ -189,16 +178,27 @@ TABLE = {
 }
 
 RENAMED = {
-    "labels": "--classes=Sneaker,8 chooses classes",
-    "per_class": "--seeds=0-7 makes eight images of each class",
-    "seed": "--seeds=0-7 gives each image a seed",
+    "labels": ("classes", "--classes=Sneaker,8 chooses classes"),
+    "per_class": ("seeds", "--seeds=0-7 makes eight images of each class"),
+    "seed": ("seeds", "--seeds=0-7 gives each image a seed"),
 }
-"""Flags that some commands had, and what to use in place of them."""
+"""Flags that some commands had, with the flag to use in place of them, and how."""
 
 
 def row(command: str, name: str) -> Flag:
     """The row of a command's flag."""
     return TABLE.get(f"{command}.{name}") or TABLE[name]
+
+
+def file_to_write(out) -> Path:
+    """The path of a file, refused if it is a folder or if nothing can be written there."""
+    out = Path(out)
+    if out.is_dir():
+        raise UnusableFileError(
+            f"Got --out={out}, which is a folder. Expected a file. Name one in it."
+        )
+    check_writable(out.parent, f"--out={out}")
+    return out
 
 
 def check_required(command: str, names, values):

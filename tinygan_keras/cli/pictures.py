@@ -21,13 +21,11 @@ REQUIRED = ("model",)
 def run(flags):
     from ..evaluation.extractors.extractor import load_extractor
     from ..generators.opening import open_generator
-    from ..pictures.report import SEED, draw_album
+    from ..pictures.report import draw_album
     from ..runs.measuring import evaluation_settings, measured_images
 
-    run = evaluation_settings(flags.model)
-    extractor, resize = flags.extractor or run.get("extractor"), flags.resize
-    if extractor == run.get("extractor"):
-        resize = resize or run.get("resize")
+    run = evaluation_settings(flags.model, flags.extractor)
+    extractor, resize = (getattr(flags, n) or run.get(n) for n in ("extractor", "resize"))
     out = flags.out or run.get("pictures", "pictures")
     check_writable(out, f"--out={out}")
     generator = open_generator(flags.model, flags.truncation)
@@ -41,7 +39,7 @@ def run(flags):
         per_class=flags.per_class,
         map_method=flags.map,
         truncation=flags.truncation,
-        seed=SEED if flags.seed is None else flags.seed,
+        seed=flags.seed,
         report=_say,
         progress=True,
     )

@@ -13,7 +13,7 @@ unless --skip_unreadable leaves them out. Stopped at any moment, the same comman
 Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate --real=imagenet_128/.
 """
 
-from .cache import check_out, check_set, pipeline_options, report_problems
+from .cache import check_out, pipeline_options, report_problems
 from .flags import check_required
 
 _SETTINGS = (
@@ -25,14 +25,13 @@ REQUIRED = ("out",)
 
 def run(flags):
     if flags.verify:
-        check_set(flags.out)
         from ..data.records.record_set import verify_records
 
         report_problems(flags.out, verify_records(flags.out))
         return
     check_required("prepare", ("data", "image_size"), flags)
     runner = pipeline_options(flags)
-    check_out(flags)
+    check_out(flags.out)
     from ..data.prepare_images import prepare_images
 
     settings = {name: getattr(flags, name) for name in _SETTINGS}

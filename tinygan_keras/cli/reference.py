@@ -7,24 +7,17 @@ Real images are squares of the size of the generators to be measured: imagenet_v
 protocol beside these. tinygan evaluate --real=imagenet_val_128.npz reads it.
 """
 
-from pathlib import Path
-
-from ..errors import ExistingFileError, InputError, UnusableFileError
-from ..files import check_writable
+from ..errors import ExistingFileError, InputError
+from .flags import file_to_write
 
 FLAGS = ("real", "extractor", "resize", "out")
 REQUIRED = ("real", "out")
 
 
 def run(flags):
-    out = Path(flags.out)
-    if out.is_dir():
-        raise UnusableFileError(
-            f"Got --out={out}, which is a folder. Expected a file. Name one in it."
-        )
+    out = file_to_write(flags.out)
     if out.suffix != ".npz":
         raise InputError(f"Got --out={out}. Expected a file name that ends in .npz. Add it.")
-    check_writable(out.parent, "--out")
     from ..data.image_sets import open_images
     from ..evaluation.extractors.extractor import load_extractor
     from ..evaluation.real_statistics import is_statistics_file, measure_reference
@@ -34,7 +27,7 @@ def run(flags):
             f"Got --out={out}, a file that holds no statistics. Expected a new name: only statistics are "
             "replaced. Choose another --out."
         )
-    extractor = load_extractor(flags.extractor, resize=flags.resize)
+    extractor = load_extractor(flags.extractor or "inception", resize=flags.resize)
     statistics = measure_reference(open_images(flags.real), extractor)
     path = statistics.save(out)
     print(f"{statistics.count:,} real images: {path}")

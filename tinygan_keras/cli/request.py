@@ -12,8 +12,8 @@ that ends in .png gives one picture, a row per class; any other a folder with on
 import re
 from pathlib import Path
 
-from ..errors import UnusableFileError
 from ..files import check_writable
+from .flags import file_to_write
 
 FLAGS = (
     *("server", "model", "version", "version_label", "classes", "seeds", "truncation"),
@@ -24,11 +24,8 @@ REQUIRED = ("server", "classes")
 
 def run(flags):
     out = Path(flags.out)
-    is_picture = out.suffix == ".png"
-    if is_picture and out.is_dir():
-        raise UnusableFileError(
-            f"Got --out={out}, which is a folder. Expected a file. Name one in it."
-        )
+    if out.suffix == ".png":
+        file_to_write(out)
     check_writable(out.parent, f"--out={out}")
     from ..client import ServingClient
 
@@ -38,14 +35,11 @@ def run(flags):
     client = ServingClient(
         flags.server,
         flags.model,
-        version=flags.version,
         label=flags.version_label,
-        timeout=flags.timeout,
-        retries=flags.retries,
-        batch_size=flags.batch_size,
+        **{name: getattr(flags, name) for name in ("version", "timeout", "retries", "batch_size")},
     )
     with client:
-        if is_picture:
+        if out.suffix == ".png":
             from ..pictures.image_rows import image_rows
 
             images = client.images(rows, seeds, flags.truncation)

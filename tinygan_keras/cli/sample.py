@@ -19,21 +19,28 @@ what is there. `tinygan distill`, `tinygan evaluate` and others read all of them
 
 from pathlib import Path
 
-from ..errors import ExistingFileError, InputError
+from ..errors import InputError
 from ..files import check_writable
+from .flags import file_to_write
 
 FLAGS = ("model", "classes", "seeds", "truncation", "format", "out")
 REQUIRED = ("model",)
-_SUFFIXES = {"png": ".png", "npz": ".npz", "images": "", "folder": "", "tfrecord": ""}
+_FILES = ("png", "npz")  # the other formats are folders
 
 
 def run(flags):
-    format, out = _format_and_out(flags.format, flags.out)
-    if format != "png" and out.exists():
-        raise ExistingFileError(
-            f"Got --out={out}, which exists already. Expected a new name, as images are never written over "
-            "others. Choose one, or delete it first."
+    one_file = flags.format in (None, *_FILES)
+    out = Path(flags.out or (f"samples.{flags.format or 'png'}" if one_file else "samples"))
+    by_name = out.suffix[1:] if out.suffix[1:] in _FILES else "images"
+    format = flags.format or by_name
+    if by_name != (format if format in _FILES else "images"):
+        kind = f"a file that ends in .{format}" if format in _FILES else "a folder"
+        raise InputError(
+            f"Got --format={format} and --out={out}. Expected {kind}. Change one of the two, or leave one "
+            "out."
         )
+    if format == "png":
+        file_to_write(out)
     check_writable(out.parent, f"--out={out}")
 
     from ..classes.selection import class_numbers
@@ -55,19 +62,3 @@ def run(flags):
     else:
         write_data_set(images, out, format, names)
     print(f"{images.count} images: {out}")
-
-
-def _format_and_out(format, out):
-    """The format and the place; each follows from the other if need be."""
-    if format is None:
-        out = Path(out or "samples.png")
-        return {".png": "png", ".npz": "npz"}.get(out.suffix, "images"), out
-    out = Path(out or f"samples{_SUFFIXES[format]}")
-    expected = _SUFFIXES[format]
-    if out.suffix != expected if expected else out.suffix in (".png", ".npz"):
-        kind = f"a file that ends in {expected}" if expected else "a folder"
-        raise InputError(
-            f"Got --format={format} and --out={out}. Expected {kind}. Change one of the two, or leave one "
-            "out."
-        )
-    return format, out

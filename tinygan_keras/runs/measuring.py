@@ -76,20 +76,15 @@ def evaluation_callback(components, config, folder) -> EvaluationCallback | None
     )
 
 
-def evaluation_settings(path) -> dict:
-    """What an evaluation takes from a run folder to repeat the one of the run; of anything else nothing.
-
-    Returns:
-        `extractor`, `resize`, `teacher`, `num_images`, `seed`, `classes` (the labels that it is restricted
-        to, None for all), and the folders `out` of the evaluation and `pictures`.
-    """
+def evaluation_settings(path, extractor=None) -> dict:
+    """What repeats the evaluation of a run folder, but for an extractor given; {} for anything else."""
     folder, config = RunFolder(path), _run_config(path)
     if config is None:
         return {}
     names = read_class_names(folder.path)
-    return {
-        "extractor": config.extractor or None,
-        "resize": config.resize or None,
+    settings = {
+        "extractor": config.extractor,
+        "resize": config.resize if extractor in (None, config.extractor) else None,
         "teacher": config.teacher,
         "num_images": config.evaluation_images,
         "seed": config.sample_seed,
@@ -97,6 +92,7 @@ def evaluation_settings(path) -> dict:
         "out": str(folder.evaluation),
         "pictures": str(folder.pictures),
     }
+    return {name: value for name, value in settings.items() if value not in (None, "")}
 
 
 def measured_images(path, student=None):
