@@ -382,7 +382,7 @@ def test_an_interrupted_write_leaves_the_former_best_whole(tmp_path, monkeypatch
 
 def test_an_unknown_monitor_names_the_figures_there_are():
     callback = EvaluationCallback(Figures(1), every=5, monitor="val_frechet_distance")
-    with pytest.raises(ValueError, match=r"\['frechet_distance', 'label_accuracy'\]"):
+    with pytest.raises(ValueError, match="label_accuracy.*monitor='val_frechet_distance' among"):
         train(Line(), callback, epochs=9)
 
 

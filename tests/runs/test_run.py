@@ -334,9 +334,9 @@ def test_overwrite_removes_what_a_run_writes_whatever_attributes_there_are(tmp_p
     folder = RunFolder(tmp_path)
     folder.precious = tmp_path / "precious"
     folder.precious.mkdir()
-    folder.history.write_text("e,a\n")
+    folder.history_csv.write_text("e,a\n")
     folder.begin({}, {}, overwrite=True)
-    assert folder.precious.is_dir() and not folder.history.exists()
+    assert folder.precious.is_dir() and not folder.history_csv.exists()
 
 
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="no space can be claimed here")
@@ -439,9 +439,9 @@ def test_mistakes_are_told_before_training_and_leave_nothing(
 )
 def test_the_table_of_epochs_is_brought_to_the_epochs_done(tmp_path, before, after):
     folder = RunFolder(tmp_path)
-    folder.history.write_text(before)
+    folder.history_csv.write_text(before)
     folder.repair_history(2)
-    assert folder.history.read_text() == after
+    assert folder.history_csv.read_text() == after
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"training": 3', "[1]", '{"training": "long"}'])

@@ -20,8 +20,8 @@ _SUFFIX = ".weights.h5"
 def latest_checkpoint(folder):
     """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
     found = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in _checkpoints(folder)}
-    done = max((int(number) for number in found if number.isdecimal()), default=0)
-    return done, found.get(f"{done:05d}")
+    last = max(filter(str.isdecimal, found), key=int, default="0")
+    return int(last), found.get(last)
 
 
 def load_checkpoint(model, path):
@@ -31,7 +31,7 @@ def load_checkpoint(model, path):
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"Got the checkpoint {path}, which can't be read ({error}). Expected one that this version wrote "
-            "for this config. Put back a copy, or start anew in another workdir (or with --overwrite)."
+            "for this config. Put back a copy, or start anew (--overwrite)."
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import textwrap
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -45,13 +44,6 @@ class Components:
     class_names: tuple
     classes: tuple | None  # labels that the run is restricted to; None for all
 
-    def fingerprints(self) -> dict:
-        """Hashes of the data that decide what a resumed training would see."""
-        return {
-            "cached teacher images": self.cache.fingerprint if self.cache else None,
-            "real images": self.real_images.fingerprint if self.real_images else None,
-        }
-
 
 def open_components(config, strategy) -> Components:
     """Opens teacher, data, extractor and networks of a complete config, and checks that they fit."""
@@ -70,13 +62,19 @@ def open_components(config, strategy) -> Components:
     check_agreement("the teacher", teacher, "the setting image_size", config)
     if reference_student is not None:
         check_agreement("the teacher", teacher, "the reference student", reference_student)
-    names = read_class_names(Path(teacher.folder))
-    real_images, class_names, classes = open_data(config, teacher, names)
+    real_images, names, classes = open_data(config, teacher, read_class_names(teacher.folder))
     if real_images is not None:
         print(real_images.report(config.horizontal_flip))
     if extractor is not None:
-        _check_extractor(extractor, config, teacher)
-        measured_images = open_measured_images(config, real_images, class_names)
+        # It may have other classes than the teacher, and with a kernel to resize images another size.
+        extractor.protocol(teacher.image_size)  # refuses a size that it can't take
+        ours, theirs = teacher.num_classes, extractor.num_classes
+        if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
+            raise InputError(
+                f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the "
+                "feature extractor. Expected the same classes. Set another monitor or extractor."
+            )
+        measured_images = open_measured_images(config, real_images, names)
     if config.teacher_cache:
         cache = open_cache(config, teacher, classes)
     with strategy.scope():
@@ -85,34 +83,39 @@ def open_components(config, strategy) -> Components:
         model = build_model(config, synchronized, teacher if live else None)
     check_agreement("the teacher", teacher, "the student", model.student)
     # The student's class embedding starts from the teacher's, as in the paper, if it has that shape.
-    table = teacher.class_embedding
-    if table is not None and table.shape == (
-        model.student.num_classes,
-        model.student.embedding_dim,
-    ):
-        for student in (model.student, model.ema_student):
-            student.set_class_embedding(table)
+    table, student = teacher.class_embedding, model.student
+    if table is not None and table.shape == (student.num_classes, student.embedding_dim):
+        student.set_class_embedding(table)
+        model.ema_student.set_class_embedding(table)
     return Components(
-        teacher=teacher,
-        cache=cache,
-        real_images=real_images,
-        measured_images=measured_images,
-        extractor=extractor,
-        reference_student=reference_student,
-        model=model,
-        class_names=class_names,
-        classes=classes,
+        teacher,
+        cache,
+        real_images,
+        measured_images,
+        extractor,
+        reference_student,
+        model,
+        names,
+        classes,
     )
 
 
 def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
     """The compiled, untrained `TinyGAN` of a complete config; without a teacher, batches have its images."""
+
+    def adam(learning_rate):
+        start = round(config.learning_rate_decay_start * config.steps)
+        return keras.optimizers.Adam(
+            LinearDecay(learning_rate, start, config.steps),
+            beta_1=config.beta_1,
+            beta_2=config.beta_2,
+            global_clipnorm=config.gradient_clip_norm or None,
+        )
+
     keras.utils.set_random_seed(config.seed)
-    student = _network(config, "student", StudentGenerator, synchronized=synchronized)
-    discriminator = _network(config, "discriminator", Discriminator)
     model = TinyGAN(
-        student,
-        discriminator,
+        _network(config, "student", StudentGenerator, synchronized=synchronized),
+        _network(config, "discriminator", Discriminator),
         teacher,
         ema_decay=config.ema_decay,
         truncation=config.truncation,
@@ -120,8 +123,8 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
         name=config.name,
     )
     model.compile(
-        g_optimizer=_adam(config, config.g_learning_rate),
-        d_optimizer=_adam(config, config.d_learning_rate),
+        g_optimizer=adam(config.g_learning_rate),
+        d_optimizer=adam(config.d_learning_rate),
         divergence_limit=config.divergence_limit,
         jit_compile=_XLA[config.jit_compile],
         steps_per_execution=config.steps_per_execution,
@@ -135,9 +138,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A rate that is constant up to the step `start` and then falls linearly to 0 at `steps`."""
 
     def __init__(self, learning_rate: float, start: int, steps: int):
-        self.learning_rate = learning_rate
-        self.start = start
-        self.steps = steps
+        self.learning_rate, self.start, self.steps = learning_rate, start, steps
 
     def __call__(self, step):
         left = (self.steps - ops.cast(step, "float32")) / max(1, self.steps - self.start)
@@ -148,11 +149,7 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def open_data(config, generator, named=None) -> tuple:
-    """Opens the real images of a config, with the classes of a generator and their names where it has any.
-
-    Returns:
-        Real images or None, a name per class, and the labels of the setting `classes`, or None for all.
-    """
+    """The real images of a config or None, a name per class, and the labels it is restricted to or None."""
     number = generator.num_classes
     if named is None and config.data == "fashion_mnist":
         named = FASHION_MNIST_NAMES
@@ -186,6 +183,7 @@ def open_measured_images(config, real_images, class_names):
 def open_cache(config, teacher, classes) -> TeacherCache:
     """Opens the cache of a config, and checks that it is of this teacher and these classes."""
     cache = TeacherCache(config.teacher_cache)
+    got = f"Got teacher_cache={config.teacher_cache!r}"
     names = ("content_hash", "truncation", "latent_dim", "image_size", "num_classes")
     found = {name: getattr(cache, name) for name in names}
     expected = {name: getattr(teacher, name) for name in names} | {"truncation": config.truncation}
@@ -193,16 +191,15 @@ def open_cache(config, teacher, classes) -> TeacherCache:
     expected["classes"] = sorted(classes or range(teacher.num_classes))
     differing = differences(expected, found)
     if differing:
+        expected = "; ".join(textwrap.shorten(line, _LONGEST) for line in differing)
         raise InputError(
-            f"Got teacher_cache={config.teacher_cache!r} of the teacher {cache.teacher}, in a run "
-            f"with the teacher {config.teacher}. Expected in the cache "
-            + "; ".join(textwrap.shorten(line, _LONGEST) for line in differing)
-            + ". Make a cache with `tinygan cache`, or change the config."
+            f"{got} of the teacher {cache.teacher}, in a run with the teacher {config.teacher}. Expected in "
+            f"the cache {expected}. Make a cache with `tinygan cache`, or change the config."
         )
     if cache.count < config.batch_size:
         raise InputError(
-            f"Got teacher_cache={config.teacher_cache!r} with {cache.count} samples. Expected at least one "
-            f"batch ({config.batch_size}). Make a larger cache, or lower batch_size."
+            f"{got} with {cache.count} samples. Expected at least one batch ({config.batch_size}). Make a "
+            "larger cache, or lower batch_size."
         )
     check_sample_seed(config, cache.settings["seed"], cache.count)
     return cache
@@ -237,24 +234,3 @@ def _network(config, name, network, **arguments):
         )
     arguments = {"dtype": config.dtype_policy, **arguments, **overrides}
     return network.from_preset(config[name], **arguments)
-
-
-def _adam(config, learning_rate):
-    start = round(config.learning_rate_decay_start * config.steps)
-    return keras.optimizers.Adam(
-        LinearDecay(learning_rate, start, config.steps),
-        beta_1=config.beta_1,
-        beta_2=config.beta_2,
-        global_clipnorm=config.gradient_clip_norm or None,
-    )
-
-
-def _check_extractor(extractor, config, teacher):
-    """It may have other classes than the teacher, and with a kernel to resize images another size."""
-    extractor.protocol(teacher.image_size)  # refuses a size that it can't take
-    ours, theirs = teacher.num_classes, extractor.num_classes
-    if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
-        raise InputError(
-            f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
-            "extractor. Expected a classifier of the same classes. Set another monitor or extractor."
-        )

@@ -16,15 +16,10 @@ from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "reference_student")
-LOSS_SETTINGS = (
-    "feature_weights",
-    "pixel_weight",
-    "pixel_weight_decay",
-    "adversarial_distillation_weight",
-    "adversarial_gan_weight",
-    "discriminator_gan_weight",
-    "adversarial_interval",
-)  # keywords of `TinyGAN.compile`
+LOSS_SETTINGS = (  # keywords of `TinyGAN.compile`
+    *("feature_weights", "pixel_weight", "pixel_weight_decay", "adversarial_distillation_weight"),
+    *("adversarial_gan_weight", "discriminator_gan_weight", "adversarial_interval"),
+)
 
 
 def default_config() -> ConfigDict:
@@ -110,8 +105,8 @@ def load_config(path) -> ConfigDict:
     config = get_config() if callable(get_config) else None
     if not isinstance(config, ConfigDict):
         raise InputError(
-            f"Got the config file {path} without a function get_config that returns a ConfigDict. Expected "
-            "one that starts from tinygan_keras.default_config(). Correct the file."
+            f"Got the config file {path} without a function get_config that returns a ConfigDict, such as "
+            "that of tinygan_keras.default_config(). Correct the file."
         )
     defaults = default_config()
     for name in defaults:
@@ -135,8 +130,18 @@ def validate(config) -> ConfigDict:
             ) from error
     for name in PATHS:
         complete[name] = os.fspath(user_path(complete[name])) if complete[name] else ""
-    _check_values(complete)
-    return _debug_size(complete) if complete.debug else complete
+    for names, expected, fix in _mistakes(complete):
+        got = " and ".join(f"{name}={complete[name]!r}" for name in names.split())
+        raise InputError(f"Got {got}. Expected {expected}. {fix}.")
+    # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
+    check_sample_seed(complete, complete.seed, max(7, complete.teacher_samples))
+    if complete.debug:
+        complete.steps, complete.steps_per_epoch = 20, 10
+        complete.steps_per_execution = math.gcd(complete.steps_per_execution, 10)
+        complete.batch_size = min(complete.batch_size, 8)
+        for name in ("teacher_samples", "evaluation_images", "training_evaluation_images"):
+            complete[name] = min(complete[name], 64)
+    return complete
 
 
 def unknown_setting(name: str, known) -> str:
@@ -200,14 +205,6 @@ _CHOICES = {
 }
 
 
-def _check_values(config):
-    for names, expected, fix in _mistakes(config):
-        got = " and ".join(f"{name}={config[name]!r}" for name in names.split())
-        raise InputError(f"Got {got}. Expected {expected}. {fix}.")
-    # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
-    check_sample_seed(config, config.seed, max(7, config.teacher_samples))
-
-
 def _mistakes(config):
     """Yields settings that are wrong or don't go together, what is expected of them, and the fix."""
     for expected, (fits, names) in _RANGES.items():
@@ -224,8 +221,7 @@ def _mistakes(config):
     if config.teacher_samples and config.teacher_cache:
         yield "teacher_samples teacher_cache", "one of them", "Set teacher_samples=0"
     if 0 < config.teacher_samples < config.batch_size:
-        fix = "Set teacher_samples=0 for a live teacher"
-        yield "teacher_samples batch_size", "at least one batch of samples", fix
+        yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
     if config.evaluate_every and not config.extractor:
         fix = "Set extractor, or evaluate_every=0"
         yield "evaluate_every extractor", "a feature extractor to measure with", fix
@@ -233,20 +229,10 @@ def _mistakes(config):
         expected = f"one of {', '.join(MONITORS_WITHOUT_REAL)}: the others need real images"
         yield "monitor data", expected, "Set monitor or data, or evaluate_every=0"
     if config.patience and not config.evaluate_every:
-        fix = "Set evaluate_every, or patience=0"
-        yield "patience evaluate_every", "evaluations to be patient about", fix
+        yield "patience evaluate_every", "evaluations to be patient about", "Set evaluate_every"
     if not config.debug and per_epoch % config.steps_per_execution:
         names = "steps_per_execution steps steps_per_epoch"
         yield names, f"a divisor of the {per_epoch} steps of an epoch", "Change one of them"
     if whole and whole != config.steps:
         fix = f"Set steps={whole} or {whole + config.steps_per_epoch}, or change steps_per_epoch"
         yield "steps steps_per_epoch", "whole epochs", fix
-
-
-def _debug_size(config):
-    config.steps, config.steps_per_epoch = 20, 10
-    config.steps_per_execution = math.gcd(config.steps_per_execution, config.steps_per_epoch)
-    config.batch_size = min(config.batch_size, 8)
-    for name in ("teacher_samples", "evaluation_images", "training_evaluation_images"):
-        config[name] = min(config[name], 64)
-    return config

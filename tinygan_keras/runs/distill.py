@@ -25,7 +25,7 @@ from ..saved_model.exporting import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from .components import Components, open_batches, open_components
 from .config import epochs, validate
-from .devices import FollowChief, Workers, is_chief, make_strategy
+from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
 from .measuring import evaluation_callback, summarize
 from .progress_pictures import Gallery, ProgressPictures
@@ -53,21 +53,18 @@ def distill(config, workdir, overwrite=False) -> dict | None:
 
     Args:
         config: Settings, see `config.default_config`.
-        workdir: The run folder. If it holds an interrupted run of the same config, that run goes on. It is
-            locked: a second process is refused.
+        workdir: The run folder, locked for other processes. An interrupted run of the same config goes on.
         overwrite: Start anew where the folder holds a run; its files are removed.
 
     Returns:
         The report, as in `report.json`; None in the process of a worker that isn't the chief.
 
     Raises:
-        InputError: a setting is wrong, sizes or classes differ between the components, or the folder
-            holds a run with another config.
+        InputError: a setting is wrong, components don't fit, or the folder holds a run of another config.
         MissingFileError: a file or folder of the config doesn't exist.
         UnusableFileError: nothing can be written in the folder, another run uses it, its disk is full, or
             data can't be read any more.
-        DivergenceError: a loss grew beyond `divergence_limit` or isn't finite; the last good checkpoint
-            is kept.
+        DivergenceError: a loss grew beyond `divergence_limit`; the last good checkpoint is kept.
         WorkerLost: another process of a "multi_worker" run has gone.
         KeyboardInterrupt: after Ctrl-C, when the student so far has been saved.
 
@@ -79,16 +76,16 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     """
     config = validate(config)
     folder = RunFolder(workdir)
-    writes = is_chief(config.devices)
+    writes = config.devices != "multi_worker" or tf_config()[2]
     with folder.locked() if writes else contextlib.nullcontext():
         if writes and not overwrite:
             folder.check_config(config.to_dict())  # before it waits for the others
         workers = Workers(make_strategy(config.devices))
-        if workers.from_chief(folder.is_finished and not overwrite):
+        if workers.from_chief(folder.report_json.is_file() and not overwrite):
             print("This run is finished already and is left as it is; --overwrite redoes it.")
             workers.leave()
             return _list_results(folder) if writes else None
-        with _full_disk_in_words(folder.path):
+        with errors_in_words(config.teacher_cache):
             return _distill(config, folder, workers, overwrite)
 
 
@@ -103,8 +100,12 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         if not workers.is_chief:
             fit(run)
             return None
-        folder.begin(config.to_dict(), components.fingerprints(), overwrite, components.real_images)
-        watch.keep_in(folder.seconds)
+        data = {
+            "cached teacher images": getattr(components.cache, "fingerprint", None),
+            "real images": getattr(components.real_images, "fingerprint", None),
+        }
+        folder.begin(config.to_dict(), data, overwrite, components.real_images)
+        watch.keep_in(folder.seconds_json)
         train(run, gallery)
     with watch.phase("evaluation"):
         report = summarize(components, config, folder)
@@ -130,7 +131,7 @@ def train(run, gallery):
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
     callbacks = [
         *([evaluation] if evaluation else []),  # first: the others log its figures
-        keras.callbacks.CSVLogger(folder.history, append=done > 0),
+        keras.callbacks.CSVLogger(folder.history_csv, append=done > 0),
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
         ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES)),
         Checkpoints(folder.checkpoints),
@@ -140,8 +141,9 @@ def train(run, gallery):
         fit(run, callbacks, done, enough)
     except KeyboardInterrupt:
         save_student(run)
-        print(f"\nInterrupted. The student so far: {folder.student}")
-        print(f"The same command goes on after epoch {latest_checkpoint(folder.checkpoints)[0]}.")
+        done, _ = latest_checkpoint(folder.checkpoints)
+        print(f"\nInterrupted. The student so far: {folder.student_keras}")
+        print(f"The same command goes on after epoch {done}.")
         raise
     except DivergenceError as error:
         done, checkpoint = latest_checkpoint(folder.checkpoints)
@@ -159,19 +161,21 @@ def fit(run, callbacks=(), done=0, enough=False):
     steps_per_epoch = min(config.steps, config.steps_per_epoch)
     with run.watch.phase("teacher_samples"):
         batches = open_batches(config, components, done * steps_per_epoch)
+    model = components.model
+    # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
+    last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
     try:
-        with run.watch.phase("training"), data_errors_in_words(components.cache):
-            components.model.fit(
+        with run.watch.phase("training"):
+            model.fit(
                 batches,
                 initial_epoch=done,
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
-                # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
-                callbacks=[StopOnDivergence(total=workers.total), *callbacks, FollowChief(workers)],
+                callbacks=[StopOnDivergence(total=workers.total), *callbacks, last],
                 verbose="auto" if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
             )
-    except UserError as error:
+    except (UserError, tf.errors.OpError) as error:
         print()  # Keras' progress bar has the current line
         if isinstance(error, DivergenceError):
             workers.leave()  # every process has raised it
@@ -181,7 +185,7 @@ def fit(run, callbacks=(), done=0, enough=False):
 
 def save_student(run):
     """Saves the averaged student and the names of its classes."""
-    with new_file(run.folder.student) as aside:
+    with new_file(run.folder.student_keras) as aside:
         run.components.model.ema_student.save(aside)
     for folder in (run.folder.path, run.folder.best):
         if folder.is_dir():
@@ -192,61 +196,50 @@ def save_results(run, gallery, report):
     """Saves the student in its two formats, its picture, and the moving picture of the training."""
     folder, student = run.folder, run.components.model.ema_student
     save_student(run)
-    discard(folder.saved_models)  # of a run that was stopped right here
+    discard(folder.saved_model)  # of a run that was stopped right here
     with warnings.catch_warnings():
         # Who serves a student exports it again; what this copy lacks is in its model card.
         warnings.filterwarnings("ignore", ".*without warm-up requests", UserWarning)
         names = run.components.class_names
-        export_saved_model(student, folder.saved_model, class_names=names, report=report)
-    save_png(gallery.grid(student), folder.samples)
+        export_saved_model(student, folder.saved_model / "1", class_names=names, report=report)
+    save_png(gallery.grid(student), folder.samples_png)
     frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
-    save_gif(frames, folder.moving_picture)
+    save_gif(frames, folder.training_gif)
 
 
 @contextlib.contextmanager
-def data_errors_in_words(cache=None):
-    """Turns TensorFlow's errors about data that can't be read into ones for people."""
-    try:
-        yield
-    except tf.errors.OpError as error:
-        damaged = isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError))
-        if not damaged and "A shard was changed" not in str(error):
-            raise
-        first = re.sub(r"\{\{.*?\}\}", "", str(error.message)).strip().splitlines()[0]
-        fix = "Put a good copy in its place"
-        if cache is not None:
-            fix = f"tinygan cache --out={cache.folder} --verify names what is damaged to fix"
-        raise UnusableFileError(
-            f"Got data that can't be read any more: {first}. Expected every file as it was. {fix}: the same "
-            "command then goes on from the last checkpoint."
-        ) from error
-
-
-@contextlib.contextmanager
-def _full_disk_in_words(folder):
-    """Says of a full disk that nothing is lost."""
+def errors_in_words(cache=""):
+    """Says of a full disk, and of data that can't be read any more, that nothing is lost."""
     try:
         yield
     except (OSError, tf.errors.OpError) as error:
-        if not any(words in str(error) for words in ("No space left", "quota exceeded")):
+        damaged = isinstance(error, (tf.errors.DataLossError, tf.errors.NotFoundError))
+        if any(words in str(error) for words in ("No space left", "quota exceeded")):
+            fix = "room for the run. Free some space"
+        elif damaged or "A shard was changed" in str(error):
+            fix = "every file as it was. Put good copies in place"
+            if cache:
+                fix += f" (tinygan cache --out={cache} --verify names what is damaged)"
+        else:
             raise
+        reason = re.sub(r"\{\{.*?\}\}", "", getattr(error, "message", str(error))).strip()
         raise UnusableFileError(
-            f"{error} Expected room for the run in {folder}. Free some space: nothing is lost, and the same "
-            "command goes on from the last checkpoint."
+            f"{reason.splitlines()[0]} Expected {fix}: the same command then goes on from the last "
+            "checkpoint."
         ) from error
 
 
 def _list_results(folder) -> dict:
     """Prints where everything is, and what to do next; returns the report."""
     places = {
-        "Teacher above student, class by class": folder.samples,
-        "The same latents during training": folder.moving_picture,
-        "Figures": folder.readable_report,
+        "Teacher above student, class by class": folder.samples_png,
+        "The same latents during training": folder.training_gif,
+        "Figures": folder.report_md,
         "Every figure and its protocol": folder.evaluation,
         "The best student of the training": folder.best,
-        "The same for programs": folder.report,
-        "Student for Keras": folder.student,
-        "Student for TensorFlow Serving": folder.saved_model,
+        "The same for programs": folder.report_json,
+        "Student for Keras": folder.student_keras,
+        "Student for TensorFlow Serving": folder.saved_model / "1",
         "All training state": folder.checkpoints,
         "Training curves": folder.tensorboard,
     }
@@ -255,8 +248,8 @@ def _list_results(folder) -> dict:
             print(f"{meaning + ':':<40}{path}")
     if not shutil.which("tinygan"):
         print("First: . .venv/bin/activate")
-    model = shlex.quote(f"--model={folder.path}")
-    print(f"Next: tinygan sample {model} --out=samples.png")
-    print(f"      tinygan export {model} --out=serving/1")
-    print(f"      tensorboard {shlex.quote(f'--logdir={folder.tensorboard}')}")
-    return read_json(folder.report)
+    path, logs = shlex.quote(str(folder.path)), shlex.quote(str(folder.tensorboard))
+    print(f"Next: tinygan sample --model={path} --out=samples.png")
+    print(f"      tinygan export --model={path} --out=serving/1")
+    print(f"      tensorboard --logdir={logs}")
+    return read_json(folder.report_json)

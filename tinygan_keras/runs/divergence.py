@@ -54,7 +54,11 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self._check_terms(logs or {})
-        self._check_weights()
+        broken = broken_weights(self.model)
+        if self.total(len(broken)):
+            more = f" and {len(broken) - 3} others" if len(broken) > 3 else ""
+            named = ", ".join(broken[:3]) or "those of another worker"
+            self._raise("weights that are not finite", f"{named}{more}")
 
     def _check_terms(self, logs):
         # The sum over all replicas, of which each may have failed at the same step.
@@ -68,37 +72,21 @@ class StopOnDivergence(keras.callbacks.Callback):
         terms.sort(key=lambda name: (-counts[name], not name.startswith("discriminator")))
         means = {name: f" (mean {logs[name]:g})" for name in terms if name in logs}
         named = ", ".join(f"{name} in {counts[name]} steps{means.get(name, '')}" for name in terms)
-        raise DivergenceError(
-            f"Got a loss that isn't finite, or beyond divergence_limit={self.model.divergence_limit:g}, by "
-            f"step {_step(self.model)}: {named}. Expected smaller values. {_FIX}"
-        )
+        limit = self.model.divergence_limit
+        self._raise(f"a loss that isn't finite, or beyond divergence_limit={limit:g}", named)
 
-    def _check_weights(self):
-        broken = broken_weights(self.model)
-        if self.total(len(broken)):
-            more = f" and {len(broken) - 3} others" if len(broken) > 3 else ""
-            named = ", ".join(broken[:3]) or "those of another worker"
-            raise DivergenceError(
-                f"Got weights that are not finite, by step {_step(self.model)}: {named}{more}. Expected "
-                f"numbers. {_FIX}"
-            )
+    def _raise(self, got, named):
+        step = int(keras.ops.convert_to_numpy(self.model.step))
+        raise DivergenceError(
+            f"Got {got}, by step {step}: {named}. Expected finite and smaller numbers. Lower g_learning_rate "
+            "and d_learning_rate, set gradient_clip_norm (1, say), or choose 'mixed_bfloat16' in place of "
+            "'mixed_float16'. Another config needs another workdir; with a copy of the folder checkpoints in "
+            "it, the training goes on from there."
+        )
 
 
 def broken_weights(model) -> list:
     """Returns the paths of a `TinyGAN`'s weights, its optimisers' included, that are NaN or infinite."""
     variables = [*model.weights, *model.g_optimizer.variables, *model.d_optimizer.variables]
     values = ((variable.path, keras.ops.convert_to_numpy(variable)) for variable in variables)
-    return [
-        path for path, value in values if value.dtype.kind == "f" and not np.isfinite(value).all()
-    ]
-
-
-_FIX = (
-    "Lower g_learning_rate and d_learning_rate, set gradient_clip_norm (1, say), or choose "
-    "'mixed_bfloat16' in place of 'mixed_float16'. Another config needs another workdir; with a copy of the "
-    "folder checkpoints in it, the training goes on from there."
-)
-
-
-def _step(model):
-    return int(keras.ops.convert_to_numpy(model.step))
+    return [path for path, value in values if not np.isfinite(value).all()]

@@ -41,15 +41,11 @@ class Best:
 class EvaluationCallback(keras.callbacks.Callback):
     """Evaluates the averaged student every few epochs of `TinyGAN.fit`.
 
-    The figures join the `logs` of the epoch, so `History` and every callback that comes later in the list
-    sees them: put `CSVLogger` and `TensorBoard` behind this one, and the checkpoints behind all.
-    `CSVLogger` fixes its columns in its first row, so the figures must have their names by then. For that
-    the first epoch of a run is evaluated too, which also shows within one epoch whether `evaluate` and
-    `monitor` are right. In an epoch without an evaluation every figure is NaN.
-
-    A new callback on the folder of an interrupted run goes on with its best value and its patience. What
-    was evaluated in a later epoch than the one the training goes on from is forgotten, since those
-    epochs are trained again, perhaps differently.
+    The figures join the `logs` of the epoch: put `CSVLogger` and `TensorBoard` behind this callback, and the
+    checkpoints behind all. The first epoch is evaluated too, since `CSVLogger` fixes its columns in its first
+    row. In an epoch without an evaluation every figure is NaN. A new callback on the folder of an interrupted
+    run goes on with its best value and its patience, and forgets what was evaluated in epochs that are
+    trained again.
 
     Args:
         evaluate: Function from the averaged student (a Keras model) to figures `{name: number}`. It must
@@ -64,16 +60,14 @@ class EvaluationCallback(keras.callbacks.Callback):
             never. A figure that is NaN or infinite counts as not better.
         log_dir: A TensorBoard folder that gets the figures of evaluated epochs only, at the same steps as
             those of `keras.callbacks.TensorBoard`, which draws NaN in the others. None: none.
-        prefix: Of the names in `logs`. Keras takes "val_" for validation: `TensorBoard` writes it into
-            its folder `validation`, and without a single name like that `CSVLogger` adds an empty column
-            `val_...` for every one it has.
+        prefix: Of the names in `logs`. Keras takes "val_" for validation; without a single name like that
+            `CSVLogger` adds an empty column `val_...` for every one it has.
 
     Attributes:
         best: The `Best` so far; `best.epoch` is None as long as there is none.
 
     Raises:
-        InputError: a setting is out of range; later, if `evaluate` returns something else than figures or
-            not the one to monitor.
+        InputError: a setting is out of range; later, if `evaluate` doesn't return the figures expected.
 
     Example:
         evaluation = EvaluationCallback(evaluate, every=5, folder="runs/mine/best", patience=4)
@@ -93,15 +87,13 @@ class EvaluationCallback(keras.callbacks.Callback):
         prefix: str = "val_",
     ):
         super().__init__()
-        at_least_one = "an integer of at least 1"
-        for name, value, fits, expected in (
-            ("evaluate", evaluate, callable(evaluate), "a function from a student to figures"),
-            ("mode", mode, mode in ("min", "max"), "'min' or 'max'"),
-            ("every", every, _is_count(every), at_least_one),
-            ("patience", patience, patience is None or _is_count(patience), at_least_one),
-        ):
-            if not fits:
-                raise InputError(f"Got {name}={value!r}. Expected {expected}.")
+        counts = [every] if patience is None else [every, patience]
+        whole = all(isinstance(count, int) and count >= 1 for count in counts)
+        if not callable(evaluate) or mode not in ("min", "max") or not whole:
+            raise InputError(
+                f"Got evaluate={evaluate!r}, mode={mode!r}, every={every!r} and patience={patience!r}. "
+                "Expected a function from a student to figures, 'min' or 'max', and whole numbers from 1."
+            )
         self.evaluate = evaluate
         self.every = every
         self.monitor = monitor
@@ -113,7 +105,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.best = Best(monitor, mode)
         self._restored_at = None  # the epoch that `restore` was last called for
         self._begins = True
-        self._writer = None
+        self._writer = tf.summary.create_noop_writer()
 
     @property
     def patience_is_used_up(self) -> bool:
@@ -130,9 +122,20 @@ class EvaluationCallback(keras.callbacks.Callback):
             epochs_done: After how many epochs the training goes on.
         """
         self._restored_at = epochs_done
-        best = self.best if self.folder is None else self._read()
+        mine = best = self.best
+        path = self.folder and self.folder / _RECORD
+        if path and path.is_file():
+            try:
+                best = Best(**read_json(path))
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"Got {path}, which is no record of a best student ({error}). Expected one that this "
+                    "callback wrote. Delete it to start without, or give another folder."
+                ) from error
+        elif path:
+            best = Best(mine.monitor, mine.mode)
         reason = None
-        if (best.monitor, best.mode) != (self.best.monitor, self.best.mode):
+        if (best.monitor, best.mode) != (mine.monitor, mine.mode):
             reason = f"is that of the {best.mode} of {best.monitor}"
         elif best.epoch is not None and best.epoch > epochs_done:
             reason = f"is of epoch {best.epoch}, but training goes on after epoch {epochs_done}"
@@ -144,7 +147,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         names = best.figures if epochs_done else ()
         since = tuple(past for past in best.since if past["epoch"] <= epochs_done)
         if reason or not epochs_done:
-            best, since = Best(self.best.monitor, self.best.mode, figures=_unknown(names)), ()
+            best, since = Best(mine.monitor, mine.mode, figures=_unknown(names)), ()
         self.best = dataclasses.replace(best, since=since)
 
     def on_train_begin(self, logs=None):
@@ -154,6 +157,8 @@ class EvaluationCallback(keras.callbacks.Callback):
                 "TinyGAN; EvaluationCallback evaluates its averaged student."
             )
         self._begins = True
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(str(self.log_dir))
 
     def on_epoch_begin(self, epoch, logs=None):
         # Only here Keras passes the epoch it starts from.
@@ -170,7 +175,10 @@ class EvaluationCallback(keras.callbacks.Callback):
         else:
             figures = self._checked(self.evaluate(self.model.ema_student), logs)
             self._keep_best(done, figures)
-            self._write_summaries(epoch, figures)
+            with self._writer.as_default():
+                for name, value in figures.items():
+                    tf.summary.scalar(f"evaluation/{name}", value, step=epoch)
+            self._writer.flush()
             if self.patience_is_used_up and not last:
                 self.model.stop_training = True
                 best, count = "none was a finite number", len(self.best.since)
@@ -181,27 +189,22 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         self._restored_at = None
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        self._writer.close()
 
     def _keep_best(self, done, figures):
         """Keeps the averaged student if it is the best, or counts the evaluation as one since."""
-        value = figures[self.monitor]
+        value, best = figures[self.monitor], self.best
         if not math.isfinite(value):
             _say(f"{self.monitor} is {value} after epoch {done}, which counts as no improvement.")
-        if not self.best.is_beaten_by(value):
-            self.best = dataclasses.replace(
-                self.best,
-                figures=self.best.figures or _unknown(figures),
-                since=(*self.best.since, {"epoch": done, "value": value}),
-            )
+        if not best.is_beaten_by(value):
+            since = (*best.since, {"epoch": done, "value": value})
+            known = best.figures or _unknown(figures)
+            self.best = dataclasses.replace(best, figures=known, since=since)
         else:
-            self.best = Best(self.best.monitor, self.best.mode, done, value, figures)
+            self.best = Best(best.monitor, best.mode, done, value, figures)
             if self.folder is not None:
                 # Both are complete before the first is renamed, so that they hardly ever differ in age.
-                student_file, state_file = self._files
-                with new_file(student_file) as student, new_file(state_file) as state:
+                with new_file(self._files[0]) as student, new_file(self._files[1]) as state:
                     self.model.ema_student.save(student)
                     save_state(self.model, state)
         if self.folder is not None:
@@ -209,64 +212,29 @@ class EvaluationCallback(keras.callbacks.Callback):
 
     def _checked(self, figures, logs) -> dict:
         """The figures as floats; refuses what are none, or others than the last time."""
+        former = self.best.figures
         if not isinstance(figures, dict) or not all(map(_is_figure, figures.items())):
-            raise InputError(
-                f"Got {figures!r} from evaluate. Expected a flat dict of names and numbers. Give NaN "
-                "for what is unknown."
-            )
-        names = self.best.figures
-        if self.monitor not in figures:
-            raise InputError(
-                f"Got monitor={self.monitor!r}. Expected one of the figures {sorted(figures)}, without the "
-                "prefix."
-            )
-        if names and set(figures) != set(names):
-            raise InputError(
-                f"Got the figures {sorted(figures)} from evaluate. Expected {sorted(names)}, as the last "
-                "time. Give NaN for what is unknown, or another folder if evaluate was changed."
-            )
-        taken = sorted(name for name in figures if self.prefix + name in logs)
-        if taken:
-            raise InputError(
-                f"Got the figures {taken} with prefix={self.prefix!r}. Expected names that the logs of the "
-                "epoch don't have yet; choose another prefix."
-            )
-        return {name: float(value) for name, value in figures.items()}
-
-    def _write_summaries(self, epoch, figures):
-        if self.log_dir is None:
-            return
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.log_dir))
-        with self._writer.as_default():
-            for name, value in figures.items():
-                tf.summary.scalar(f"evaluation/{name}", value, step=epoch)
-        self._writer.flush()
-
-    def _read(self) -> Best:
-        path = self.folder / _RECORD
-        if not path.is_file():
-            return Best(self.best.monitor, self.best.mode)
-        try:
-            return Best(**read_json(path))
-        except (ValueError, TypeError) as error:
-            raise InputError(
-                f"Got {path}, which is no record of a best student ({error}). Expected one that this "
-                "callback wrote. Delete it to start without, or give another folder."
-            ) from error
-
-
-def _unknown(names) -> dict:
-    return dict.fromkeys(names, math.nan)
-
-
-def _is_count(value) -> bool:
-    return isinstance(value, int) and value >= 1
+            expected = "a flat dict of names and numbers"
+        elif self.monitor not in figures:
+            expected = f"monitor={self.monitor!r} among them, without the prefix"
+        elif former and set(figures) != set(former):
+            expected = f"{sorted(former)} as the last time, or another folder"
+        elif any(self.prefix + name in logs for name in figures):
+            expected = f"names that the logs don't have: choose another prefix than {self.prefix!r}"
+        else:
+            return {name: float(value) for name, value in figures.items()}
+        raise InputError(
+            f"Got {figures!r} from evaluate. Expected {expected}. Give NaN for what is unknown."
+        )
 
 
 def _is_figure(item) -> bool:
     name, value = item
     return isinstance(name, str) and isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _unknown(names) -> dict:
+    return dict.fromkeys(names, math.nan)
 
 
 def _say(text):

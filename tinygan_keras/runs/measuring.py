@@ -37,7 +37,8 @@ def summarize(components, config, folder) -> dict:
     report = {name: _costs(generator) for name, generator in generators.items()}
     report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
     if components.extractor is not None:
-        result = _evaluate(components, config, student, teacher, folder.evaluation)
+        target = {"teacher": teacher, "folder": folder.evaluation}
+        result = _evaluate(components, config, student, **target)
         add_class_chart(result, folder.evaluation)
         report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
@@ -63,10 +64,13 @@ def evaluation_callback(components, config, folder) -> EvaluationCallback | None
         return None
     # Traced once; it generates with the weights of the moment.
     generator = _student(components, config)
-    statistics = open_real_statistics(components.measured_images, components.extractor)
-    settings = {"reference": statistics, "num_images": config.training_evaluation_images}
+    settings = {
+        "reference": open_real_statistics(components.measured_images, components.extractor),
+        "num_images": config.training_evaluation_images,
+        "progress": False,
+    }
     return EvaluationCallback(
-        lambda _: _evaluate(components, config, generator, progress=False, **settings)["figures"],
+        lambda _: _evaluate(components, config, generator, **settings)["figures"],
         every=config.evaluate_every,
         monitor=config.monitor,
         mode="max" if FIGURES[config.monitor].better == "higher" else "min",
@@ -96,10 +100,7 @@ def evaluation_settings(path, extractor=None) -> dict:
 
 
 def measured_images(path, student=None):
-    """The real images of a run's evaluation, as `open_images` takes them; None without, or without a run.
-
-    `student` is the run's `Generator` if it is open already.
-    """
+    """The real images of a run's evaluation, for `open_images`, or None; `student` is its `Generator`."""
     config = _run_config(path)
     if config is None or config.data == "none":
         return None
@@ -113,21 +114,16 @@ def measured_images(path, student=None):
 def _run_config(path) -> SimpleNamespace | None:
     """The settings of a run folder, with paths as seen from here; None if it is none."""
     folder = RunFolder(path)
-    if not folder.config.is_file() or not folder.student.is_file():
+    if not folder.config_json.is_file() or not folder.student_keras.is_file():
         return None
     settings = {**default_config().to_dict(), **read_config(folder.path)}
-    for name in PATHS:
-        settings[name] = _located(settings[name], folder)
+    for setting in PATHS:
+        name = settings[setting]
+        # What leads somewhere stays as it is written: "./inception" is a folder and "inception" a name.
+        is_name = name in _NO_PATHS or "://" in name or name.startswith(("keras:", "tfds:"))
+        if not is_name and not Path(name).exists():
+            settings[setting] = located(name, folder.student_keras) or name
     return SimpleNamespace(**settings)
-
-
-def _located(name: str, folder: RunFolder) -> str:
-    """A path relative to where the run was started, at or above its folder; other names as they are."""
-    # What leads somewhere stays as it is written: "./inception" is a folder and "inception" a name.
-    is_name = name in _NO_PATHS or "://" in name or name.startswith(("keras:", "tfds:"))
-    if is_name or Path(name).exists():
-        return name
-    return located(name, folder.student) or name
 
 
 def _student(components, config):
@@ -142,40 +138,33 @@ def _student(components, config):
     )
 
 
-def _evaluate(components, config, generator, teacher=None, folder=None, progress=True, **settings):
+def _evaluate(components, config, generator, **settings):
     """`evaluate` with the settings of a run, but for those given."""
-    if progress:
+    if settings.get("progress", True):
         print(f"Evaluating {generator.source}")
-    restricted = components.classes is not None and components.measured_images is None
     settings = {
         "reference": components.measured_images,
         "num_images": config.evaluation_images,
-        "labels": components.classes if restricted else "auto",
+        "labels": "auto" if components.measured_images else components.classes or "auto",
         "truncation": config.truncation,
         "seed": config.sample_seed,
     } | settings
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the report holds them
-        return evaluate(
-            generator,
-            components.extractor,
-            teacher=teacher,
-            folder=folder,
-            progress=progress,
-            **settings,
-        )
+        return evaluate(generator, components.extractor, **settings)
 
 
 def _costs(generator) -> dict:
     """Parameters, multiply-adds and speed of a `Generator`."""
-    draw = generator.draw
     one = tf.TensorSpec((1, generator.latent_dim), tf.float32), tf.TensorSpec((1,), tf.int32)
     latents = tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim))
     labels = tf.zeros([_TIMED_BATCH], tf.int32)
     return {
         "parameters": generator.parameters,
-        "multiply_adds": multiply_adds(draw, *one),
-        "images_per_second": images_per_second(lambda: draw(latents, labels), _TIMED_BATCH),
+        "multiply_adds": multiply_adds(generator.draw, *one),
+        "images_per_second": images_per_second(
+            lambda: generator.draw(latents, labels), _TIMED_BATCH
+        ),
     }
 
 

@@ -40,16 +40,11 @@ class Gallery:
 
 
 class ProgressPictures(keras.callbacks.Callback):
-    """Writes a picture of the same seeds every few epochs, for a moving picture of the training.
-
-    `frame` makes it, uint8 `[H, W, 3]`, from the averaged student and the step.
-    """
+    """Writes what `frame` makes of the averaged student and the step, uint8 `[H, W, 3]`, every few epochs."""
 
     def __init__(self, folder, frame, every=1):
         super().__init__()
-        self.folder = Path(folder)
-        self.frame = frame
-        self.every = every
+        self.folder, self.frame, self.every = Path(folder), frame, every
 
     def on_train_begin(self, logs=None):
         if not any(self.folder.glob("epoch_*.png")):

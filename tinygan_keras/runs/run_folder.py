@@ -23,58 +23,37 @@ _LOCK = ".lock"
 class RunFolder:
     """The files of one run, and the rules that protect them."""
 
-    OWNED = {
-        "config": "config.json",
-        "data": "data.json",
-        "real_images": "real_images.json",
-        "seconds": "seconds.json",
-        "class_names": "class_names.txt",
-        "history": "history.csv",
-        "tensorboard": "tensorboard",
-        "checkpoints": "checkpoints",
-        "progress": "progress",
-        "student": "student.keras",
-        "saved_models": "saved_model",
-        "samples": "samples.png",
-        "moving_picture": "training.gif",
-        "best": "best",
-        "evaluation": "evaluation",
-        "pictures": "pictures",
-        "report": "report.json",
-        "readable_report": "report.md",
-    }
-    """What a run writes, by attribute. `overwrite` removes these and nothing else that lies in the folder."""
+    OWNED = (
+        *("config.json", "data.json", "real_images.json", "seconds.json", "class_names.txt"),
+        *("history.csv", "tensorboard", "checkpoints", "progress", "best", "student.keras"),
+        *("saved_model", "samples.png", "training.gif", "evaluation", "pictures"),
+        *("report.md", "report.json"),  # the last: with it a run is finished
+    )
+    """What a run writes, each an attribute: `config_json`. `overwrite` removes these and nothing else."""
 
     def __init__(self, workdir):
         self.path = Path(user_path(workdir))
-        for attribute, name in self.OWNED.items():
-            setattr(self, attribute, self.path / name)
-        self.saved_model = self.saved_models / "1"
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run has come to its end: the report is its last file."""
-        return self.report.is_file()
+        for name in self.OWNED:
+            setattr(self, name.replace(".", "_"), self.path / name)
 
     @contextlib.contextmanager
     def locked(self):
         """Keeps other processes out of the folder, which is made; the system undoes it when this one ends."""
         check_writable(self.path, "the workdir")
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = _lock(self.path / _LOCK)
+        path = self.path / _LOCK
+        lock = _lock(path)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):
-                (self.path / _LOCK).unlink()
+                path.unlink()
             os.close(lock)
 
     def check_config(self, config: dict):
         """Refuses a plain config that differs from that of the run in the folder, if there is one."""
-        if not self.config.is_file():
-            return
-        differing = differences(plain(config), read_json(self.config))
-        if differing:
+        former = read_json(self.config_json) if self.config_json.is_file() else None
+        if former is not None and (differing := differences(plain(config), former)):
             lines = "\n  ".join(differing)
             raise InputError(
                 f"{self.path} holds a run with another config. Got\n  {lines}\nExpected the same config, "
@@ -83,21 +62,18 @@ class RunFolder:
 
     def check_data(self, fingerprints: dict, real_images=None):
         """Refuses other data than a resumed run began with; of real images that are gone it only says so."""
-        if not self.data.is_file():
-            return
-        former, details = read_json(self.data), ""
+        former = read_json(self.data_json) if self.data_json.is_file() else fingerprints
         changed = [name for name, value in fingerprints.items() if former.get(name) != value]
-        if changed == ["real images"] and real_images is not None and self.real_images.is_file():
-            changes = real_images.changes_since(read_json(self.real_images))
-            details = "".join(
-                f", {len(names):,} {word} ({listed(names, 5)})" for word, names in changes.items()
-            )
-            if list(changes) == ["gone"]:
-                print(
-                    f"Real images differ since the run began{details}. The training goes on without them."
-                )
-                return
-        if changed:
+        changes, contents = {}, self.real_images_json
+        if changed == ["real images"] and real_images is not None and contents.is_file():
+            changes = real_images.changes_since(read_json(contents))
+        counts = [
+            f", {len(names):,} {word} ({listed(names, 5)})" for word, names in changes.items()
+        ]
+        details = "".join(counts)
+        if list(changes) == ["gone"]:
+            print(f"Got fewer real images than before{details}. The training goes on without them.")
+        elif changed:
             raise InputError(
                 f"Got other {' and '.join(changed)} than {self.path} has been trained with so far{details}. "
                 "Expected the same. Bring the former ones back, choose another workdir, or start anew "
@@ -107,28 +83,27 @@ class RunFolder:
     def begin(self, config: dict, fingerprints: dict, overwrite=False, real_images=None):
         """Records config and data, after removing the files of the run before if `overwrite` is set."""
         if overwrite:
-            for name in self.OWNED.values():
+            for name in self.OWNED:
                 discard(self.path / name)
         self.check_data(fingerprints, real_images)
-        write_json(self.config, config)
-        write_json(self.data, fingerprints)
+        write_json(self.config_json, config)
+        write_json(self.data_json, fingerprints)
         if real_images is not None and (contents := real_images.contents()):
-            write_json(self.real_images, contents)
+            write_json(self.real_images_json, contents)
 
     def repair_history(self, epochs_done: int):
         """Takes rows out of the table of epochs that a kill has left: torn, doubled, or trained again."""
-        if not epochs_done or not self.history.is_file():
-            return  # with nothing done the table is written anew
-        lines = self.history.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-        header, *rows = lines or [""]
+        path = self.history_csv
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        header, *rows = text.splitlines(keepends=True) or [""]
         kept = {}
         for row in rows:
             epoch = row.partition(",")[0]
             if row.endswith("\n") and row.count(",") == header.count(",") and epoch.isdecimal():
                 kept[int(epoch)] = row
-        text = header + "".join(kept[epoch] for epoch in sorted(kept) if epoch < epochs_done)
-        if text != "".join(lines):
-            write_text(self.history, text)
+        repaired = header + "".join(kept[epoch] for epoch in sorted(kept) if epoch < epochs_done)
+        if text != repaired:
+            write_text(path, repaired)
 
 
 def discard(path: Path):
@@ -143,19 +118,16 @@ class Stopwatch:
     """Seconds of each phase of a run; kept in a file, they add up over interruptions."""
 
     def __init__(self):
-        self.seconds, self.path = {}, None
-        self._running = self._since = None
+        self.seconds, self.path, self._running, self._since = {}, None, None, None
 
     def keep_in(self, path):
         """Adds the seconds in the file `path`, if it can be read, and keeps it up to date from now on."""
-        self.path = Path(path)
-        if not self.path.is_file():
-            return
+        self.path, former = path, {}
         try:
-            former = {phase: float(seconds) for phase, seconds in read_json(self.path).items()}
+            if path.is_file():
+                former = {phase: float(seconds) for phase, seconds in read_json(path).items()}
         except (ValueError, TypeError) as error:
-            print(f"{self.path} can't be read ({error}); the seconds of this run count from now.")
-            return
+            print(f"{path} can't be read ({error}); the seconds of this run count from now.")
         for phase, seconds in former.items():
             self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
@@ -195,12 +167,9 @@ def _lock(path) -> int:
             ) from error
         except OSError:  # a file system without locks
             pass
-        try:
+        with contextlib.suppress(FileNotFoundError):  # removed by the process that has just ended
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                break
-        except FileNotFoundError:  # the process that has just ended has removed it
-            pass
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+                return descriptor
         os.close(descriptor)
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
-    return descriptor
