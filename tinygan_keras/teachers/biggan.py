@@ -26,11 +26,7 @@ from ..networks.normalization import ConditionalBatchNormalization
 class StandingBatchNormalization(ConditionalBatchNormalization):
     """Conditional batch norm with one row of statistics per truncation, linear between the rows.
 
-    Call arguments:
-        training: Normalise with the batch's statistics.
-        truncation: Scalar in [0, 1]; which statistics to use when not training.
-        accumulate: `(row, count)`: as in training, and average the batch's statistics into that row,
-            which already holds `count` batches.
+    `accumulate=(row, count)` averages a batch's statistics into a row that already holds `count` batches.
     """
 
     def __init__(self, rows=21, **kwargs):
@@ -45,8 +41,7 @@ class StandingBatchNormalization(ConditionalBatchNormalization):
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
         features, condition = inputs
         if not training and accumulate is None:
-            statistics = self._standing_statistics(truncation)
-            return self._normalize(features, condition, *statistics)
+            return self._normalize(features, condition, *self._standing_statistics(truncation))
         outputs, mean, variance = self._normalize_by_batch(features, condition)
         if accumulate is not None:
             row, count = accumulate

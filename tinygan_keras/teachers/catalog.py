@@ -1,7 +1,6 @@
 """DeepMind's BigGAN modules on TensorFlow Hub: what each of the nine handles holds.
 
-Known before anything is downloaded, so that a mistyped handle or an impossible truncation costs a message
-and not a gigabyte.
+Known before anything is downloaded, so that a mistake costs a message and not a gigabyte.
 
 Reference: Brock et al., arXiv:1809.11096; the modules' pages below https://tfhub.dev/deepmind.
 """
@@ -48,9 +47,8 @@ def check_truncation(truncation, handle: str) -> float:
     lowest, highest = entry.truncation_range if entry else (0.0, 1.0)
     number = isinstance(truncation, numbers.Real) and not isinstance(truncation, bool)
     if not (number and lowest <= truncation <= highest):
-        expected = f"[{lowest:g}, {highest:g}]"
         raise InputError(
-            f"Got truncation={truncation!r}; {handle} expects a number in {expected}. "
-            "The paper's is 0.5; smaller values give cleaner and less varied images."
+            f"Got truncation={truncation!r}; {handle} expects a number in [{lowest:g}, {highest:g}]. The "
+            "paper's is 0.5; smaller values give cleaner and less varied images."
         )
     return float(truncation)

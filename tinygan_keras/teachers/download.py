@@ -23,22 +23,15 @@ from .catalog import DEEPMIND, did_you_mean
 STALL_SECONDS = 60.0
 """A connection that is silent for so long counts as failed; TensorFlow Hub itself waits forever."""
 
-_INCOMPLETE = (EOFError, tarfile.TarError, zlib.error)
-_DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, tf.errors.OpError, *_INCOMPLETE)
+_DOWNLOAD_ERRORS = (OSError, http.client.HTTPException, tf.errors.OpError)
+_DOWNLOAD_ERRORS += (EOFError, tarfile.TarError, zlib.error)  # of an archive that isn't whole
 
 
 def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
     guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
-    fix = "Pass the folder in which saved_model.pb lies."
-    if is_url(handle):
-        folder = _resolve(handle, guess)
-        fix = (
-            f"The copy in TensorFlow Hub's cache is incomplete: delete {folder}, to fetch it again."
-        )
-    elif user_path(handle).is_dir():
-        folder = str(user_path(handle))
-    else:
+    folder = _resolve(handle, guess) if is_url(handle) else str(user_path(handle))
+    if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
             f"holds saved_model.pb, or a TensorFlow Hub handle that starts with https://.{guess}"
@@ -47,7 +40,8 @@ def locate(handle: str, role: str = "teacher") -> str:
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):
         raise InputError(
             f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
-            f"saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. {fix}"
+            "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. Pass the folder in "
+            "which saved_model.pb lies; if this is TensorFlow Hub's cache, delete the folder and try again."
         )
     return folder
 
@@ -90,25 +84,17 @@ def _resolve(handle, guess):
         with stalled_connections_fail():
             return hub.resolve(handle)
     except _DOWNLOAD_ERRORS as error:
-        raise UnusableFileError(_how_to_place_a_copy(handle, error)) from error
-
-
-def _how_to_place_a_copy(handle, error):
-    cache = os.environ.get("TFHUB_CACHE_DIR")
-    setting = f"is {cache}" if cache else "is not set, so a temporary folder is used"
-    cache = Path(cache or Path(tempfile.gettempdir(), "tfhub_modules"))
-    folder = cache / hashlib.sha1(handle.encode("utf8")).hexdigest()
-    return (
-        f"Got no copy of {handle}: {type(error).__name__}: {error}\n"
-        "Expected an answer from tfhub.dev, which redirects to kaggle.com; a proxy or firewall has to "
-        f"let both through. TFHUB_CACHE_DIR {setting}.\n"
-        "To place a copy by hand, on any machine that can reach them:\n"
-        f"  1. download {handle}?tf-hub-format=compressed (a .tar.gz), or the same model from "
-        "https://www.kaggle.com/models;\n"
-        f"  2. unpack it so that saved_model.pb lies directly in {folder} (the folder's name is the "
-        "SHA-1 of the handle), and set TFHUB_CACHE_DIR to its parent;\n"
-        "  3. or unpack it anywhere and pass that folder instead of the handle."
-    )
+        cache = Path(os.environ.get("TFHUB_CACHE_DIR") or f"{tempfile.gettempdir()}/tfhub_modules")
+        folder = cache / hashlib.sha1(handle.encode("utf8")).hexdigest()
+        raise UnusableFileError(
+            f"Got no copy of {handle}: {type(error).__name__}: {error}\n"
+            "Expected an answer from tfhub.dev, which redirects to kaggle.com; a proxy or firewall has to "
+            "let both through. To place a copy by hand, on any machine that can reach them:\n"
+            f"  1. download {handle}?tf-hub-format=compressed (a .tar.gz), or the same model from "
+            "https://www.kaggle.com/models;\n"
+            f"  2. unpack it so that saved_model.pb lies directly in {folder}, and set TFHUB_CACHE_DIR to "
+            "its parent; or unpack it anywhere, and pass that folder instead of the handle."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -24,12 +24,11 @@ _STATE_NAMES = re.compile(
     r"(^|/)(u0?|prev_truncation|accumulat\w+|moving_\w+|(mean|variance)_table)(:\d+)?$"
 )
 _EMBEDDING_NAMES = re.compile(r"(^|/)(linear/w|\w*embedding\w*)(/|:|$)")  # DeepMind's, and ours
-_INPUT_RANKS = {"z": 2, "y": 2, "truncation": 0}
+_IS_OPEN = {"z": [True, False], "y": [True, False], "truncation": []}  # which axes have any size
 _EXPECTED = (
     "Expected a signature `default` with float32 inputs z [None, latent_dim], y [None, num_classes] "
     "(one-hot) and truncation [], and a float32 output `default` [None, size, size, 3] in [-1, 1]."
 )
-_WARM_UP_BATCH = 2
 _TOLERANCE = 1e-3
 
 
@@ -90,18 +89,25 @@ class HubTeacher:
 
     def _load(self, pure):
         module = download.load(self.folder, self.handle)
-        signature = _check_signature(module, self.handle)
+        signature = _checked_signature(module, self.handle)
         specs = signature.structured_input_signature[1]
         self.latent_dim, self.num_classes = specs["z"].shape[1], specs["y"].shape[1]
 
-        latents = sample_latents(_WARM_UP_BATCH, self.latent_dim, self.truncation)
+        latents = sample_latents(2, self.latent_dim, self.truncation)
         classes = tf.one_hot([0, self.num_classes - 1], self.num_classes)
         inputs = self._signature_inputs(tf.constant(latents), classes)
         # Modules such as biggan-128/1 keep the statistics of the truncation before, for one call.
         signature(**inputs)
         expected_images = signature(**inputs)["default"]
         self.image_size = _checked_size(expected_images, self.handle)
-        self._check_catalog()
+        names = ("latent_dim", "image_size", "num_classes") if self.handle in DEEPMIND else ()
+        found = {name: getattr(self, name) for name in names}
+        expected = {name: getattr(DEEPMIND[self.handle], name) for name in names}
+        if found != expected:
+            raise InputError(
+                f"Got a module with {found} in {self.folder}; {self.handle} has {expected}. Another "
+                "module's files were placed there: delete the folder and fetch it again."
+            )
 
         graph = OutputGraph(signature)
         is_tf1 = hasattr(module, "graph")  # the loader of TF1 modules puts their one graph there
@@ -132,19 +138,6 @@ class HubTeacher:
             return f"its images then differ by {difference:.2g}"
         return None
 
-    def _check_catalog(self):
-        """Checks the sizes of a teacher whose handle is one of DeepMind's."""
-        if self.handle not in DEEPMIND:
-            return
-        names = ("latent_dim", "image_size", "num_classes")
-        found = {name: getattr(self, name) for name in names}
-        expected = {name: getattr(DEEPMIND[self.handle], name) for name in names}
-        if found != expected:
-            raise InputError(
-                f"Got a module with {found} in {self.folder}; {self.handle} has {expected}. Another "
-                "module's files were placed there: delete the folder and fetch it again."
-            )
-
     def _trace(self):
         # One graph for every batch size; it also runs where tf.functions are set to run eagerly.
         self._eager = tf.function(self._draw, autograph=False).get_concrete_function(
@@ -161,12 +154,8 @@ class HubTeacher:
         return download.module_hash(self.folder)
 
     def __call__(self, latents, labels):
-        latents, labels = self._checked_latents(latents), self._checked_labels(labels)
-        if not latents.shape[:1].is_compatible_with(labels.shape[:1]):
-            raise InputError(
-                f"Got {latents.shape[0]} latents and {labels.shape[0]} labels; expected one label per "
-                "latent."
-            )
+        latents = self._checked_latents(latents)
+        labels = self._checked_labels(labels, latents.shape[0])
         return self._call(latents, tf.one_hot(labels, self.num_classes))
 
     def mix(self, latents, class_weights):
@@ -200,12 +189,12 @@ class HubTeacher:
             )
         return tf.cast(latents, tf.float32)
 
-    def _checked_labels(self, labels):
+    def _checked_labels(self, labels, count):
         labels = tf.convert_to_tensor(labels)
-        if not labels.dtype.is_integer or not labels.shape.is_compatible_with([None]):
+        if not labels.dtype.is_integer or not labels.shape.is_compatible_with([count]):
             raise InputError(
-                f"Got labels {labels.dtype.name} {labels.shape}; expected int [batch], one class number "
-                "per image. One-hot labels become class numbers with tf.argmax(labels, axis=-1)."
+                f"Got labels {labels.dtype.name} {labels.shape} for {count} latents; expected int [batch], a "
+                "class number per latent. One-hot labels become those with tf.argmax(labels, axis=-1)."
             )
         values = tf.get_static_value(labels)  # None for a label that only a running graph knows
         wrong = [] if values is None else values[(values < 0) | (values >= self.num_classes)]
@@ -224,30 +213,27 @@ class HubTeacher:
         )
 
 
-def _check_signature(module, handle):
+def _checked_signature(module, handle):
     """The module's signature `default`, its inputs and outputs checked by name, type and shape."""
-
-    def refuse(problem):
-        raise InputError(
-            f"Got {problem} in {handle}. {_EXPECTED} Save the generator with such a signature; "
-            "teachers/own_teacher.py shows how."
-        )
-
     signatures = getattr(module, "signatures", {})
-    if "default" not in signatures:
-        refuse(f"the signatures {sorted(signatures)}")
-    signature = signatures["default"]
-    specs = signature.structured_input_signature[1]
-    if set(specs) != set(_INPUT_RANKS):
-        refuse(f"the inputs {sorted(specs)}")
-    for name, rank in _INPUT_RANKS.items():
-        spec = specs[name]
-        fits = spec.dtype == tf.float32 and spec.shape.rank == rank
-        if not fits or (rank == 2 and (spec.shape[0] is not None or spec.shape[1] is None)):
-            refuse(f"the input {name} {spec.dtype.name} {spec.shape}")
-    if "default" not in signature.structured_outputs:
-        refuse(f"the outputs {sorted(signature.structured_outputs)}")
-    return signature
+    found = f"the signatures {sorted(signatures)}"
+    if "default" in signatures:
+        signature = signatures["default"]
+        specs = signature.structured_input_signature[1]
+        fits = specs.keys() == _IS_OPEN.keys() and all(
+            spec.dtype == tf.float32
+            and spec.shape.rank == len(_IS_OPEN[name])
+            and [size is None for size in spec.shape] == _IS_OPEN[name]
+            for name, spec in specs.items()
+        )
+        if fits and "default" in signature.structured_outputs:
+            return signature
+        inputs = {name: f"{spec.dtype.name} {spec.shape}" for name, spec in sorted(specs.items())}
+        found = f"the inputs {inputs} and the outputs {sorted(signature.structured_outputs)}"
+    raise InputError(
+        f"Got {found} in {handle}. {_EXPECTED} Save the generator with such a signature; "
+        "teachers/own_teacher.py shows how."
+    )
 
 
 def _checked_size(images, handle):

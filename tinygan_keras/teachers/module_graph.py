@@ -30,47 +30,51 @@ class OutputGraph:
     """
 
     def __init__(self, signature):
-        graph_def = signature.graph.as_graph_def()
+        graph_def = _without_control(signature.graph.as_graph_def())
         result = signature.outputs[sorted(signature.structured_outputs).index("default")]
+        self._output = result.name
         kept = _data_flow(graph_def, result.op.name)
         placeholders = [tensor.op.name for tensor in signature.inputs]
         names = signature.function_type.parameters
-        self._output = result.name
         self._inputs = dict(zip(names, placeholders[: len(names)], strict=True))
 
         fed = zip(placeholders[len(names) :], signature.captured_inputs, strict=True)
         captures = {name: tensor for name, tensor in fed if name in kept}
         by_handle = {id(variable.handle): variable for variable in signature.variables}
-        owners = {name: by_handle.get(id(tensor)) for name, tensor in captures.items()}
-        self._variable_nodes = [name for name, owner in owners.items() if owner is not None]
-        self._constants = {name: captures[name] for name in captures if owners[name] is None}
-        self.variables = [owners[name] for name in self._variable_nodes]
+        self._variable_nodes = [name for name in captures if id(captures[name]) in by_handle]
+        self.variables = [by_handle[id(captures.pop(name))] for name in self._variable_nodes]
+        self._constants = captures
         self._copies = {}
 
         kept.difference_update(placeholders)
         nodes = [node for node in graph_def.node if node.name in kept]
         functions = _called_functions(nodes, graph_def.library)
-        self.obstacles = _obstacles(nodes, functions, self._constants.values())
         # TensorFlow forgets the library functions of a module that nobody holds any more.
         self._owner = signature if functions else None
-        self._graph_def = _bare_graph_def(graph_def.versions, nodes, functions)
-        self._referenced = {_node_of(edge) for node in self._graph_def.node for edge in node.input}
+        self._graph_def = tf.compat.v1.GraphDef(node=nodes, versions=graph_def.versions)
+        self._graph_def.library.function.extend(functions)
+        self._referenced = {_node_of(edge) for node in nodes for edge in node.input}
+
+        nodes += [node for function in functions for node in function.node_def]
+        self.obstacles = sorted({node.op for node in nodes if _OBSTACLE.match(node.op)})
+        if any(tensor.dtype in (tf.resource, tf.variant) for tensor in captures.values()):
+            self.obstacles.append("captured resource that is no variable")
 
     def __call__(self, **inputs):
         """Adds the graph to the one being traced and returns the output tensor."""
-        feeds = {self._inputs[name]: tensor for name, tensor in inputs.items()}
-        feeds.update(self._constants)
+        feeds = {self._inputs[name]: tensor for name, tensor in inputs.items()} | self._constants
         for name, variable in zip(self._variable_nodes, self._local_variables(), strict=True):
             feeds[name] = variable.handle
             # Tools that freeze or count a traced function ask its graph for the variables.
             tf.compat.v1.get_default_graph().watch_variable(variable)
-        feeds = {name: feeds[name] for name in feeds if name in self._referenced}
+        # Converting a handle here makes it an input of the traced function, not a constant in it.
+        feeds = {
+            name: tf.convert_to_tensor(tensor)
+            for name, tensor in feeds.items()
+            if name in self._referenced
+        }
         (result,) = tf.graph_util.import_graph_def(
-            self._graph_def,
-            # Converting a handle here makes it an input of the traced function, not a constant in it.
-            input_map={name: tf.convert_to_tensor(tensor) for name, tensor in feeds.items()},
-            return_elements=[self._output],
-            name="teacher",
+            self._graph_def, input_map=feeds, return_elements=[self._output], name="teacher"
         )
         return result
 
@@ -103,20 +107,27 @@ def _copy_to(device, variables):
         return [tf.Variable(v.read_value(), trainable=False, dtype=v.dtype) for v in variables]
 
 
+def _without_control(graph_def):
+    """Leaves out control edges, devices and colocation of a GraphDef, which it changes and returns."""
+    for node in graph_def.node:
+        edges = [edge for edge in node.input if not edge.startswith("^")]
+        del node.input[:]
+        node.input.extend(edges)
+        node.device = ""
+        node.attr.pop("_class", None)
+    return graph_def
+
+
 def _data_flow(graph_def, output):
-    """Names of the nodes that `output` depends on, control edges left aside."""
+    """Names of the nodes that `output` depends on."""
     nodes = {node.name: node for node in graph_def.node}
     found, pending = set(), [output]
     while pending:
         name = pending.pop()
         if name not in found:
             found.add(name)
-            pending += [_node_of(edge) for edge in _data_edges(nodes[name])]
+            pending += map(_node_of, nodes[name].input)
     return found
-
-
-def _data_edges(node):
-    return [edge for edge in node.input if not edge.startswith("^")]
 
 
 def _node_of(edge):
@@ -134,25 +145,3 @@ def _called_functions(nodes, library):
                     found[called.name] = functions[called.name]
                     pending.extend(functions[called.name].node_def)
     return list(found.values())
-
-
-def _obstacles(nodes, functions, constants):
-    every_node = [*nodes, *(node for function in functions for node in function.node_def)]
-    found = {node.op for node in every_node if _OBSTACLE.match(node.op)}
-    if any(tensor.dtype in (tf.resource, tf.variant) for tensor in constants):
-        found.add("captured resource that is no variable")
-    return sorted(found)
-
-
-def _bare_graph_def(versions, nodes, functions):
-    """A GraphDef of these nodes without control edges, devices and colocation."""
-    bare = tf.compat.v1.GraphDef(versions=versions)
-    bare.node.extend(nodes)
-    bare.library.function.extend(functions)
-    for node in bare.node:
-        edges = _data_edges(node)
-        del node.input[:]
-        node.input.extend(edges)
-        node.device = ""
-        node.attr.pop("_class", None)
-    return bare

@@ -17,10 +17,10 @@ from ..latents import truncated_normal
 
 
 class ClassConditionalGAN(keras.Model):
-    """A generator and a discriminator that train each other through `fit`.
+    """A generator and a discriminator that train each other by the hinge loss, through `fit`.
 
-    The objective is the hinge. Batches are dicts: `image` float `[B, S, S, 3]` in [-1, 1], `label` int `[B]`,
-    `latent` float `[B, Z]`. `ema_generator`, of the same configuration as `generator`, becomes its average.
+    Batches are dicts: `image` float `[B, S, S, 3]` in [-1, 1], `label` int `[B]`, `latent` float `[B, Z]`.
+    `ema_generator`, of the same configuration as `generator`, becomes its average.
     """
 
     def __init__(self, generator, discriminator, ema_generator, ema_decay=0.999, **kwargs):
@@ -28,9 +28,9 @@ class ClassConditionalGAN(keras.Model):
         self.generator = generator
         self.discriminator = discriminator
         self.ema_generator = ema_generator
-        self.ema_generator.set_weights(generator.get_weights())
+        ema_generator.set_weights(generator.get_weights())
         self.ema_decay = ema_decay
-        self.trackers = {name: keras.metrics.Mean(name=name) for name in ("d_loss", "g_loss")}
+        self.trackers = [keras.metrics.Mean(name=name) for name in ("d_loss", "g_loss")]
         self.built = True
 
     def compile(self, g_optimizer, d_optimizer, **kwargs):
@@ -42,7 +42,7 @@ class ClassConditionalGAN(keras.Model):
 
     @property
     def metrics(self):
-        return list(self.trackers.values())
+        return list(self.trackers)
 
     def call(self, inputs, training=False):
         return self.ema_generator(inputs, training=training)
@@ -69,9 +69,9 @@ class ClassConditionalGAN(keras.Model):
         copied = self.ema_generator.non_trainable_variables
         for copy, current in zip(copied, self.generator.non_trainable_variables, strict=True):
             copy.assign(current)
-        self.trackers["d_loss"].update_state(d_loss)
-        self.trackers["g_loss"].update_state(g_loss)
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        for tracker, loss in zip(self.metrics, (d_loss, g_loss), strict=True):
+            tracker.update_state(loss)
+        return {tracker.name: tracker.result() for tracker in self.metrics}
 
     def _update_discriminator(self, images, generated, labels):
         with tf.GradientTape() as tape:
@@ -99,20 +99,16 @@ def measure_standing_statistics(generator, batches=8, batch_size=512, seed=0, pr
         generator((latents, labels), accumulate=(row, count))
 
     bar = keras.utils.Progbar(rows * batches, unit_name="batch", verbose=int(progress))
-    for row in range(rows):
-        for count in range(batches):
-            truncation = np.float32(row / (rows - 1))
-            accumulate(tf.constant(truncation), tf.constant(row), tf.constant(count))
-            bar.add(1)
+    for row, count in np.ndindex(rows, batches):
+        truncation = tf.constant(row / (rows - 1), tf.float32)
+        accumulate(truncation, tf.constant(row), tf.constant(count))
+        bar.add(1)
 
 
 def save_teacher(generator, path) -> Path:
-    """Writes the folder `path`, a SavedModel that `HubTeacher(path)` loads.
+    """Writes a new SavedModel folder with the signature of DeepMind's modules, for `HubTeacher(path)`.
 
-    Its signature is that of DeepMind's modules, `default`: `z` float32 `[B, Z]`, `y` float32 one-hot
-    `[B, C]`, `truncation` float32 scalar; returns `default`, images float32 `[B, S, S, 3]` in [-1, 1]. As in
-    those, the caller scales z; the truncation only selects the batch-norm statistics, which have to be
-    measured before. A folder that exists is never replaced.
+    As in those the caller scales z; the truncation selects batch-norm statistics, to be measured before.
     """
 
     def default(z, y, truncation):
