@@ -52,6 +52,15 @@ def test_what_is_no_data_decides_nothing(tmp_path, classes, filled):
     assert "#recycle/" in after.found["ignored"]
 
 
+def test_files_name_the_images_in_their_order(tmp_path):
+    write_classes(tmp_path, **{str(number): 2 for number in range(12)})
+    images = open_images(tmp_path, classes=[2, 11])
+    assert images.files == ["11/0.png", "11/1.png", "2/0.png", "2/1.png"]
+    assert images.labels.tolist() == [11, 11, 2, 2]
+    images = open_images(tmp_path / "5")
+    assert images.files == ["0.png", "1.png"] and images.draw(1).files is None
+
+
 def test_a_class_may_be_called_as_a_system_folder_if_it_is_known(tmp_path):
     write_classes(tmp_path, cache=1, coin=1)
     assert open_images(tmp_path).class_names == ("coin",)

@@ -281,7 +281,7 @@ def test_folder_of_another_config_is_refused_and_kept(finished, config):
 def named_images(**levels):
     """One image of one level for each name."""
     pixels = np.array(list(levels.values()), "uint8")[:, None, None, None] * np.ones((1, 2, 2, 3))
-    return ArrayImages(pixels.astype("uint8"), names=list(levels))
+    return ArrayImages(pixels.astype("uint8"), files=list(levels))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..files import content_hash
 from ..images import check_images, check_labels, to_float
-from .image_decoding import Decoding, describe_preprocessing
+from .image_decoding import Decoding, describe_preprocessing, file_text
 from .image_sources import RecordSource, open_source
 from .shuffling import shuffled_indices
 
@@ -41,7 +41,10 @@ class ImageSet:
         warnings: List of str, what is not as it should be but can be used.
         found: Dict of str, further lines of the report.
         fingerprint: str, SHA-256 (hex) of images and labels, wherever they are; resuming expects the same.
+        files: List of str, the file of each image relative to the folder, or None if they aren't in files.
     """
+
+    files = None
 
     def __init__(self, name, labels, num_classes, class_names, classes=None, warnings=(), found=()):
         self.name, self.labels = name, labels
@@ -138,7 +141,7 @@ class ImageSet:
 
 
 class ArrayImages(ImageSet):
-    """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` or None, and their `names` or None."""
+    """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` and `files`, or None."""
 
     def __init__(
         self,
@@ -150,9 +153,9 @@ class ArrayImages(ImageSet):
         num_classes=None,
         classes=None,
         found=(),
-        names=None,
+        files=None,
     ):
-        self._images, self._names = check_images(images, name), names
+        self._images, self.files = check_images(images, name), files
         self.count, self.image_size = self._images.shape[:2]
         class_names = None if class_names is None else tuple(str(name) for name in class_names)
         num_classes = num_classes or (len(class_names) if class_names else None)
@@ -184,10 +187,10 @@ class ArrayImages(ImageSet):
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
     def contents(self):
-        if self._names is None or self.count > _MOST_NAMES:
+        if self.files is None or self.count > _MOST_NAMES:
             return {}
         labels = [0] * self.count if self.labels is None else self.labels.tolist()
-        rows = zip(self._names, self._images, labels, strict=True)
+        rows = zip(map(file_text, self.files), self._images, labels, strict=True)
         return {name: zlib.crc32(image.tobytes(), label) for name, image, label in rows}
 
 
@@ -323,7 +326,7 @@ def open_images(
         class_map.num_classes,
         classes,
         {**source.found, "sizes": decoding.sizes_text()},
-        source.files and [source.image_name(index) for index in chosen],
+        source.files and [source.files[index] for index in chosen],
     )
 
 

@@ -1,12 +1,10 @@
 """The order of examples: passes without end, each in a keyed permutation.
 
-Batch number k is a pure function of the seed and k, so a resumed run sees exactly the batches that it would
-have seen. `shuffled_indices` numbers examples in memory, at no cost from any step on. `shuffled_records`
-reads files: shards are permuted, and so are the records of a few shards together, a window, which is held in
-memory; starting anywhere costs at most reading one window.
-
-Rejected: `Dataset.shuffle`, whose state would have to be stored, or replayed from the first batch on. Reading
-single records out of permuted files: a seek per example, slow on network disks.
+Batch number k is a pure function of the seed and k. `shuffled_indices` numbers examples in memory.
+`shuffled_records` reads files: shards are permuted, and so are the records of a few shards together, a
+window; two shards do, as records are stored in random order. Up to three windows are in memory, and starting
+anywhere reads one. Rejected: `Dataset.shuffle`, whose state would have to be stored, or replayed from the
+first batch on; single records out of permuted files, a seek each.
 """
 
 import numpy as np
@@ -24,13 +22,7 @@ def shuffled_indices(step, batch_size: int, count: int, seed: int):
 def shuffled_records(
     counts, read_shard, batch_size: int, seed: int, start_step=0, window=2
 ) -> tf.data.Dataset:
-    """Passes over the records of sharded files again and again, each time in another order.
-
-    In every pass the shards are permuted and taken `window` at a time; the records of these are permuted
-    together. The last batch of a pass goes on with the next pass. Up to three windows of raw records are
-    in memory at a time. `counts` are the numbers of records, at least 1, of the shards that `read_shard`
-    gives as data sets; a shard with another number raises tf.errors.InvalidArgumentError.
-    """
+    """Endless batches of the records of shards: `counts[k]` records are in the data set `read_shard(k)`."""
     if batch_size < 1 or start_step < 0:
         raise InputError(
             f"Got batch_size={batch_size}, start_step={start_step}. Expected 1 or more, and 0 or more."

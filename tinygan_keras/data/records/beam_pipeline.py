@@ -1,12 +1,10 @@
 """Makes the shards of a set by an Apache Beam pipeline, on this machine or on a cluster.
 
-One element is one shard, written as everywhere else, so the bytes are the same, even if a runner gives it to
-two workers. On a cluster every worker needs this package and its requirements (a container image, or
-`--setup_file`), what the images are made from under the same name, and the same folder to write to: a mounted
-one, or a URL such as gs://. Give each worker process one thread (`--number_of_worker_harness_threads=1` on
-Dataflow): a teacher keeps a device busy by itself.
-
-Rejected: a PCollection of samples and `WriteToTFRecord`, which decides itself what is in which file.
+One element is one shard, written as everywhere else, so the bytes are the same even if two workers get it.
+Every worker needs this package (a container image, or `--setup_file`), the source of the images under the
+same name, and the same folder to write to, mounted or a URL. Give each worker process one thread
+(`--number_of_worker_harness_threads=1` on Dataflow), as a teacher keeps a device busy by itself. Rejected:
+`WriteToTFRecord`, which decides itself what is in which file.
 """
 
 import logging

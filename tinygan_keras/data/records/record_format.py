@@ -4,17 +4,10 @@
     labels.npy, class_embedding.npy                     small arrays, whose SHA-256 is among the settings
     settings.json                                       what the set is to hold, known before its first record
 
-Everything that decides the bytes of a shard is a setting, and the identity of a set is the hash of its
-settings. The names of the shards carry it, so shards of different sets can't be taken for each other. A shard
-is finished when it has its name: it is written under another and renamed. So N workers on N hosts need
-nothing but the folder, or a folder each that are copied into one later.
-
-A record is a `tf.train.Example` with `image` (bytes: PNG, or the levels themselves), `index` and, where they
-are given, `label`, `latent`, `seed` and `name`; the first of a shard also has `set`, the whole identity.
-
-TensorFlow is imported where records are encoded or decoded, so that mistakes on the command line are answered
-at once. Rejected: `array_record` and `grain`, one more young dependency for 60 lines. Side files that say
-which shard is finished: twice as many files, read over a network at every opening.
+The identity of a set is the hash of its settings, which decide every byte; the names of the shards carry it.
+A shard is finished when it has its name, so N workers on N hosts need nothing but the folder. Nothing here
+imports TensorFlow before a file is read or a record made. Rejected: `array_record` and `grain`, one more
+young dependency for 60 lines; side files that say which shard is finished, twice as many files on a network.
 """
 
 import dataclasses
@@ -24,27 +17,21 @@ import os
 import re
 
 from ...errors import InputError, MissingFileError
-from ...files import UNFINISHED, content_hash, plain
+from ...files import UNFINISHED, content_hash, file_errors, plain, user_path
 
 SETTINGS_FILE = "settings.json"
 TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
-_FORMAT = 2
+FORMAT = 2
 _OURS = re.compile(r"\..*|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
 _PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordSettings:
-    """What a set of records holds.
-
-    Attributes:
-        settings: Dict, all that decides the bytes: `kind`, `image_size`, `num_classes`, `class_names`,
-            `count`, `shard_size`, `encoding`, `format`, `arrays` (SHA-256 by name), and what its writer adds.
-        provenance: Dict, where it was made from and with which versions; decides nothing.
-    """
+    """What a set of records holds: `settings` decide its bytes, `provenance` says where it was made from."""
 
     settings: dict
-    provenance: dict = dataclasses.field(default_factory=dict)
+    provenance: dict
 
     def __getitem__(self, name):
         return self.settings[name]
@@ -75,22 +62,32 @@ class RecordSettings:
 
     def to_text(self) -> str:
         """JSON with a checksum over everything in it."""
-        content = plain({"settings": self.settings, "provenance": self.provenance})
+        content = plain(dataclasses.asdict(self))
         return json.dumps({**content, "checksum": content_hash(content)}, indent=1) + "\n"
 
 
-def new_settings(settings, count, shard_size, arrays, provenance) -> RecordSettings:
-    """The settings of a set that is to be written; see `write_records`."""
-    fixed = {"encoding": "png", "class_names": None, **settings}
-    fixed |= {"count": count, "shard_size": shard_size, "format": _FORMAT}
-    fixed["arrays"] = {name: content_hash(data) for name, data in arrays.items()}
-    return RecordSettings(plain(fixed), plain(provenance or {}))
+def read_bytes(path) -> bytes | None:
+    """The content of a file on a disk or behind a URL; None if there is none."""
+    import tensorflow as tf
 
-
-def parse_settings(text: str, path) -> RecordSettings:
-    """Reads what `RecordSettings.to_text` wrote."""
     try:
-        content = json.loads(text)
+        with file_errors(path, tensorflow=True), tf.io.gfile.GFile(path, "rb") as file:
+            return file.read()
+    except MissingFileError:
+        return None
+
+
+def read_settings(folder) -> RecordSettings:
+    """Reads what `RecordSettings.to_text` wrote into a set."""
+    path = os.path.join(user_path(folder), SETTINGS_FILE)
+    data = read_bytes(path)
+    if data is None:
+        raise MissingFileError(
+            f"Got {folder}, which holds no {SETTINGS_FILE}. Expected a folder that tinygan cache or tinygan "
+            "prepare wrote. Check the name, or make the set."
+        )
+    try:
+        content = json.loads(data)
         if content.pop("checksum") != content_hash(content):
             raise ValueError("its checksum isn't that of its lines")
         record_settings = RecordSettings(**content)
@@ -98,28 +95,14 @@ def parse_settings(text: str, path) -> RecordSettings:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings of a "
-            "set of records as they were written. Copy them from another worker's folder, or make the set "
-            "again."
+            "set as they were written. Copy them from another worker's folder, or make the set again."
         ) from error
-    if version != _FORMAT:
+    if version != FORMAT:
         raise InputError(
-            f"Got {path} of format {version}. Expected format {_FORMAT}. Read it with the version of "
+            f"Got {path} of format {version}. Expected format {FORMAT}. Read it with the version of "
             "tinygan-keras that wrote it, or make the set again."
         )
     return record_settings
-
-
-def differences(wanted: RecordSettings, found: RecordSettings) -> list:
-    """The settings that keep two sets apart, a line each; empty if they are one set."""
-    mine, theirs = dict(wanted.settings), dict(found.settings)
-    arrays, their_arrays = mine.pop("arrays"), theirs.pop("arrays")
-    if mine == theirs:  # else other settings say why the arrays differ
-        mine, theirs = arrays, their_arrays
-    return [
-        f"{name}: {_short(mine.get(name))}, in the folder {_short(theirs.get(name))}"
-        for name in dict.fromkeys([*mine, *theirs])
-        if mine.get(name) != theirs.get(name)
-    ]
 
 
 def check_numbers(worker=0, workers=1, **others):
@@ -135,21 +118,13 @@ def check_numbers(worker=0, workers=1, **others):
 
 
 def check_folder(names, folder):
-    """Refuses to write into a folder with files of these names, if they are neither none nor a set."""
+    """Refuses to write into a folder with these files, if they are neither none nor a set."""
     for name in sorted(names):
         if SETTINGS_FILE not in names and UNFINISHED not in name and not _OURS.fullmatch(name):
             raise InputError(
                 f"Got the folder {folder}, which is no set of records and holds {name!r}. Expected a new "
                 "or empty folder, or a set that was begun. Choose another."
             )
-
-
-def no_set(folder) -> MissingFileError:
-    """The refusal to read a folder without settings."""
-    return MissingFileError(
-        f"Got {folder}, which holds no {SETTINGS_FILE}. Expected a folder that tinygan cache or tinygan "
-        "prepare wrote. Check the name, or make the set."
-    )
 
 
 def encode(record_settings: RecordSettings, index: int, example: dict) -> bytes:
@@ -162,11 +137,10 @@ def encode(record_settings: RecordSettings, index: int, example: dict) -> bytes:
             f"Got an image {image.dtype} {image.shape} for record {index}. Expected uint8 "
             f"({size}, {size}, 3), by the size that is stated. Fix what makes the images."
         )
+    content = image.tobytes()
     if record_settings["encoding"] == "png":
         with tf.device("CPU:0"):
             content = tf.io.encode_png(image, compression=_PNG_COMPRESSION).numpy()
-    else:
-        content = image.tobytes()
     record = tf.train.Example()
     feature = record.features.feature
     feature["image"].bytes_list.value.append(content)
@@ -209,8 +183,3 @@ def decoder(record_settings: RecordSettings):
         return batch
 
     return decode
-
-
-def _short(value) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 70 else f"{text[:60]}... ({len(text):,} characters)"

@@ -10,39 +10,32 @@ import numpy as np
 import tensorflow as tf
 
 from ...classes.folder_labels import listed
-from ...errors import InputError, MissingFileError, UnusableFileError
+from ...errors import InputError, UnusableFileError
 from ...files import content_hash, file_errors, user_path
 from ..shuffling import shared_by_replicas, shuffled_records
-from .record_format import SETTINGS_FILE, RecordSettings, decoder, no_set, parse_settings
+from .record_format import RecordSettings, decoder, read_bytes, read_settings
 
 _NAMED_SHARDS = 8
-_WINDOW = 2  # records are stored in random order already, so few shards have to be mixed
 _THREADS = min(8, os.cpu_count() or 1)
 
 
 class RecordSet:
-    """A finished set of records. Opening it reads names and settings; what is read is compared then.
-
-    Attributes:
-        folder, name: str, where it is.
-        settings: Dict of all that decides what is in it; see `record_format.RecordSettings`.
-        provenance: Dict, where it was made from.
-        count, image_size: int.
-        num_classes: int, or None without labels.
-        class_names: List of str, or None.
-        fingerprint: str, SHA-256 (hex) of the settings: two sets with the same hold the same images.
-    """
+    """A finished set of records. Opening it reads names and settings; files are checked as they are read."""
 
     def __init__(self, folder):
-        self.folder = self.name = os.fspath(user_path(folder))
+        self.folder = os.fspath(user_path(folder))
         self.record_settings = read_settings(self.folder)
         self.settings = self.record_settings.settings
         self.provenance = self.record_settings.provenance
         self.count, self.image_size = self.settings["count"], self.settings["image_size"]
         self.num_classes = self.settings["num_classes"]
         self.class_names = self.settings["class_names"]
-        self.fingerprint = self.record_settings.identity
+        self.fingerprint = (
+            self.record_settings.identity
+        )  # sets with the same one hold the same images
         self._shard_records = functools.lru_cache(maxsize=2)(self._read_shard)
+        signature = [tf.TensorSpec([None], tf.string)]
+        self._decode = tf.function(decoder(self.record_settings), input_signature=signature)
         shards = range(self.record_settings.shards)
         if missing := missing_shards(self.folder, self.record_settings, shards):
             names = [self.record_settings.shard_name(shard) for shard in missing]
@@ -89,7 +82,7 @@ class RecordSet:
         def read_shard(shard):
             return tf.data.TFRecordDataset(tf.gather(files, shard))
 
-        records = shuffled_records(counts, read_shard, batch_size, seed, start_step, _WINDOW)
+        records = shuffled_records(counts, read_shard, batch_size, seed, start_step)
         decode = decoder(self.record_settings)
         batches = records.enumerate(start_step).map(
             lambda step, batch: finish(step, decode(batch)),
@@ -98,11 +91,6 @@ class RecordSet:
         )
         # Several hosts that share the files show some records twice in a pass and others never.
         return shared_by_replicas(batches)
-
-    @functools.cached_property
-    def _decode(self):
-        signature = [tf.TensorSpec([None], tf.string)]
-        return tf.function(decoder(self.record_settings), input_signature=signature)
 
     def _read_shard(self, shard):
         return self._sound(*_read_shard(self.folder, self.record_settings, shard))
@@ -146,15 +134,6 @@ def verify_records(folder, progress=True) -> list:
     return [problem for problem in problems if problem]
 
 
-def read_settings(folder) -> RecordSettings:
-    """Reads `settings.json` of a set."""
-    path = os.path.join(user_path(folder), SETTINGS_FILE)
-    data = read_bytes(path)
-    if data is None:
-        raise no_set(folder)
-    return parse_settings(data.decode(errors="replace"), path)
-
-
 def missing_shards(folder, record_settings: RecordSettings, shards) -> list:
     """Those of these shards that aren't finished."""
     names = set(names_in(folder)) if tf.io.gfile.isdir(folder) else set()
@@ -165,15 +144,6 @@ def names_in(folder) -> list:
     """The names of the files of a folder, sorted."""
     with file_errors(folder, tensorflow=True):
         return sorted(tf.io.gfile.listdir(folder))
-
-
-def read_bytes(path) -> bytes | None:
-    """The content of a file; None if there is none."""
-    try:
-        with file_errors(path, tensorflow=True), tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
-    except MissingFileError:
-        return None
 
 
 def progress_bar(total: int, visible: bool):

@@ -1,31 +1,31 @@
 """Writes a set of records: threads encode what the caller makes, another thread writes whole shards.
 
 A shard is written when all its records are there, so a kill costs the shard that is being made and the one
-that is being written; finished ones are never made again.
-
-Rejected: appending to a shard as examples come. A half-written file couldn't be told apart from a whole
-one, and would have to be cut off at the right place.
+that is being written; finished ones are never made again. Rejected: appending to a shard as examples come,
+since a half-written file couldn't be told apart from a whole one.
 """
 
 import concurrent.futures
 import contextlib
 import io
+import json
 import os
 
 import numpy as np
 import tensorflow as tf
 
 from ...errors import ExistingFileError, InputError, MissingFileError
-from ...files import UNFINISHED, file_errors, new_file, user_path, write_bytes
+from ...files import UNFINISHED, content_hash, file_errors, new_file, plain, user_path, write_bytes
 from .record_format import (
+    FORMAT,
     SETTINGS_FILE,
     RecordSettings,
     check_folder,
-    differences,
     encode,
-    new_settings,
+    read_bytes,
+    read_settings,
 )
-from .record_set import missing_shards, names_in, progress_bar, read_bytes, read_settings
+from .record_set import missing_shards, names_in, progress_bar
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 _AHEAD = 256  # examples that are made and not yet encoded: bounds the memory
@@ -49,36 +49,27 @@ def write_records(
     load_examples=None,
     check=None,
 ) -> list:
-    """Writes a set of records, or goes on where an earlier call was stopped.
+    """Writes a set of records, or goes on with one; returns the names of the shards that are missing still.
 
-    Args:
-        folder: Where to: new, or with a set of these settings that was begun; a folder or a URL.
-        settings: Dict of all that decides what the images are, of what JSON can hold: `kind`, `image_size`,
-            `num_classes` (None without labels), perhaps `class_names`, `encoding`, `latent_dim` where
-            examples have latents, and what else distinguishes two sets, such as a hash of their source.
-        count, shard_size: Number of records in all, and per file.
-        examples_of: Function `(start, stop)` that gives the examples with these numbers, an iterable of dicts
-            `image` uint8 `[S, S, 3]`, perhaps `label` int, `latent` float32 `[Z]`, `seed` int, `name` str.
-            It is called once a shard and gives the same each time, in random order: batches mix few shards.
-        worker, workers: This worker makes the shards k with `k % workers == worker`.
-        progress: Show a progress bar.
-        runner: List of str, options of an Apache Beam pipeline that makes the shards; None to make them here.
-        labels: Int `[count]`, the labels of all examples, which can be read at once; or None.
-        arrays: Dict of further small arrays to keep, by name.
-        provenance: Dict of what is worth knowing and decides nothing, such as the place of the source.
-        load_examples: With a runner, function that gives `examples_of`, once per worker process; picklable.
-        check: Function of the numbers of the records to be made, called before anything is written.
-
-    Returns:
-        List of str, the names of the shards that other workers have to make still.
+    `settings` are all that decides what the images are, `arrays` small arrays to keep by name, `provenance`
+    what is worth knowing and decides nothing. `examples_of(start, stop)` gives dicts `image` uint8
+    `[S, S, 3]`, perhaps `label` int, `latent` float32 `[Z]`, `seed` int, `name` str, the same each time and
+    in random order, since batches mix few shards. In the processes of the Beam pipeline with the options
+    `runner`, the picklable `load_examples()` gives it. `check` takes the numbers of the records to be made.
     """
     folder = os.fspath(user_path(folder))
     arrays = dict(arrays or {})
     if labels is not None:
         arrays["labels"] = np.asarray(labels, "int32")
     files = {name: _npy(array) for name, array in arrays.items()}
-    wanted = new_settings(settings, count, shard_size, files, provenance)
-    _check_folder(folder, wanted)
+    fixed = {"encoding": "png", "class_names": None, **settings}
+    fixed |= {"count": count, "shard_size": shard_size, "format": FORMAT}
+    fixed["arrays"] = {name: content_hash(data) for name, data in files.items()}
+    wanted = RecordSettings(plain(fixed), plain(provenance or {}))
+    names = names_in(folder) if tf.io.gfile.isdir(folder) else []
+    check_folder(names, folder)
+    if SETTINGS_FILE in names:
+        _check_same(folder, wanted)
     missing = missing_shards(folder, wanted, range(worker, wanted.shards, workers))
     if check and missing:
         check(np.concatenate([wanted.indices(shard) for shard in missing]))
@@ -140,14 +131,6 @@ def _write_shard(path, records):
             writer.write(record)
 
 
-def _check_folder(folder, wanted):
-    """Refuses a folder that holds anything but a part of this set."""
-    names = names_in(folder) if tf.io.gfile.isdir(folder) else []
-    check_folder(names, folder)
-    if SETTINGS_FILE in names:
-        _check_same(folder, wanted)
-
-
 def _prepare_folder(folder, wanted, files):
     """Makes the folder with its settings and arrays, or checks that those there are of the same set."""
     path = os.path.join(folder, SETTINGS_FILE)
@@ -162,12 +145,25 @@ def _prepare_folder(folder, wanted, files):
 
 
 def _check_same(folder, wanted):
-    if lines := differences(wanted, read_settings(folder)):
-        listed = "\n  ".join(lines)
+    mine, theirs = dict(wanted.settings), dict(read_settings(folder).settings)
+    arrays, their_arrays = mine.pop("arrays"), theirs.pop("arrays")
+    if mine == theirs:  # else other settings say why the arrays differ
+        mine, theirs = arrays, their_arrays
+    lines = [
+        f"\n  {name}: {_short(mine.get(name))}, in the folder {_short(theirs.get(name))}"
+        for name in dict.fromkeys([*mine, *theirs])
+        if mine.get(name) != theirs.get(name)
+    ]
+    if lines:
         raise InputError(
-            f"Got settings that differ from those of the set in {folder}:\n  {listed}\nExpected the same: "
-            "records of different settings are never mixed. Choose another folder, or these settings."
+            f"Got settings that differ from those of the set in {folder}:{''.join(lines)}\nExpected the "
+            "same: records of different settings are never mixed. Choose another folder, or these settings."
         )
+
+
+def _short(value) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 70 else f"{text[:60]}... ({len(text):,} characters)"
 
 
 def _insist(write, *arguments):
