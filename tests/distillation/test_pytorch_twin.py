@@ -3,6 +3,7 @@
 The twin runs in float64 where gradients are compared, so that what is seen is our rounding and not its.
 """
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -199,7 +200,7 @@ def test_the_twin_has_the_settings_of_the_paper():
         "discriminator_gan_weight": 0.2,
         "adversarial_interval": 5,
     }
-    ours = model.objectives.settings()
+    ours = dataclasses.asdict(model.objectives)
     for name, value in paper.items():
         assert ours[name] == value, name
         assert getattr(step, name.upper()) == value, name

@@ -206,9 +206,9 @@ def test_half_precision_student_mixes_too():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        (np.ones((4, 2)), r"Got class weights float64 \(4, 2\)\. Expected float \[batch, 3\]"),
+        (np.ones((4, 2)), r"Got class weights float64 \(4, 2\)\. Expected float \[4, 3\]"),
         (np.array([0, 1, 2, 0]), r"Got class weights int64 \(4,\).*tf\.one_hot\(labels, 3\)"),
-        (np.ones((1, 3)), "Got 4 latents and 1 rows of class weights"),
+        (np.ones((1, 3)), r"float64 \(1, 3\)\. Expected float \[4, 3\], a row per latent"),
         (np.array([[1, 0, 0]] * 3 + [[0, 0, np.inf]]), "class weight inf in row 3 for class 2"),
         (np.full((4, 3), "much"), "Got class weights string"),
     ],

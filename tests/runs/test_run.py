@@ -391,13 +391,13 @@ def test_unwritable_workdir_is_refused_first(config, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"student_overrides": {"channels": (4, 4, 4)}}, "image size"),
         (
-            {"student_overrides": {"latent_dim": 7}},
-            "the student with latent length 7",
+            {"student_overrides": {"channels": (4, 4, 4)}},
+            "image_size 32. Expected 16, as the student",
         ),
-        ({"student_overrides": {"num_classes": 3}}, "number of classes"),
-        ({"image_size": 64}, "the setting image_size with image size 64"),
+        ({"student_overrides": {"latent_dim": 7}}, "the student with latent_dim 7"),
+        ({"student_overrides": {"num_classes": 3}}, "num_classes 10. Expected 3, as the student"),
+        ({"image_size": 64}, "the setting image_size with image_size 64"),
         ({"student_overrides": {"chanels": (4,)}}, "student_overrides.*chanels"),
         ({"teacher": "no/such/folder"}, "no/such/folder"),
         ({"extractor": "no/such/folder"}, "no/such/folder"),

@@ -176,10 +176,14 @@ def test_mixture_is_what_the_raw_module_draws_for_these_weights(raw_module, teac
         (
             LATENTS,
             np.ones((4, 10)),
-            r"class weights float64 \(4, 10\)\. Expected float \[batch, 12\]",
+            r"class weights float64 \(4, 10\)\. Expected float \[4, 12\]",
         ),
         (LATENTS, LABELS, r"Got class weights int32 \(4,\).*tf\.one_hot"),
-        (LATENTS, np.ones((1, 12)), "Got 4 latents and 1 rows of class weights"),
+        (
+            LATENTS,
+            np.ones((1, 12)),
+            r"float64 \(1, 12\)\. Expected float \[4, 12\], a row per latent",
+        ),
         (LATENTS, np.full((4, 12), np.nan), "Got the class weight nan in row 0 for class 0"),
         (LATENTS[:, :5], np.ones((4, 12)), r"Got latents float32 \(4, 5\)"),
     ],

@@ -1,6 +1,5 @@
 """What a training gets, checked: networks that fit together, arguments of Keras without meaning here, data.
 
-Decisions:
 - What can be known before the first step is refused before it: data that never ends, the first batch of every
   kind of data that can be read twice, leftovers that replicas can't share.
 - Keys, types and shapes are checked whenever a step is traced, so for data of every kind.
@@ -19,20 +18,13 @@ from keras import ops
 from ..errors import InputError
 from .distributed_step import MetricOfOneEpoch
 
-LATENTS, IMAGES, LABELS = (
-    ("latent", "fresh_latent"),
-    ("teacher_image", "image"),
-    ("label", "image_label"),
-)
-_FINITE = float(np.finfo("float32").max)
-_ROUNDING = 1e-3  # of images that were scaled in half precision
+LATENTS = ("latent", "fresh_latent")
+IMAGES = ("teacher_image", "image")
+LABELS = ("label", "image_label")
 _INSTEAD = {
     "optimizer": "Pass g_optimizer and d_optimizer, one for each network.",
     "loss": "The losses are those of the paper; compile takes their weights, such as pixel_weight.",
-    "loss_weights": "Pass the weights by name, such as pixel_weight.",
     "metrics": "The logs hold every term; figures of images come from tinygan_keras.EvaluationCallback.",
-    "weighted_metrics": "The logs hold every term.",
-    "auto_scale_loss": "In float16 the loss is always scaled.",
     "y": "A batch is one dict, see TinyGAN; the labels are its keys 'label' and 'image_label'.",
     "sample_weight": "Every image counts alike. Leave examples out of the data, or repeat them.",
     "class_weight": "Every class counts alike. Repeat examples of the classes that should count more.",
@@ -50,129 +42,137 @@ def check_unused(place: str, **given):
 
 def check_agreement(first_name, first, second_name, second):
     """Raises InputError if two components differ in a size that both have."""
-    for attribute, meaning in (
-        ("image_size", "image size"),
-        ("latent_dim", "latent length"),
-        ("num_classes", "number of classes"),
-    ):
-        got, expected = (getattr(one, attribute, None) for one in (second, first))
+    for size in ("image_size", "latent_dim", "num_classes"):
+        got, expected = (getattr(one, size, None) for one in (second, first))
         if None not in (got, expected) and got != expected:
             raise InputError(
-                f"Got {second_name} with {meaning} {got}. Expected {expected}, as {first_name} has. "
-                f"Build both with the same {attribute}."
+                f"Got {second_name} with {size} {got}. Expected {expected}, as {first_name} has. "
+                f"Build both with the same {size}."
             )
 
 
-def check_batch(batch, student, live_teacher: bool):
-    """Raises InputError if a batch, of arrays or of tensors, lacks a key or has a wrong type or shape."""
+def read_batch(model, data) -> dict:
+    """The one dict of a batch, of arrays or of tensors, its keys, types and shapes checked."""
+    batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    check_unused("a batch", y=y, sample_weight=sample_weight)
     if not hasattr(batch, "keys"):
         raise InputError(
             f"Got a batch of type {type(batch).__name__}. Expected a dict with the keys latent, label "
             "and so on (see TinyGAN). Map your data set to dicts."
         )
-    _check_keys(batch, live_teacher)
-    size = getattr(student, "image_size", None)
-    expected = dict.fromkeys(LATENTS, (getattr(student, "latent_dim", None),))
-    expected |= dict.fromkeys(IMAGES, (size, size, 3)) | dict.fromkeys(LABELS, ())
-    shapes = {key: tuple(batch[key].shape) for key in expected if key in batch}
-    for key, shape in shapes.items():
-        if key in LABELS:
-            _check_labels(key, shape, batch[key].dtype)
-        elif len(shape) != 1 + len(expected[key]) or any(
-            None not in (got, wanted) and got != wanted
-            for got, wanted in zip(shape[1:], expected[key], strict=True)
-        ):
-            raise InputError(
-                f"Got {key!r} of shape {['B', *shape[1:]]}. Expected {['B', *expected[key]]}, as the "
-                "student's. Use a data set, teacher and student of the same sizes."
-            )
-    rows = {key: shape[0] for key, shape in shapes.items() if shape[0] is not None}
-    if len(set(rows.values())) > 1:
-        raise InputError(
-            f"Got a batch with {rows} examples. Expected the same number for every key. Batch real "
-            "and teacher images alike."
-        )
-    if 0 in rows.values():
-        raise InputError("Got an empty data set. Expected at least one example.")
-
-
-def _check_keys(batch, live_teacher):
-    required = ("latent", "label") if live_teacher else ("latent", "label", "teacher_image")
+    batch = {k: v if hasattr(v, "shape") else np.asarray(v) for k, v in batch.items()}
+    required = ["latent", "label", *(["teacher_image"] if model.teacher is None else [])]
+    if "image" in batch or "image_label" in batch:
+        required += ["image", "image_label"]
     missing = [key for key in required if key not in batch]
-    if missing == ["teacher_image"]:
-        raise InputError(
-            f"Got a batch with the keys {sorted(batch.keys())} and no live teacher. Expected "
-            "'teacher_image' in the batch, or a teacher in the model: TinyGAN(..., teacher=teacher)."
-        )
-    if ("image" in batch) != ("image_label" in batch):
-        missing.append("image_label" if "image" in batch else "image")
     if missing:
         raise InputError(
-            f"Got a batch with the keys {sorted(batch.keys())}. Expected {', '.join(missing)} too. "
-            "Add them to the data set; leave out both image and image_label for data-free training."
+            f"Got a batch with the keys {sorted(batch)}. Expected {', '.join(missing)} too. A live teacher, "
+            "TinyGAN(..., teacher=teacher), stands in for teacher_image; data-free training needs neither "
+            "image nor image_label."
+        )
+    size, latent_dim = (getattr(model.student, n, None) for n in ("image_size", "latent_dim"))
+    sizes = dict.fromkeys(LATENTS, (latent_dim,)) | dict.fromkeys(IMAGES, (size, size, 3))
+    sizes |= dict.fromkeys(LABELS, ())
+    rows = [count or None for count in batch["latent"].shape[:1]]
+    for key in sizes:
+        if key in batch:
+            _check_shape(key, batch[key], [*rows, *sizes[key]])
+    return batch
+
+
+def _check_shape(key, value, expected):
+    dtype, shape = keras.backend.standardize_dtype(value.dtype), list(value.shape)
+    fits = tf.TensorShape(expected).is_compatible_with(shape) and 0 not in shape
+    fix = "Use a data set, teacher and student of the same sizes."
+    if key in LABELS:
+        fits = "int" in dtype and (fits or tf.TensorShape([*expected, 1]).is_compatible_with(shape))
+        fix = (
+            "Give one class number per image: np.argmax(labels, axis=-1) of one-hot labels, "
+            "labels.astype('int32') of other types."
+        )
+    if not fits:
+        raise InputError(
+            f"Got {key!r} of shape {shape} and type {dtype}. Expected shape {expected}, the same number of "
+            f"examples for every key, at least one, and the sizes of the student. {fix}"
         )
 
 
-def _check_labels(key, shape, dtype):
-    whole = "int" in keras.backend.standardize_dtype(dtype)
-    if whole and shape[1:] in ((), (1,)):
-        return
-    fix = "Give one class number per image."
-    if len(shape) == 2 and (shape[1] or 0) > 1:
-        fix = "One-hot labels become class numbers with np.argmax(labels, axis=-1)."
-    elif not whole and shape[1:] in ((), (1,)):
-        fix = "Cast the class numbers with astype('int32')."
+def check_first_batch(model, batches):
+    """Returns the first of some batches of arrays; raises InputError if it can't be trained with."""
+    for batch in batches:
+        model.batch_faults.check_values(read_batch(model, batch))
+        return batch
     raise InputError(
-        f"Got {key!r} of type {keras.backend.standardize_dtype(dtype)} and shape {['B', *shape[1:]]}. "
-        f"Expected int ['B']. {fix}"
+        "Got an empty data set. Expected at least one batch; with drop_remainder=True the batch size "
+        "must not exceed the number of examples."
     )
 
 
-def allowed_values(student) -> dict:
-    """The smallest and largest value by key of a batch; a label only where the student has `num_classes`."""
-    allowed = dict.fromkeys(LATENTS, (-_FINITE, _FINITE)) | dict.fromkeys(IMAGES, (-1.0, 1.0))
-    if getattr(student, "num_classes", None) is not None:
-        allowed |= dict.fromkeys(LABELS, (0, student.num_classes - 1))
+def check_data(model, data, batch_size, settings, steps="steps_per_epoch"):
+    """Returns the data to use; raises InputError where what can be read twice can't be trained with."""
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    endless = isinstance(data, keras.utils.PyDataset) and data.num_batches is None
+    if isinstance(data, tf.data.Dataset):
+        endless = data.cardinality() == tf.data.INFINITE_CARDINALITY
+    if endless and settings.get(steps) is None:
+        raise InputError(
+            f"Got an endless data set without {steps}. Expected a number of batches after which an "
+            f"epoch ends. Pass {steps}."
+        )
+    if isinstance(data, tf.data.Dataset):
+        check_first_batch(model, data.take(1))
+        if replicas > 1 and tf.nest.flatten(data.element_spec)[0].shape[:1] == [None]:
+            # Nobody knows what is left over at the end; what replicas can't share is left out.
+            data = data.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= replicas)
+    elif isinstance(data, dict):
+        check_first_batch(model, [data])
+        count = len(data["latent"])
+        left_over = count % (batch_size or 32)
+        if left_over < min(replicas, count):
+            data = {key: value[: count - left_over] for key, value in data.items()}
+    elif isinstance(data, keras.utils.PyDataset):
+        batches = data.num_batches
+        check_first_batch(model, [] if batches == 0 else [data[0]])
+        rows = len(read_batch(model, data[batches - 1])["latent"]) if batches else replicas
+        if rows < replicas:
+            raise InputError(
+                f"Got a last batch of {rows} rows for {replicas} replicas. Expected a row for each of them. "
+                "Choose a batch size that divides the number of examples, or leave these examples out."
+            )
+    elif isinstance(data, types.GeneratorType):
+        batches = itertools.chain([check_first_batch(model, data)], data)
+        # Keras takes no dicts of a generator, only tuples of them.
+        data = (batch if isinstance(batch, tuple) else (batch,) for batch in batches)
+    return data
+
+
+def _allowed_values(student) -> dict:
+    """The smallest and largest value by key of a batch, and what a refusal says of them."""
+    finite = float(np.finfo("float32").max)
+    bound = 1.0 + 1e-3  # rounding of images that were scaled in half precision
+    latents = -finite, finite, "numbers. Check what they are computed from."
+    images = -bound, bound, "[-1, 1]. Scale them with tinygan_keras.images.to_float."
+    allowed = dict.fromkeys(LATENTS, latents) | dict.fromkeys(IMAGES, images)
+    classes = getattr(student, "num_classes", None)
+    if classes is not None:
+        last = classes - 1
+        fix = f"[0, {last}]. The student has {classes} classes, which count from 0."
+        allowed |= dict.fromkeys(LABELS, (0, last, fix))
     return allowed
 
 
-def check_values(batch, allowed):
-    """Raises InputError if an array of a batch holds a value that isn't allowed."""
-    for key, (low, high) in allowed.items():
-        if key in batch:
-            values = np.asarray(batch[key])
-            ends = values.min(), values.max()  # NaN if there is one
-            if not (low - _slack(key) <= ends[0] and ends[1] <= high + _slack(key)):
-                _refuse(key, ends[0] if ends[0] < low - _slack(key) else ends[1], low, high)
-
-
-def _slack(key):
-    return _ROUNDING if key in IMAGES else 0.0
-
-
-def _refuse(key, value, low, high, where=""):
-    value = float(value)
-    got = f"the value {value:g}" if np.isfinite(value) else "NaN or infinite values"
-    expected, fix = f"[{low:g}, {high:g}]", "Scale them with tinygan_keras.images.to_float."
-    if key in LABELS:
-        fix = f"The student has {high + 1} classes, which count from 0."
-    elif key in LATENTS:
-        expected, fix = "numbers", "Check what they are computed from."
-    raise InputError(f"Got {key!r} with {got}{where}. Expected {expected}. {fix}")
-
-
 class BatchFaults(MetricOfOneEpoch):
-    """On the devices: how many batches of an epoch hold a value that isn't allowed, and the first such value.
+    """On the devices: how many batches of an epoch hold a value that isn't allowed, and the first one."""
 
-    A replica writes into a row of its own. Keras adds the tables of all replicas up where they are read, so
-    that no step waits for another device.
-    """
-
-    def __init__(self, allowed):
+    def __init__(self, student):
         super().__init__(name="batch_faults", dtype="float32")
-        self.allowed = allowed
+        self.allowed = _allowed_values(student)
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.table = self.add_variable((self.replicas, 2, len(allowed)), "zeros", name="table")
+        # A replica writes into a row of its own. Keras adds the tables up where they are read, so no step
+        # waits for another device.
+        shape = (self.replicas, 2, len(self.allowed))
+        self.table = self.add_variable(shape, "zeros", name="table")
 
     def update_state(self, batch):
         found = [self._look(batch, key) for key in self.allowed]
@@ -188,8 +188,7 @@ class BatchFaults(MetricOfOneEpoch):
         """Whether the values of a key are at fault, and one that is."""
         if key not in batch:
             return tf.constant(False), tf.constant(0.0)
-        low, high = self.allowed[key]
-        low, high = low - _slack(key), high + _slack(key)
+        low, high, _ = self.allowed[key]
         values = ops.cast(batch[key], "float32")
         smallest, largest = ops.min(values), ops.max(values)
         total = ops.sum(values)  # the only one of the three that always passes NaN on
@@ -199,7 +198,7 @@ class BatchFaults(MetricOfOneEpoch):
 
     def nearest(self, key, labels):
         """Labels of the nearest classes there are; without them, some devices would stop and some go on."""
-        return ops.clip(labels, *self.allowed[key]) if key in self.allowed else labels
+        return ops.clip(labels, *self.allowed[key][:2]) if key in self.allowed else labels
 
     def result(self):
         return {}  # not a figure for the logs
@@ -207,14 +206,25 @@ class BatchFaults(MetricOfOneEpoch):
     def check(self):
         """Raises InputError if a batch was at fault; waits for the devices."""
         table = ops.convert_to_numpy(self.table)
-        if not table[:, 0].any():
-            return
-        self.reset_state()
-        column = int(np.argmax(table[:, 0].sum(0)))
-        key = list(self.allowed)[column]
-        count, value = table[np.argmax(table[:, 0, column]), :, column]
-        where = f" in {count:.0f} {'batch' if count == 1 else 'batches'} of this epoch"
-        _refuse(key, value, *self.allowed[key], where)
+        if table[:, 0].any():
+            self.reset_state()
+            column = int(np.argmax(table[:, 0].sum(0)))
+            count, value = table[np.argmax(table[:, 0, column]), :, column]
+            where = f" in {count:.0f} {'batch' if count == 1 else 'batches'} of this epoch"
+            self._refuse(list(self.allowed)[column], value, where)
+
+    def check_values(self, batch):
+        """Raises InputError if an array of a batch holds a value that isn't allowed."""
+        with tf.device("CPU:0"):  # it may be all the data there is
+            for key in self.allowed:
+                faulty, value = self._look(batch, key)
+                if faulty:
+                    self._refuse(key, value)
+
+    def _refuse(self, key, value, where=""):
+        value = float(value)
+        got = f"the value {value:g}" if np.isfinite(value) else "NaN or infinite values"
+        raise InputError(f"Got {key!r} with {got}{where}. Expected {self.allowed[key][2]}")
 
 
 class CheckBatches(keras.callbacks.Callback):
@@ -228,91 +238,7 @@ class CheckBatches(keras.callbacks.Callback):
             self._next = 2 * batch
             self.model.batch_faults.check()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, *epoch_and_logs):
         self.model.batch_faults.check()
 
-    def on_test_begin(self, logs=None):
-        self.model.batch_faults.check()  # before the metrics are reset
-
-    def on_test_end(self, logs=None):
-        self.model.batch_faults.check()
-
-
-def read_batch(model, data) -> dict:
-    """The one dict of a batch, of arrays or of tensors, its keys, types and shapes checked."""
-    batch, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    check_unused("a batch", y=y, sample_weight=sample_weight)
-    if hasattr(batch, "keys"):
-        batch = {k: v if hasattr(v, "shape") else np.asarray(v) for k, v in batch.items()}
-    check_batch(batch, model.student, live_teacher=model.teacher is not None)
-    return batch
-
-
-def check_first_batch(model, data):
-    """Raises InputError if a batch of arrays can't be trained with."""
-    check_values(read_batch(model, data), model.batch_faults.allowed)
-
-
-def check_data(model, data, batch_size=None, steps=None, steps_name="steps_per_epoch"):
-    """Checks what `fit` or `evaluate` got, as far as it can be read twice.
-
-    Args:
-        model: The `TinyGAN`.
-        data: Dict of arrays, `tf.data.Dataset`, `keras.utils.PyDataset`, generator, or any other kind.
-        batch_size: Rows of a batch, of a dict of arrays.
-        steps: Number of batches, or None for all.
-        steps_name: The argument that says so.
-
-    Returns:
-        The data to use.
-
-    Raises:
-        InputError: it never ends, is empty or wrong, or its last batch has fewer rows than replicas.
-    """
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    if isinstance(data, tf.data.Dataset):
-        _check_ends(data.cardinality() == tf.data.INFINITE_CARDINALITY, steps, steps_name)
-        check_first_batch(model, _first(iter(data.take(1))))
-        if replicas > 1 and tf.nest.flatten(data.element_spec)[0].shape[:1] == [None]:
-            # Nobody knows what is left over at the end; what replicas can't share is left out.
-            data = data.filter(lambda *batch: tf.shape(tf.nest.flatten(batch)[0])[0] >= replicas)
-    elif isinstance(data, dict):
-        check_first_batch(model, data)
-        count = len(data["latent"])
-        left_over = count % (batch_size or 32)
-        if left_over < min(replicas, count):
-            data = {key: value[: count - left_over] for key, value in data.items()}
-    elif isinstance(data, keras.utils.PyDataset):
-        batches = data.num_batches
-        _check_ends(batches is None, steps, steps_name)
-        check_first_batch(model, _first(iter([] if batches == 0 else [data[0]])))
-        rows = len(read_batch(model, data[batches - 1])["latent"]) if batches else replicas
-        if rows < replicas:
-            raise InputError(
-                f"Got a last batch of {rows} rows for {replicas} replicas. Expected a row for each of them. "
-                "Choose a batch size that divides the number of examples, or leave these examples out."
-            )
-    elif isinstance(data, types.GeneratorType):
-        first = _first(data)
-        check_first_batch(model, first)
-        # Keras takes no dicts of a generator, only tuples of them.
-        batches = itertools.chain([first], data)
-        data = (batch if isinstance(batch, tuple) else (batch,) for batch in batches)
-    return data
-
-
-def _first(batches):
-    for batch in batches:
-        return batch
-    raise InputError(
-        "Got an empty data set. Expected at least one batch; with drop_remainder=True the batch size "
-        "must not exceed the number of examples."
-    )
-
-
-def _check_ends(endless, steps, steps_name):
-    if endless and steps is None:
-        raise InputError(
-            f"Got an endless data set without {steps_name}. Expected a number of batches after which an "
-            f"epoch ends. Pass {steps_name}."
-        )
+    on_test_begin = on_test_end = on_epoch_end  # the metrics are reset in between

@@ -9,6 +9,7 @@ The hinge comes from TF-GAN, through the one file that may touch it.
 
 import dataclasses
 
+import numpy as np
 from keras import ops
 
 from .. import tfgan
@@ -30,10 +31,8 @@ METRICS = (
 def feature_distillation(teacher_features, student_features, weights):
     """`L_KD_feat = sum_i alpha_i * mean |D_i(T(z, y), y) - D_i(S(z, y), y)|`.
 
-    The teacher's features are constants: no gradient flows through them.
-
     Args:
-        teacher_features: List of feature maps float `[B, H_i, W_i, C_i]` of teacher images.
+        teacher_features: List of feature maps float `[B, H_i, W_i, C_i]` of teacher images; constants.
         student_features: The same maps of the student images for the same latents and labels.
         weights: List of `alpha_i`, one per map.
 
@@ -41,21 +40,10 @@ def feature_distillation(teacher_features, student_features, weights):
         Scalar float32.
 
     Raises:
-        InputError: the three lists differ in length.
+        ValueError: the three lists differ in length.
     """
-    if not len(teacher_features) == len(student_features) == len(weights):
-        raise InputError(
-            f"Got {len(teacher_features)} teacher maps, {len(student_features)} student maps and "
-            f"{len(weights)} weights. Expected one weight per feature map; set feature_weights to "
-            "as many values as the discriminator has stages."
-        )
-    terms = [
-        weight * _distance(teacher, student)
-        for weight, teacher, student in zip(
-            weights, teacher_features, student_features, strict=True
-        )
-    ]
-    return sum(terms)
+    triples = zip(weights, teacher_features, student_features, strict=True)
+    return sum(weight * _distance(teacher, student) for weight, teacher, student in triples)
 
 
 def pixel_distillation(teacher_images, student_images):
@@ -82,9 +70,8 @@ def generator_adversarial(generated_logits):
 
     Reference: Lim & Ye, arXiv:1705.02894.
     """
-    return tfgan.losses().wasserstein_hinge_generator_loss(
-        ops.cast(generated_logits, "float32"), loss_collection=None
-    )
+    logits = ops.cast(generated_logits, "float32")
+    return tfgan.losses().wasserstein_hinge_generator_loss(logits, loss_collection=None)
 
 
 def discriminator_adversarial(real_logits, generated_logits):
@@ -99,11 +86,8 @@ def discriminator_adversarial(real_logits, generated_logits):
 
     Reference: Lim & Ye, arXiv:1705.02894.
     """
-    return tfgan.losses().wasserstein_hinge_discriminator_loss(
-        ops.cast(real_logits, "float32"),
-        ops.cast(generated_logits, "float32"),
-        loss_collection=None,
-    )
+    logits = ops.cast(real_logits, "float32"), ops.cast(generated_logits, "float32")
+    return tfgan.losses().wasserstein_hinge_discriminator_loss(*logits, loss_collection=None)
 
 
 def _distance(constant, value):
@@ -111,11 +95,11 @@ def _distance(constant, value):
     return ops.mean(ops.abs(difference))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Objectives:
     """The two sums, `L_S` and `L_D`, with their weights; `TinyGAN.compile` says what each means."""
 
-    feature_weights: tuple | None
+    feature_weights: tuple
     pixel_weight: float
     pixel_weight_decay: float
     adversarial_distillation_weight: float
@@ -124,8 +108,9 @@ class Objectives:
     adversarial_interval: int
 
     def __post_init__(self):
-        for name, value in self.settings().items():
-            if name.endswith(("weight", "decay")) and not value >= 0:
+        self.feature_weights = tuple(float(weight) for weight in self.feature_weights)
+        for name, value in dataclasses.asdict(self).items():
+            if name.endswith(("weight", "weights", "decay")) and not np.min(value) >= 0:
                 raise InputError(f"Got {name}={value}. Expected 0 (term left out) or more.")
         if self.adversarial_interval < 1:
             raise InputError(
@@ -133,33 +118,8 @@ class Objectives:
                 "more; to leave the adversarial terms out, set their weights to 0."
             )
 
-    def for_stages(self, stages: int) -> "Objectives":
-        """The same objectives for a discriminator of that many stages, feature weights filled in."""
-        weights = self.feature_weights
-        weights = default_feature_weights(stages) if weights is None else weights
-        if len(weights) != stages:
-            raise InputError(
-                f"Got {len(weights)} feature_weights. Expected {stages}, one for each stage of the "
-                "discriminator, from the image side up."
-            )
-        if min(weights) < 0:
-            raise InputError(f"Got feature_weights={weights}. Expected 0 or more each.")
-        return dataclasses.replace(self, feature_weights=tuple(float(w) for w in weights))
-
-    def settings(self) -> dict:
-        """The weights as keywords of `TinyGAN.compile`."""
-        return dataclasses.asdict(self)
-
     def discriminator_terms(self, discriminator, batch, images, fresh_images, training):
-        """`d_loss = L_KD_D + lambda_4 L_GAN_D` and its terms.
-
-        Args:
-            discriminator: See `TinyGAN`. It sees all images as one batch.
-            batch: Dict with "teacher_image", "label" and, beside `fresh_images`, "image" and "image_label".
-            images: `S(z, y)` float `[B, S, S, 3]`; a constant here.
-            fresh_images: `S(z', y)` with the labels of the real images, or None (data-free).
-            training: Whether power iteration takes a step.
-        """
+        """`d_loss = L_KD_D + lambda_4 L_GAN_D` and its terms, of all images as one batch."""
         pieces, labels = [batch["teacher_image"], images], [batch["label"]] * 2
         if fresh_images is not None:
             pieces += [batch["image"], fresh_images]
@@ -175,23 +135,14 @@ class Objectives:
         return {**terms, "d_loss": d_loss}
 
     def student_terms(self, discriminator, batch, images, pixel_weight, adversarial):
-        """`g_loss = L_KD_feat + lambda_1 L_KD_pix + lambda_2 L_KD_S` and its terms, on `S(z, y)`.
-
-        Args:
-            discriminator: See `TinyGAN`; it is read, not changed.
-            batch: Dict with "teacher_image" and "label".
-            images: `S(z, y)` float `[B, S, S, 3]`.
-            pixel_weight: The present lambda_1.
-            adversarial: Bool scalar, whether `L_KD_S` counts.
-        """
-        labels = batch["label"]
-        teacher = discriminator((batch["teacher_image"], labels), training=False)
+        """`g_loss = L_KD_feat + lambda_1 L_KD_pix + lambda_2 L_KD_S` and its terms, on `S(z, y)`."""
+        labels, teacher_images = batch["label"], batch["teacher_image"]
+        teacher = discriminator((teacher_images, labels), training=False)
         student = discriminator((images, labels), training=False)
+        feature_maps = teacher["features"], student["features"]
         terms = {
-            "feature_distillation": feature_distillation(
-                teacher["features"], student["features"], self.feature_weights
-            ),
-            "pixel_distillation": pixel_distillation(batch["teacher_image"], images),
+            "feature_distillation": feature_distillation(*feature_maps, self.feature_weights),
+            "pixel_distillation": pixel_distillation(teacher_images, images),
             "adversarial_distillation": generator_adversarial(student["logits"]),
         }
         weight = self.adversarial_distillation_weight * ops.cast(adversarial, "float32")

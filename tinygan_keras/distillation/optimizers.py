@@ -1,13 +1,9 @@
 """The two optimisers of a `TinyGAN`: made ready, applied, and shown to Keras' callbacks as one.
 
-Decisions:
-- Optimisers add up what replicas have found, so each replica scales its loss by the number of replicas.
-- In float16 the loss is scaled, or gradients vanish; Keras would do it for one optimiser only.
-- `TinyGAN` has no `optimizer` of Keras' kind. Callbacks that change learning rates look for
-  `model.optimizer.optimizers`, as `keras.optimizers.MultiOptimizer` has them, and find both.
-
-Rejected: `keras.optimizers.MultiOptimizer` itself. It takes the gradients of all variables at once, and the
-student's are computed after the discriminator's update.
+Optimisers add up what replicas have found, so each replica scales its loss by the number of replicas. In
+float16 the loss is scaled too, or gradients vanish; Keras would do it for one optimiser only.
+Rejected: `keras.optimizers.MultiOptimizer`. It takes all gradients at once; the student's are computed after
+the discriminator's update.
 """
 
 import keras
@@ -16,12 +12,8 @@ import tensorflow as tf
 from ..errors import InputError
 
 
-def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> tuple:
-    """Returns both optimisers, the paper's where they are None, built for the variables of their networks.
-
-    Raises:
-        InputError: one optimiser for both, or float16 on several workers.
-    """
+def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> list:
+    """Returns both optimisers, the paper's where they are None, built for the variables of their networks."""
     if g_optimizer is not None and g_optimizer is d_optimizer:
         raise InputError(
             "Got one optimizer object as g_optimizer and d_optimizer. Expected two, since an optimizer "
@@ -44,13 +36,7 @@ def ready_optimizers(student, g_optimizer, discriminator, d_optimizer) -> tuple:
         # Built now: the state of an unbuilt optimiser is silently left out of a restored checkpoint.
         optimizer.build(network.trainable_variables)
         ready.append(optimizer)
-    return tuple(ready)
-
-
-def scaled_loss(loss, optimizer):
-    """The loss that is differentiated for an optimiser."""
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    return optimizer.scale_loss(loss / replicas)
+    return ready
 
 
 def apply_gradients(optimizer, gradients, variables):
@@ -60,10 +46,8 @@ def apply_gradients(optimizer, gradients, variables):
     that does so gets the sum at the first replica, and zeros at the others.
     """
     context = tf.distribute.get_replica_context()
-    looks_first = _scales(optimizer) or any(
-        getattr(optimizer, name, None) for name in ("clipnorm", "global_clipnorm", "clipvalue")
-    )
-    if looks_first and context.num_replicas_in_sync > 1:
+    clips = (getattr(optimizer, n, None) for n in ("clipnorm", "global_clipnorm", "clipvalue"))
+    if context.num_replicas_in_sync > 1 and (_scales(optimizer) or any(clips)):
         first = tf.equal(context.replica_id_in_sync_group, 0)
         summed = context.all_reduce("sum", gradients)
         gradients = [tf.where(first, total, tf.zeros_like(total)) for total in summed]
@@ -74,39 +58,23 @@ def _scales(optimizer):
     return isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
 
 
-class OptimizerPair:
-    """`model.optimizer` as Keras' callbacks want it; a new `learning_rate` goes to both optimisers."""
+class OptimizerView:
+    """Named optimisers as one, and each by itself: what Keras' callbacks want of `model.optimizer`."""
 
     built = True
 
-    def __init__(self, **optimizers):
-        self.optimizers = [_Rate(name, optimizer) for name, optimizer in optimizers.items()]
-
-    @property
-    def iterations(self):
-        return self.optimizers[0].optimizer.iterations
+    def __init__(self, **named):
+        self.name = " and ".join(named)
+        self._all = list(named.values())
+        self.iterations = self._all[0].iterations
+        if len(named) > 1:
+            self.optimizers = [OptimizerView(**{name: one}) for name, one in named.items()]
 
     @property
     def learning_rate(self):
-        return self.optimizers[0].learning_rate
+        return self._all[0].learning_rate
 
     @learning_rate.setter
     def learning_rate(self, value):
-        for one in self.optimizers:
+        for one in self._all:
             one.learning_rate = value
-
-
-class _Rate:
-    """The learning rate of an optimiser under the name that it has in a `TinyGAN`."""
-
-    def __init__(self, name, optimizer):
-        self.name = name
-        self.optimizer = optimizer
-
-    @property
-    def learning_rate(self):
-        return self.optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value):
-        self.optimizer.learning_rate = value

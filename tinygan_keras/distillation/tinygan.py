@@ -1,22 +1,15 @@
 """TinyGAN: a student generator learns from a frozen teacher, with a discriminator between them.
 
-Scope: the training step of Chang & Lu (arXiv:2009.13829), its settings and its state. It takes any
-callable teacher, or batches that already hold the teacher's images; files, hubs, data sets and plots
-live elsewhere.
-
-Decisions:
-- `S(z, y)` and `S(z', y)` are computed once each, and serve both updates. They are two batches, each with
-  batch statistics of its own.
-- The student's gradient is taken through the discriminator that has just been updated, as in the paper's
-  alternation. Two tapes meet at the images: the objective is differentiated down to the images, and from
-  there into the student, so that the discriminator's update can lie in between.
-- The discriminator sees everything that it is updated on as one batch, so power iteration runs once a step.
-- Between adversarial steps S(z', y) serves the discriminator alone; nothing is differentiated through it.
-- The teacher is kept out of Keras' and TensorFlow's tracking: a checkpoint never contains it.
-- Everything that changes during training (weights, EMA, step, pixel weight, both optimisers) is saved.
-
+The step, settings and state of Chang & Lu (arXiv:2009.13829); files, hubs, data and plots live elsewhere.
+- `S(z, y)` and `S(z', y)` are computed once each, with batch statistics of their own, and serve both updates.
+- The student's gradient is taken through the discriminator that has just been updated. Two tapes meet at the
+  images: the objective is differentiated down to them, and from there into the student.
+- Everything that changes during training is saved; the teacher is kept out of all tracking, and never is.
 Rejected: `keras.distillation.Distiller`, which knows one optimiser and no discriminator.
 """
+
+import dataclasses
+from functools import partial
 
 import keras
 import tensorflow as tf
@@ -25,8 +18,8 @@ from keras import ops
 from ..errors import InputError
 from ..latents import truncated_normal
 from . import batch_checks, distributed_step
-from .losses import METRICS, Objectives
-from .optimizers import OptimizerPair, apply_gradients, ready_optimizers, scaled_loss
+from .losses import METRICS, Objectives, default_feature_weights
+from .optimizers import OptimizerView, apply_gradients, ready_optimizers
 
 PACKAGE = "tinygan_keras"
 
@@ -99,12 +92,11 @@ class TinyGAN(keras.Model):
         self.ema_student.trainable = False
         self.step = self.add_weight(name="step", shape=(), dtype="int64", trainable=False)
         self.pixel_weight = self.add_weight(name="pixel_weight", shape=(), trainable=False)
-        shape, zeros = (len(METRICS),), {"initializer": "zeros", "aggregation": "sum"}
-        self.failures = self.add_weight(name="failures", shape=shape, trainable=False, **zeros)
+        counts = {"shape": (len(METRICS),), "initializer": "zeros", "aggregation": "sum"}
+        self.failures = self.add_weight(name="failures", trainable=False, **counts)
         self.trackers = {name: distributed_step.EpochMean(name=name) for name in METRICS}
-        self.batch_faults = batch_checks.BatchFaults(batch_checks.allowed_values(student))
+        self.batch_faults = batch_checks.BatchFaults(student)
         self.teacher = teacher
-        self._optimizer_pair = None
         self.built = True
 
     @property
@@ -117,19 +109,12 @@ class TinyGAN(keras.Model):
         if teacher is not None:
             batch_checks.check_agreement("the student", self.student, "the teacher", teacher)
         object.__setattr__(self, "_teacher", teacher)  # past the tracking of Keras and TensorFlow
+        if self.compiled:
+            self._decide_compilation()
 
     @property
     def metrics(self):
         return [*self.trackers.values(), self.batch_faults]
-
-    @property
-    def optimizer(self):
-        """Both optimisers, for Keras' callbacks; None before `compile`."""
-        return self._optimizer_pair
-
-    @optimizer.setter
-    def optimizer(self, optimizer):
-        pass  # Keras' `compile` sets what it was given, which is None
 
     def compile(
         self,
@@ -151,16 +136,14 @@ class TinyGAN(keras.Model):
         """Sets the optimisers and the weights of the objectives; the defaults are the paper's.
 
         Args:
-            g_optimizer: Optimiser of the student; default Adam(2e-4, beta_1=0, beta_2=0.9).
-                Of a network in float16 it is wrapped in a `keras.optimizers.LossScaleOptimizer`.
-            d_optimizer: Optimiser of the discriminator; default the same.
+            g_optimizer, d_optimizer: Those of student and discriminator; default Adam(2e-4, beta_1=0,
+                beta_2=0.9). Of a network in float16 it is wrapped in a `LossScaleOptimizer`.
             feature_weights: alpha_i, one per discriminator stage from the image side up; default
                 1 / 2 ** n, ..., 1/8, 1/4, 1: the paper's for five stages, its tail for fewer.
             pixel_weight: lambda_1 at the start.
             pixel_weight_decay: Subtracted from lambda_1 after every epoch of `fit`, never below 0.
-            adversarial_distillation_weight: lambda_2.
-            adversarial_gan_weight: lambda_3.
-            discriminator_gan_weight: lambda_4.
+            adversarial_distillation_weight, adversarial_gan_weight, discriminator_gan_weight: lambda_2,
+                lambda_3, lambda_4.
             adversarial_interval: The student's adversarial terms count at every n-th step only.
             divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
                 per term in the order of `losses.METRICS`; see `tinygan_keras.StopOnDivergence`.
@@ -172,11 +155,18 @@ class TinyGAN(keras.Model):
             **unused: Arguments of Keras that have no meaning here, such as `loss`, are refused by name.
 
         Raises:
-            InputError: a weight is out of range, `feature_weights` has the wrong length, or an optimiser
-                can't be used.
+            InputError: a weight or the number of feature weights is wrong, or an optimiser can't be used.
         """
         batch_checks.check_unused("compile", **unused)
-        objectives = Objectives(
+        stages = _count_stages(self.discriminator)
+        if feature_weights is None:
+            feature_weights = default_feature_weights(stages)
+        if len(feature_weights) != stages:
+            raise InputError(
+                f"Got {len(feature_weights)} feature_weights. Expected {stages}, one for each stage of the "
+                "discriminator, from the image side up."
+            )
+        self.objectives = Objectives(
             feature_weights,
             pixel_weight,
             pixel_weight_decay,
@@ -185,25 +175,28 @@ class TinyGAN(keras.Model):
             discriminator_gan_weight,
             adversarial_interval,
         )
-        self.objectives = objectives.for_stages(_count_stages(self.discriminator))
         self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
-        xla = distributed_step.resolve_jit_compile(jit_compile, self.teacher, self.student)
-        self.compiles_parts = xla == "parts"
         self.g_optimizer, self.d_optimizer = ready_optimizers(
             self.student, g_optimizer, self.discriminator, d_optimizer
         )
         super().compile(
             optimizer=None,
             auto_scale_loss=False,  # done for both
-            jit_compile=xla == "step",
+            jit_compile=False,  # decided below
             run_eagerly=run_eagerly,
             steps_per_execution=steps_per_execution,
         )
-        self._optimizer_pair = OptimizerPair(
-            g_optimizer=self.g_optimizer, d_optimizer=self.d_optimizer
-        )
+        self._decide_compilation()
+        optimizers = {"g_optimizer": self.g_optimizer, "d_optimizer": self.d_optimizer}
+        self.optimizer = OptimizerView(**optimizers)  # for Keras' callbacks
         self.pixel_weight.assign(pixel_weight)
+
+    def _decide_compilation(self):
+        """Has steps traced anew, for the teacher that there is now."""
+        xla = distributed_step.resolve_jit_compile(self.requested_jit_compile, self)
+        self.jit_compile, self.compiles_parts = xla == "step", xla == "parts"
+        self.train_function = self.test_function = None
 
     def train_step(self, data, adversarial=None):
         """One step of the alternation; `adversarial` says of which kind, where the caller knows."""
@@ -219,32 +212,22 @@ class TinyGAN(keras.Model):
                 fresh_images = self._generate(batch["fresh_latent"], batch["image_label"])
 
         # First the discriminator learns what sets the student's images apart.
-        def discriminator_terms(images, fresh_images):
-            return self.objectives.discriminator_terms(
-                self.discriminator, batch, images, fresh_images, training=True
-            )
-
-        variables = self.discriminator.trainable_variables
+        objectives, discriminator = self.objectives, self.discriminator
+        terms_of = partial(objectives.discriminator_terms, discriminator, batch, training=True)
+        variables = discriminator.trainable_variables
         d_terms, gradients = self._differentiate(
-            discriminator_terms, "d_loss", self.d_optimizer, (images, fresh_images), variables
+            terms_of, "d_loss", self.d_optimizer, (images, fresh_images), variables
         )
         apply_gradients(self.d_optimizer, gradients, variables)
 
         # Then the student learns from the teacher, and from the discriminator as it is now.
-        def student_terms(images):
-            return self.objectives.student_terms(
-                self.discriminator, batch, images, self.pixel_weight, adversarial
-            )
-
-        def fresh_terms(images):
-            return self.objectives.fresh_terms(self.discriminator, batch, images)
-
-        def fresh_gradients():
-            return self._into_student(fresh_terms, fresh_tape, fresh_images)
-
-        g_terms, gradients = self._into_student(student_terms, tape, images)
+        weights = {"pixel_weight": self.pixel_weight, "adversarial": adversarial}
+        terms_of = partial(objectives.student_terms, discriminator, batch, **weights)
+        g_terms, gradients = self._into_student(terms_of, tape, images)
         if fresh_images is not None:
-            terms, more = self._on_adversarial_steps(adversarial, fresh_gradients)
+            terms_of = partial(objectives.fresh_terms, discriminator, batch)
+            compute = partial(self._into_student, terms_of, fresh_tape, fresh_images)
+            terms, more = self._on_adversarial_steps(adversarial, compute)
             g_terms = {**g_terms, **terms, "g_loss": g_terms["g_loss"] + terms["g_loss"]}
             gradients = [one + other for one, other in zip(gradients, more, strict=True)]
         apply_gradients(self.g_optimizer, gradients, self.student.trainable_variables)
@@ -256,30 +239,24 @@ class TinyGAN(keras.Model):
 
     def test_step(self, data):
         batch = self._complete(data)
+        objectives, discriminator, fresh_images = self.objectives, self.discriminator, None
         images = self.student((batch["latent"], batch["label"]), training=False)
-        fresh_images = None
-        terms = self.objectives.student_terms(
-            self.discriminator, batch, images, self.pixel_weight, adversarial=True
-        )
+        terms = objectives.student_terms(discriminator, batch, images, self.pixel_weight, True)
         if "image" in batch:
             inputs = (batch["fresh_latent"], batch["image_label"])
             fresh_images = self.student(inputs, training=False)
-            fresh = self.objectives.fresh_terms(self.discriminator, batch, fresh_images)
+            fresh = objectives.fresh_terms(discriminator, batch, fresh_images)
             terms = {**terms, **fresh, "g_loss": terms["g_loss"] + fresh["g_loss"]}
-        terms |= self.objectives.discriminator_terms(
-            self.discriminator, batch, images, fresh_images, training=False
-        )
+        terms |= objectives.discriminator_terms(discriminator, batch, images, fresh_images, False)
         return self._track(terms, adversarial=True)
 
     def _complete(self, data):
         """The batch as a checked dict, with the teacher's images and the fresh latents that it may lack."""
         batch = batch_checks.read_batch(self, data)
-        labels = {
-            key: ops.reshape(batch[key], (-1,)) for key in batch_checks.LABELS if key in batch
-        }
+        keys = [key for key in batch_checks.LABELS if key in batch]
+        labels = {key: ops.reshape(batch[key], (-1,)) for key in keys}
         batch |= {key: self.batch_faults.nearest(key, value) for key, value in labels.items()}
         if "teacher_image" not in batch:
-            distributed_step.check_compilable(self.jit_compile, self.teacher)
             batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
         for key in batch_checks.IMAGES:
             if key in batch:
@@ -308,7 +285,8 @@ class TinyGAN(keras.Model):
                 if variables is None:
                     tape.watch(images)
                 terms = terms_of(*images)
-                scaled = scaled_loss(terms[loss], optimizer)
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                scaled = optimizer.scale_loss(terms[loss] / replicas)
             return terms, tape.gradient(scaled, images if variables is None else variables)
 
         return self._by_xla(compute)(*images)
@@ -316,9 +294,8 @@ class TinyGAN(keras.Model):
     def _into_student(self, terms_of, tape, images):
         """The terms of an objective, and its gradients for the student that generated the images."""
         terms, into_images = self._differentiate(terms_of, "g_loss", self.g_optimizer, (images,))
-        gradients = tape.gradient(
-            images, self.student.trainable_variables, output_gradients=into_images[0]
-        )
+        variables = self.student.trainable_variables
+        gradients = tape.gradient(images, variables, output_gradients=into_images[0])
         return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
 
     def _on_adversarial_steps(self, adversarial, compute):
@@ -378,51 +355,55 @@ class TinyGAN(keras.Model):
         Raises:
             InputError: an argument or a callback has no meaning here; the data can't be trained with.
         """
-        unused = {name: settings.pop(name, None) for name in ("sample_weight", "class_weight")}
-        batch_checks.check_unused("fit", y=y, **unused)
         callbacks = keras.tree.flatten(settings.pop("callbacks", None) or [])
-        for callback in callbacks:
-            if isinstance(callback, keras.callbacks.SwapEMAWeights):
-                batch_checks.check_unused("the callbacks", SwapEMAWeights=callback)
-        x = batch_checks.check_data(self, x, batch_size, settings.get("steps_per_epoch"))
-        if settings.get("validation_data") is not None:
-            settings["validation_data"] = batch_checks.check_data(
-                self,
-                settings["validation_data"],
-                settings.get("validation_batch_size") or batch_size,
-                settings.get("validation_steps"),
-                "validation_steps",
-            )
+        swaps = [one for one in callbacks if isinstance(one, keras.callbacks.SwapEMAWeights)]
+        unused = {name: settings.pop(name, None) for name in ("sample_weight", "class_weight")}
+        batch_checks.check_unused("fit", y=y, SwapEMAWeights=swaps or None, **unused)
+        x = batch_checks.check_data(self, x, batch_size, settings)
+        if (data := settings.get("validation_data")) is not None:
+            size = settings.get("validation_batch_size") or batch_size
+            data = batch_checks.check_data(self, data, size, settings, "validation_steps")
+            settings["validation_data"] = data
         # First in the list: a backup at the end of the epoch must already hold the lowered weight.
-        first = [batch_checks.CheckBatches(), PixelWeightDecay()]
+        lower = keras.callbacks.LambdaCallback(on_epoch_end=self._lower_pixel_weight)
+        first = [batch_checks.CheckBatches(), lower]
         if any(isinstance(one, keras.callbacks.TerminateOnNaN) for one in callbacks):
-            first.append(LossOfBatch())
+            first.append(keras.callbacks.LambdaCallback(on_train_batch_end=_add_loss))
         history = super().fit(x, None, batch_size, epochs, callbacks=first + callbacks, **settings)
         # As Keras does for its one optimiser: with use_ema=True, `fit` ends with the averages.
         self.g_optimizer.finalize_variable_values(self.student.trainable_variables)
         self.d_optimizer.finalize_variable_values(self.discriminator.trainable_variables)
         return history
 
+    def _lower_pixel_weight(self, epoch, logs):
+        lowered = float(self.pixel_weight.numpy()) - self.objectives.pixel_weight_decay
+        self.pixel_weight.assign(max(0.0, lowered))
+
     def evaluate(self, x=None, y=None, batch_size=None, callbacks=None, **settings):
         """`keras.Model.evaluate`: the terms on other batches, with the student that is trained."""
         if not isinstance(callbacks, keras.callbacks.CallbackList):  # that of `fit` checks already
             sample_weight = settings.pop("sample_weight", None)
             batch_checks.check_unused("evaluate", y=y, sample_weight=sample_weight)
-            x = batch_checks.check_data(self, x, batch_size, settings.get("steps"), "steps")
+            x = batch_checks.check_data(self, x, batch_size, settings, "steps")
             callbacks = [batch_checks.CheckBatches(), *keras.tree.flatten(callbacks or [])]
         return super().evaluate(x, y, batch_size, callbacks=callbacks, **settings)
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         batch_checks.check_unused("train_on_batch", class_weight=class_weight)
-        batch_checks.check_first_batch(self, (x, y, sample_weight))
+        batch_checks.check_first_batch(self, [(x, y, sample_weight)])
         return super().train_on_batch(x, return_dict=return_dict)
 
     def test_on_batch(self, x, y=None, sample_weight=None, return_dict=False):
-        batch_checks.check_first_batch(self, (x, y, sample_weight))
+        batch_checks.check_first_batch(self, [(x, y, sample_weight)])
         return super().test_on_batch(x, return_dict=return_dict)
 
     def make_train_function(self, force=False):
-        return distributed_step.make_train_function(self, force)
+        if not distributed_step.is_distributed(self.distribute_strategy):
+            return super().make_train_function(force)
+        if self.train_function is None or force:
+            self.train_function = distributed_step.DistributedSteps(self)
+        self.train_function.next_step = None  # weights may have been loaded since
+        return self.train_function
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing is left to build; Keras' way of finding out fails with batches that replicas share."""
@@ -449,7 +430,7 @@ class TinyGAN(keras.Model):
 
     def get_compile_config(self):
         return {
-            **self.objectives.settings(),
+            **dataclasses.asdict(self.objectives),
             "divergence_limit": self.divergence_limit,
             "jit_compile": self.requested_jit_compile,
             "steps_per_execution": self.steps_per_execution,
@@ -465,25 +446,12 @@ class TinyGAN(keras.Model):
         self.compile(**{**config, **optimizers})
 
 
-class PixelWeightDecay(keras.callbacks.Callback):
-    """Lowers the pixel weight of a `TinyGAN` after every epoch, never below 0."""
-
-    def on_epoch_end(self, epoch, logs=None):
-        lowered = float(self.model.pixel_weight.numpy()) - self.model.objectives.pixel_weight_decay
-        self.model.pixel_weight.assign(max(0.0, lowered))
-
-
-class LossOfBatch(keras.callbacks.Callback):
-    """Gives the logs of a batch the `loss` that `keras.callbacks.TerminateOnNaN` looks for."""
-
-    def on_train_batch_end(self, batch, logs=None):
-        logs["loss"] = logs["g_loss"] + logs["d_loss"]
+def _add_loss(batch, logs):
+    logs["loss"] = logs["g_loss"] + logs["d_loss"]  # `TerminateOnNaN` looks for it
 
 
 def _copy(student):
     """A student of its own with the same weights."""
-    if hasattr(student, "copy"):
-        return student.copy()
     twin = type(student).from_config(student.get_config())
     if not twin.built:
         _check_called("student", student)
@@ -494,13 +462,13 @@ def _copy(student):
 
 def _count_stages(discriminator) -> int:
     """The number of its feature maps."""
-    outputs = getattr(discriminator, "output", None)
-    if isinstance(outputs, dict):  # of a functional model
-        return len(outputs["features"])
-    _check_called("discriminator", discriminator)
-    images, labels = discriminator.get_build_config()["input_shape"]
-    inputs = (keras.Input(images[1:]), keras.Input(labels[1:], dtype="int32"))
-    return len(discriminator(inputs)["features"])
+    outputs = getattr(discriminator, "output", None)  # of a functional model
+    if not isinstance(outputs, dict):
+        _check_called("discriminator", discriminator)
+        images, labels = discriminator.get_build_config()["input_shape"]
+        inputs = keras.Input(images[1:]), keras.Input(labels[1:], dtype="int32")
+        outputs = discriminator(inputs)
+    return len(outputs["features"])
 
 
 def _check_called(role, network):

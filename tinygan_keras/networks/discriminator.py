@@ -22,8 +22,7 @@ class Discriminator(ConditionalNetwork):
     Call arguments:
         inputs: A pair: images float `[B, S, S, 3]` in [-1, 1], labels int `[B]`.
         training: Take one power-iteration step in every layer. The student's update calls with False:
-            one step per discriminator update is enough, and the student's update then leaves the
-            discriminator exactly as it was. (In the authors' program it moves there too.)
+            its update then leaves the discriminator as it was. (In the authors' program it moves too.)
 
     Returns:
         A dict: `logits` float32 `[B, 1]`; `features`, the post-activation maps of the stages.
@@ -61,13 +60,11 @@ class Discriminator(ConditionalNetwork):
         dtype = float32_weights(dtype)
         images = keras.Input((image_size, image_size, 3), name="image")
         labels = keras.Input((), dtype="int32", name="label")
-        maps = []
-        features = images
+        maps, features = [], images
+        options = {"padding": "same", "activation": leaky_relu, "dtype": dtype}
         for index, filters in enumerate(channels):
-            name = f"stage_{index}"
-            features = SpectralConv2D(
-                filters, 4, 2, padding="same", activation=leaky_relu, dtype=dtype, name=name
-            )(features)
+            stage = SpectralConv2D(filters, 4, 2, name=f"stage_{index}", **options)
+            features = stage(features)
             maps.append(features)
         pooled = ops.sum(features, axis=(1, 2))
         embed = SpectralEmbedding(num_classes, channels[-1], dtype=dtype, name="projection")

@@ -38,10 +38,7 @@ def leaky_relu(features):
 
 
 class _SpectralNorm:
-    """Mixin: one power iteration per training call, gradient through W / sigma(W).
-
-    Without `training`, `u` is only read: a forward pass for another network's update leaves it alone.
-    """
+    """Mixin: one power iteration per training call, else `u` is only read; gradient through W / sigma(W)."""
 
     def _add_power_iteration_vector(self, columns: int):
         self.u = self.add_weight(
@@ -123,20 +120,10 @@ class SpectralEmbedding(_SpectralNorm, layers.Embedding):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class SelfAttention(layers.Layer):
-    """Non-local block of SAGAN / BigGAN: queries at every position, keys and values max-pooled by 2.
-
-    The output is `x + gamma * attention(x)` with a learned `gamma` that starts at 0. Of C channels, queries
-    and keys have `C // reduction`, values `C // 2`.
-
-    Reference: Zhang et al., arXiv:1805.08318.
-    """
-
-    def __init__(self, reduction=8, **kwargs):
-        super().__init__(**kwargs)
-        self.reduction = reduction
+    """`x + gamma * attention(x)` of SAGAN (arXiv:1805.08318), keys and values pooled; gamma starts at 0."""
 
     def build(self, input_shape):
-        _, self._height, self._width, channels = input_shape
+        channels = input_shape[-1]
 
         def project(filters, name, shape=input_shape):
             options = {"use_bias": False, "kernel_initializer": "orthogonal"}
@@ -144,28 +131,24 @@ class SelfAttention(layers.Layer):
             layer.build(shape)
             return layer
 
-        self.query = project(channels // self.reduction, "query")
-        self.key = project(channels // self.reduction, "key")
+        self.query = project(channels // 8, "query")
+        self.key = project(channels // 8, "key")
         self.value = project(channels // 2, "value")
         self.output_projection = project(channels, "output", (*input_shape[:3], channels // 2))
         self.gamma = self.add_weight(name="gamma", shape=(), initializer="zeros")
 
     def call(self, inputs, training=False):
-        positions = self._height * self._width
+        def flat(x):
+            return ops.reshape(x, (-1, x.shape[1] * x.shape[2], x.shape[3]))
 
-        def flat(x, count):
-            return ops.reshape(x, (-1, count, x.shape[-1]))
-
-        query = flat(self.query(inputs, training=training), positions)
-        key = flat(ops.max_pool(self.key(inputs, training=training), 2), positions // 4)
-        value = flat(ops.max_pool(self.value(inputs, training=training), 2), positions // 4)
+        query = flat(self.query(inputs, training=training))
+        key = flat(ops.max_pool(self.key(inputs, training=training), 2))
+        value = flat(ops.max_pool(self.value(inputs, training=training), 2))
         weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
-        attended = ops.matmul(weights, value)
-        attended = ops.reshape(attended, (-1, self._height, self._width, attended.shape[-1]))
+        attended = ops.reshape(
+            ops.matmul(weights, value), (-1, *inputs.shape[1:3], value.shape[-1])
+        )
         return inputs + self.gamma * self.output_projection(attended, training=training)
-
-    def get_config(self):
-        return {**super().get_config(), "reduction": self.reduction}
 
 
 def upsample(features, interpolation="nearest"):

@@ -9,13 +9,12 @@ from keras import ops
 
 from ..errors import InputError
 
-_STATISTICS = ("moving_mean", "moving_variance")
-
 
 def count_parameters(source) -> int:
     """The number of values in variables, or of those of a Keras model that training changes by gradient."""
     if isinstance(source, keras.Model):  # when it is frozen, names alone say which these were
-        frozen = [weight for weight in source.weights if weight.name not in _STATISTICS]
+        statistics = ("moving_mean", "moving_variance")
+        frozen = [weight for weight in source.weights if weight.name not in statistics]
         source = source.trainable_variables or frozen
     return sum(math.prod(variable.shape) for variable in source)
 
@@ -32,13 +31,9 @@ def float32_weights(dtype):
 
 
 class ConditionalNetwork(keras.Model):
-    """A functional model of (something, labels), configured by flat arguments and named presets.
+    """A functional model of (something, labels), configured by flat arguments and named presets."""
 
-    Subclasses list their constructor arguments in `ARGUMENTS` and their presets in `PRESETS`, and keep
-    every argument under its own name. They give `dtype`, a policy, to every layer, and here.
-    """
-
-    ARGUMENTS = ()
+    ARGUMENTS = ()  # of the constructor; kept as attributes of the same names
     PRESETS = {}
 
     def __init__(self, inputs, outputs, dtype=None, **kwargs):
@@ -53,13 +48,13 @@ class ConditionalNetwork(keras.Model):
         return super().__call__(inputs, *args, **kwargs)
 
     def copy(self, **changes):
-        """Returns a network of its own with the same weights.
+        """Copies the network, weights included.
 
         Args:
             **changes: Constructor arguments that differ, such as `dtype="float32"`.
 
         Returns:
-            A network of the same class.
+            A network of the same class with weights of its own.
 
         Example:
             >>> import tinygan_keras as tg
@@ -96,22 +91,14 @@ class ConditionalNetwork(keras.Model):
 
 
 def check_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor:
-    """Returns class weights as float32 `[B, num_classes]`, a row per latent.
-
-    Their values are checked in eager code only, where they are known without waiting for a device.
-    """
+    """Returns class weights as float32 `[B, num_classes]`, a row per latent; eager values are checked."""
     weights = tf.convert_to_tensor(class_weights)
     numeric = weights.dtype.is_floating or weights.dtype.is_integer
-    if not numeric or not weights.shape.is_compatible_with([None, num_classes]):
+    if not numeric or not weights.shape.is_compatible_with([latents.shape[0], num_classes]):
         raise InputError(
-            f"Got class weights {weights.dtype.name} {weights.shape}. Expected float [batch, "
-            f"{num_classes}], a weight per class. Class numbers become weights with "
+            f"Got class weights {weights.dtype.name} {weights.shape}. Expected float [{latents.shape[0]}, "
+            f"{num_classes}], a row per latent with a weight per class. Class numbers become weights with "
             f"tf.one_hot(labels, {num_classes})."
-        )
-    if not latents.shape[:1].is_compatible_with(weights.shape[:1]):
-        raise InputError(
-            f"Got {latents.shape[0]} latents and {weights.shape[0]} rows of class weights. Expected one "
-            "row per latent. Repeat the row for latents of the same mixture."
         )
     values = tf.get_static_value(weights)  # None for weights that only a running graph knows
     wrong = [] if values is None else np.argwhere(~np.isfinite(np.asarray(values, "float64")))

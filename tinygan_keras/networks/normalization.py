@@ -16,14 +16,7 @@ from .layers import PACKAGE
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class ConditionalBatchNormalization(layers.Layer):
-    """Batch normalisation whose scale and shift are linear in a condition vector.
-
-    `y = scale(c) * (x - mean) / sqrt(variance + epsilon) + shift(c)` of a pair x `[B, H, W, C]`, c `[B, K]`,
-    with `scale` starting at 1 and `shift` at 0 whatever the condition. (The authors' program initialises the
-    wrong axis of this affine map, so that its scale does not start at 1; we do not follow it.)
-
-    Reference: Dumoulin et al., arXiv:1610.07629; Brock et al., arXiv:1809.11096.
-    """
+    """Batch normalisation whose scale and shift are linear in a condition vector (arXiv:1610.07629)."""
 
     def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=False, **kwargs):
         super().__init__(**kwargs)
@@ -32,12 +25,11 @@ class ConditionalBatchNormalization(layers.Layer):
         self.synchronized = synchronized
 
     def build(self, input_shape):
-        features_shape, condition_shape = input_shape
-        channels = features_shape[-1]
+        (*_, channels), condition_shape = input_shape
         self.affine = layers.Dense(
             2 * channels,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            bias_initializer=_scale_one_shift_zero,
+            bias_initializer=_scale_one_shift_zero,  # on the wrong axis in the authors' program
             dtype=self.dtype_policy,
             name="affine",
         )
@@ -64,9 +56,7 @@ class ConditionalBatchNormalization(layers.Layer):
     def _normalize_by_batch(self, features, condition):
         """Returns the outputs, and the batch's mean and variance (both `[C]`)."""
         ones = ops.ones(features.shape[-1])
-        outputs, mean, variance = batch_norm(
-            features, ones, 0.0 * ones, self.epsilon, self.synchronized
-        )
+        outputs, mean, variance = batch_norm(self, features, ones, 0.0 * ones)
         scale, shift = self._scale_and_shift(condition)
         return outputs * self._spread(scale) + self._spread(shift), mean, variance
 
@@ -95,9 +85,7 @@ class BatchNormalization(layers.BatchNormalization):
     def call(self, inputs, training=False):
         if not training:
             return super().call(inputs)
-        outputs, mean, variance = batch_norm(
-            inputs, self.gamma, self.beta, self.epsilon, self.synchronized
-        )
+        outputs, mean, variance = batch_norm(self, inputs, self.gamma, self.beta)
         _move_statistics(self, mean, variance)
         return outputs
 
@@ -107,13 +95,13 @@ def _move_statistics(layer, mean, variance):
         moving.assign(moving * layer.momentum + batch * (1.0 - layer.momentum))
 
 
-def batch_norm(features, scale, shift, epsilon, synchronized):
+def batch_norm(layer, features, scale, shift):
     """Normalises `[B, H, W, C]` by the batch's statistics; returns outputs, mean and unbiased variance."""
     scale, shift = (ops.cast(x, "float32") for x in (scale, shift))
-    if not synchronized:
-        return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=epsilon)
+    if not layer.synchronized:
+        return tf.compat.v1.nn.fused_batch_norm(features, scale, shift, epsilon=layer.epsilon)
     mean, variance = ops.moments(ops.cast(features, "float32"), axes=(0, 1, 2), synchronized=True)
-    scale = scale * ops.rsqrt(variance + epsilon)
+    scale = scale * ops.rsqrt(variance + layer.epsilon)
     shift = shift - mean * scale
     outputs = features * ops.cast(scale, features.dtype) + ops.cast(shift, features.dtype)
     replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -71,9 +71,8 @@ class StudentGenerator(ConditionalNetwork):
         for index, filters in enumerate(channels[1:]):
             block = f"block_{index}"
             features = _residual_block(features, embedding, filters, synchronized, dtype, block)
-        features = BatchNormalization(
-            momentum=0.9, epsilon=1e-5, synchronized=synchronized, dtype=dtype, name="final_norm"
-        )(features)
+        options = {"momentum": 0.9, "epsilon": 1e-5, "synchronized": synchronized, "dtype": dtype}
+        features = BatchNormalization(name="final_norm", **options)(features)
         to_rgb = Conv2D(3, 3, padding="same", dtype=dtype, name="to_rgb")
         features = to_rgb(ops.relu(features))
         images = layers.Activation("tanh", dtype="float32", name="image")(features)
@@ -134,19 +133,17 @@ class StudentGenerator(ConditionalNetwork):
 
 def _residual_block(features, embedding, filters, synchronized, dtype, name):
     def norm(x, part):
-        layer = ConditionalBatchNormalization(
-            synchronized=synchronized, dtype=dtype, name=f"{name}_{part}"
-        )
+        options = {"synchronized": synchronized, "dtype": dtype}
+        layer = ConditionalBatchNormalization(name=f"{name}_norm_{part}", **options)
         return ops.relu(layer([x, embedding]))
 
     def separable(x, part):
-        depthwise = layers.DepthwiseConv2D(
-            3, padding="same", dtype=dtype, name=f"{name}_depthwise_{part}"
-        )
+        options = {"padding": "same", "dtype": dtype}
+        depthwise = layers.DepthwiseConv2D(3, name=f"{name}_depthwise_{part}", **options)
         return Conv2D(filters, 1, dtype=dtype, name=f"{name}_pointwise_{part}")(depthwise(x))
 
-    residual = upsample(norm(features, "norm_0"), "bilinear")
+    residual = upsample(norm(features, 0), "bilinear")
     residual = separable(residual, 0)
-    residual = separable(norm(residual, "norm_1"), 1)
+    residual = separable(norm(residual, 1), 1)
     shortcut = Conv2D(filters, 1, dtype=dtype, name=f"{name}_shortcut")(features)
     return residual + upsample(shortcut, "bilinear")
