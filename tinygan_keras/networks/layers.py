@@ -145,9 +145,8 @@ class SelfAttention(layers.Layer):
         key = flat(ops.max_pool(self.key(inputs, training=training), 2))
         value = flat(ops.max_pool(self.value(inputs, training=training), 2))
         weights = ops.softmax(ops.matmul(query, ops.transpose(key, (0, 2, 1))))
-        attended = ops.reshape(
-            ops.matmul(weights, value), (-1, *inputs.shape[1:3], value.shape[-1])
-        )
+        shape = (-1, *inputs.shape[1:3], value.shape[-1])
+        attended = ops.reshape(ops.matmul(weights, value), shape)
         return inputs + self.gamma * self.output_projection(attended, training=training)
 
 

@@ -1,8 +1,7 @@
 """The student generator of TinyGAN: a BigGAN-like generator of depthwise separable convolutions.
 
-Departures from the authors' program, each harmless or an improvement: the 1x1 shortcut comes before the
-bilinear upsampling, with which it commutes (same images, 26 % fewer multiply-adds at 128 px); the scale
-of the conditional batch norm starts at 1.
+Departures from the authors' program: the 1x1 shortcut comes before the bilinear upsampling, with which it
+commutes (26 % fewer multiply-adds at 128 px); the scale of conditional batch norm starts at 1.
 """
 
 import keras
