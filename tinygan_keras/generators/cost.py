@@ -18,11 +18,9 @@ _OBSTACLES = ("_XlaMustCompile", "_noinline", "_lower_using_switch_merge")
 
 
 def multiply_adds(function, *specs) -> int:
-    """Counts the multiply-adds of one call of a TensorFlow callable, such as a Keras model or a teacher.
+    """Counts the multiply-adds of one call of a TensorFlow callable, for arguments of these `tf.TensorSpec`s.
 
-    `specs` are `tf.TensorSpec`s of its arguments, with batch size 1 for a count per image. Counted are
-    convolutions, matrix products and einsums of two operands that depend on the arguments, and so no products
-    of weights alone, as in spectral normalisation.
+    Counted is what depends on the arguments, and so no products of weights, as in spectral normalisation.
     """
     traced = tf.function(lambda *arguments: function(*arguments), autograph=False)
     operations = _inlined_operations(traced.get_concrete_function(*specs))
@@ -138,10 +136,7 @@ _COUNTERS = {
 
 
 def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> float:
-    """Throughput of a callable that generates `batch_size` images: batch size over the median time of a call.
-
-    Two calls warm up; then at least three calls, and `seconds`, are timed.
-    """
+    """Batch size over the median time of a call, of at least three and in `seconds`, after two to warm up."""
     for _ in range(2):
         np.asarray(generate())
     durations = []

@@ -22,46 +22,32 @@ _SHARD_IMAGES = 1000
 def write_data_set(images, path, format, class_names=None) -> Path:
     """Writes images with their labels to `path`, which must not exist, and returns it.
 
-    The formats:
-
     - "images": a folder of PNG files with the label in their names, such as 00000_007_Sneaker.png.
-    - "folder": a sub-folder per class, its name with underscores in place of other characters than
-      letters and digits, or its number where there are no names or two would be the same. Files are PNG.
-    - "npz": one file with `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]`; if known, `class_names` and,
-      of generated images, `seeds` int64 `[N]`.
-    - "tfrecord": a set of records, as `tinygan prepare` writes them: shards of 1000 `tf.train.Example`s with
-      `image` (PNG), `label` and, if known, `name` (the class) and `seed`; and `settings.json`.
-
-    Example:
-        labels, seeds = grid_of(range(10), range(500), seed_by_seed=True)
-        images = GeneratedImages(generator, labels, seeds)
-        write_data_set(images, "calibration.npz", "npz", generator.class_names)
+    - "folder": a sub-folder of PNG files per class, with its name, or with its number if a name is missing
+      or two are the same as names of files.
+    - "npz": `images` uint8 `[N, S, S, 3]`, `labels` int32 `[N]`, and `class_names` and `seeds` if known.
+    - "tfrecord": shards of 1000 records with `image` (PNG), `label` and, if known, `name` and `seed`.
     """
     path = Path(user_path(path))
     if format not in _WRITERS:
         raise InputError(f"Got the format {format!r}. Expected one of {', '.join(_WRITERS)}.")
     names = None if class_names is None else [str(name) for name in class_names]
-    _check_names(names, images.labels, format)
-    new = new_file(path, replace=False) if format == "npz" else new_folder(path)
-    with new as unfinished:
-        _WRITERS[format](images, unfinished, names)
-    return path
-
-
-def _check_names(names, labels, format):
-    if names is None:
-        return
-    if len(names) <= labels.max():
+    if names is not None and len(names) <= images.labels.max():
         raise InputError(
-            f"Got {len(names)} class names, and labels up to {labels.max()}. Expected a name per label. "
-            "Give those of the generator, or None."
+            f"Got {len(names)} class names, and labels up to {images.labels.max()}. Expected a name per "
+            "label. Give those of the generator, or None."
         )
-    wrong = [name for label, name in enumerate(names) if name.isdecimal() and name != str(label)]
+    named = enumerate(names or ())
+    wrong = [name for label, name in named if name.isdecimal() and name != str(label)]
     if wrong and format == "folder":  # it would be read as the label of that number
         raise InputError(
             f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
             "numbers but labels, as sub-folders with numbers are read by them. Take npz or tfrecord."
         )
+    new = new_file(path, replace=False) if format == "npz" else new_folder(path)
+    with new as unfinished:
+        _WRITERS[format](images, unfinished, names)
+    return path
 
 
 def _one_by_one(images, first=0, last=None):
@@ -80,9 +66,8 @@ def _write_folder(images, path, names):
     labels = np.unique(images.labels).tolist()
     folder_names = [as_file_name(name) for name in names or ()]
     # Readers have to find the label by the sub-folder.
-    if not all(folder_names) or len({name.lower() for name in folder_names}) < len(folder_names):
-        folder_names = []
-    folders = {k: path / (folder_names[k] if folder_names else str(k)) for k in labels}
+    distinct = len({name.lower() for name in folder_names if name}) == len(folder_names) > 0
+    folders = {label: path / (folder_names[label] if distinct else str(label)) for label in labels}
     _write_pngs(images, folders, names)
 
 
@@ -104,13 +89,11 @@ def _write_npz(images, path, names):
             for _, image, _ in _one_by_one(images):
                 stream.write(image.tobytes())
         arrays = {"labels": np.asarray(images.labels, "int32")}
-        if hasattr(images, "seeds"):
-            arrays["seeds"] = images.seeds
-        if names is not None:
-            arrays["class_names"] = np.array(names)
+        arrays |= {"seeds": getattr(images, "seeds", None), "class_names": names}
         for name, array in arrays.items():
-            with _member(archive, name) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)
+            if array is not None:
+                with _member(archive, name) as stream:
+                    np.lib.format.write_array(stream, np.asarray(array), allow_pickle=False)
 
 
 def _member(archive, name):
@@ -143,9 +126,5 @@ def _write_tfrecord(images, path, names):
     write_records(path, settings, images.count, _SHARD_IMAGES, examples_of, **options)
 
 
-_WRITERS = {
-    "images": _write_images,
-    "folder": _write_folder,
-    "npz": _write_npz,
-    "tfrecord": _write_tfrecord,
-}
+_WRITERS = {"images": _write_images, "folder": _write_folder}
+_WRITERS |= {"npz": _write_npz, "tfrecord": _write_tfrecord}

@@ -84,11 +84,7 @@ class Generator:
 
 
 class GeneratedImages:
-    """Images of given classes and seeds, with the interface of a set of images; generated when read.
-
-    `labels` are ints `[N]`, `seeds` ints `[N]` or an int to start from; truncation None is the generator's
-    own, or 0.5.
-    """
+    """Images of given classes and seeds, with the interface of a set of images; generated when read."""
 
     def __init__(self, generator, labels, seeds=0, truncation=None):
         self.generator, self.count = generator, len(labels)
@@ -117,14 +113,7 @@ class GeneratedImages:
 
 
 def grid_of(classes, seeds, seed_by_seed=False):
-    """Every class with every seed: labels int32 `[C * S]` and seeds int64 `[C * S]`.
-
-    They are in the order of the classes, or of the seeds, so that any first part has all classes.
-
-    Example:
-        >>> grid_of([3, 5], [0, 1])
-        (array([3, 3, 5, 5], dtype=int32), array([0, 1, 0, 1]))
-    """
+    """Labels int32 and seeds int64 of every class with every seed, in the order of classes or of seeds."""
     classes, seeds = np.asarray(classes, "int32"), np.asarray(seeds, "int64")
     labels, seeds = np.meshgrid(classes, seeds, indexing="xy" if seed_by_seed else "ij")
     return labels.ravel(), seeds.ravel()
@@ -144,10 +133,7 @@ def truncation_of(generator, truncation=None) -> float:
 def generate_images(
     draw, latents, labels, portion=PORTION, name="the generator", first=0
 ) -> np.ndarray:
-    """Generates images in portions, by a generator's `draw`, or by `mix` with class weights as labels.
-
-    `name` and `first`, the number of the first image, are for errors. Returns uint8 `[N, S, S, 3]`.
-    """
+    """Generates images uint8 in portions, by `draw`, or by `mix` with class weights in place of labels."""
     images = []
     for start in range(0, len(labels), portion):
         rows = slice(start, start + portion)

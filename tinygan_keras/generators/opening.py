@@ -99,14 +99,14 @@ def _from_path(path, truncation):
             + did_you_mean(source)
         )
     config, class_names = read_config(path), read_class_names(path)
-    if truncation is None:
-        truncation = config.get("truncation")
+    truncation = config.get("truncation") if truncation is None else truncation
     if truncation is not None:
         truncation = check_truncation(truncation, source)
 
-    from ..runtimes.formats import is_export, open_runtime  # it imports this room
+    from ..runtimes.formats import FORMATS, open_runtime  # it imports this room
 
-    if is_export(path, config):
+    runtime = FORMATS.get(config.get("format"))
+    if runtime and (path.is_dir() or path.name == runtime.file):
         return dataclasses.replace(open_runtime(path), truncation=truncation)
     signatures = _signatures(path)
     if signatures and "default" in signatures:
@@ -139,6 +139,15 @@ def _from_keras(student, known: dict):
     def draw(latents, labels):
         return student((latents, labels), training=False)
 
+    can_mix = isinstance(student, StudentGenerator)
+    mix_in_graph = tf.function(student.mix, reduce_retracing=True) if can_mix else None
+
+    def mix(latents, class_weights):
+        latents = tf.convert_to_tensor(latents)
+        # Here, since the graph that follows can't refuse single values.
+        class_weights = check_class_weights(class_weights, latents, student.num_classes)
+        return mix_in_graph(latents, class_weights)
+
     # A .keras file holds the time of its writing, so the hash is not over that.
     config = {key: value for key, value in student.get_config().items() if key != "name"}
     config = json.dumps(config, sort_keys=True, default=str)
@@ -147,21 +156,9 @@ def _from_keras(student, known: dict):
         **{name: getattr(student, name) for name in _SIZES},
         content_hash=content_hash(config, *(np.asarray(variable) for variable in student.weights)),
         parameters=count_parameters(student),
-        mix=_mixing(student) if isinstance(student, StudentGenerator) else None,
+        mix=mix if can_mix else None,
         **known,
     )
-
-
-def _mixing(student):
-    in_graph = tf.function(student.mix, reduce_retracing=True)
-
-    def mix(latents, class_weights):
-        latents = tf.convert_to_tensor(latents)
-        # Here, since the graph that follows can't refuse single values.
-        class_weights = check_class_weights(class_weights, latents, student.num_classes)
-        return in_graph(latents, class_weights)
-
-    return mix
 
 
 def _from_saved_model(path, known):

@@ -1,18 +1,10 @@
 """Rewrites a student so that eight bits lose little, without changing its images.
 
-Scope: the weights. A quantised feature map has one scale for all channels: a channel of small values next to
-one of large values is rounded away. Two exact rewrites give all channels about the same range:
-
-- What a batch normalisation does with moving mean and variance moves into the layers before it and out of
-  the shortcut behind it, so that feature maps are stored normalised.
-- Each channel of a depthwise convolution is divided by its largest value, and the row of the pointwise
-  convolution that reads it is multiplied by it.
-
-On the embedded student LiteRT's int8 images had a PSNR of 20 dB without and 29 dB with them. This is the
-idea of Nagel et al., "Data-Free Quantization Through Weight Equalization and Bias Correction",
-arXiv:1906.04721, with ranges taken from generated images.
-
-Rejected: integer scales per channel of feature maps, which neither runtime has.
+A quantised feature map has one scale for all channels, so that small values next to large ones are rounded
+away. So moving mean and variance of a normalisation move into the layers before it (and out of the shortcut
+behind it), and each channel of a depthwise convolution is divided by its largest value, which the pointwise
+convolution behind it multiplies by: the embedded student's int8 images in LiteRT rise from 20 to 29 dB of
+PSNR. The idea is that of Nagel et al., arXiv:1906.04721, with ranges taken from generated images.
 """
 
 import keras
@@ -23,11 +15,7 @@ from ..saved_model.inference import scale_map, scale_outputs, take_statistics
 
 
 def balanced_student(student: StudentGenerator, latents, labels) -> StudentGenerator:
-    """Returns a student with other weights that gives the same images.
-
-    Its moving means are 0, its moving standard deviations 1; its depthwise convolutions have no bias and
-    reach 1 in every channel, on these latents float32 `[N, latent_dim]` and labels int `[N]`.
-    """
+    """Returns a student that gives the same images, with maps in [-1, 1] behind depthwise convolutions."""
     balanced = student.copy(dtype="float32")
     get = balanced.get_layer
     last = len(student.channels) - 2

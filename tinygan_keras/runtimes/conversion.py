@@ -1,8 +1,7 @@
 """What all formats share: arguments checked, converted aside, compared with the student, moved into place.
 
-How a format is converted is in its own module. All are converted from a SavedModel with one signature,
-`serving_default(z, label) -> image`, whose names they keep. Labels are int32, since that is what phones index
-with. For int8 the weights are rewritten by `balancing`.
+All are converted from a SavedModel with one signature, `serving_default(z, label) -> image`, whose names they
+keep. Labels are int32, since that is what phones index with.
 """
 
 import shutil
@@ -55,15 +54,14 @@ class Order(NamedTuple):
     def write_source(self, folder) -> str:
         """Writes the graph to convert as a SavedModel; returns its path."""
         graph, rows = _graph(self), self.batch_size
+        z = tf.TensorSpec((rows, self.student.latent_dim), tf.float32, "z")
+        label = tf.TensorSpec((rows,), tf.int32, "label")
+
+        def serving_default(z, label):
+            return {"image": tf.cast(graph(z, label), tf.float32)}
+
         archive = keras.export.ExportArchive()
-        archive.add_endpoint(
-            "serving_default",
-            lambda z, label: {"image": tf.cast(graph(z, label), tf.float32)},
-            input_signature=[
-                tf.TensorSpec((rows, self.student.latent_dim), tf.float32, "z"),
-                tf.TensorSpec((rows,), tf.int32, "label"),
-            ],
-        )
+        archive.add_endpoint("serving_default", serving_default, [z, label])
         archive.write_out(str(folder), verbose=False)
         return str(folder)
 
@@ -79,11 +77,7 @@ class Order(NamedTuple):
 def export_format(
     format: Format, convert: Callable, student, path, precision, batch_size, class_names, truncation
 ) -> EdgeExport:
-    """Writes a student in a format; arguments after the first two, and errors, as of `export_litert`.
-
-    `convert(order, folder, scratch)` writes the model in float32 as `scratch / format.file`, and in another
-    precision as `folder / format.file`.
-    """
+    """Writes a student in a format; arguments after the first two, and errors, as of `export_litert`."""
     check_format(format, precision, batch_size)
     for package in format.packages:
         needed(package, format)
@@ -95,11 +89,11 @@ def export_format(
         scratch = Path(scratch)
         if isinstance(student, StudentGenerator):
             student = student.copy(dtype="float32")
+        # Writes the model in float32 to `scratch`, and in another precision to `folder`.
         convert(Order(student, precision, batch_size, truncation), folder, scratch)
         float32_files = model_files(scratch, format)
-        if precision == "float32":
-            for file in float32_files:
-                shutil.copyfile(file, folder / file.name)
+        for file in float32_files if precision == "float32" else ():
+            shutil.copyfile(file, folder / file.name)
         if class_names is not None:
             write_class_names(folder, class_names)
         config = {
@@ -121,7 +115,7 @@ def export_format(
 
 
 def _graph(order):
-    """The function of latents and labels to convert."""
+    """The function of latents and labels to convert; for int8 with weights rewritten by `balancing`."""
     student = order.student
     known = isinstance(student, StudentGenerator)
     if not known or order.precision != "int8":

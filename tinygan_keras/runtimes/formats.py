@@ -16,22 +16,17 @@ from ..images import check_labels
 
 
 class Format(NamedTuple):
-    """A format, named as in --format, as its module here, and as its extra.
-
-    `file` is the model's in an exported folder, `batch` the default batch size (None: any), and `packages`
-    are the modules that writing needs.
-    """
+    """A format, named as in --format, as its module here, and as its extra."""
 
     name: str
-    file: str
+    file: str  # the model's, in an exported folder
     precisions: tuple
-    batch: int | None
-    packages: tuple
+    batch: int | None  # the default; None: any
+    packages: tuple  # modules that writing needs
 
 
-LITERT = Format(
-    "litert", "model.tflite", ("float32", "float16", "int8"), 1, ("ai_edge_litert.interpreter",)
-)
+_THREE = ("float32", "float16", "int8")
+LITERT = Format("litert", "model.tflite", _THREE, 1, ("ai_edge_litert.interpreter",))
 ONNX = Format("onnx", "model.onnx", ("float32", "int8"), None, ("onnx", "onnxruntime", "tf2onnx"))
 OPENVINO = Format("openvino", "model.xml", ("float32", "int8"), None, ("openvino", "nncf"))
 FORMATS = {format.name: format for format in (LITERT, ONNX, OPENVINO)}
@@ -41,8 +36,7 @@ def check_format(format: Format, precision, batch_size):
     """Raises InputError for a precision that the format doesn't have, or a batch size that none has."""
     if precision not in format.precisions:
         raise InputError(
-            f"Got precision {precision!r} for {format.name}. Expected one of {', '.join(format.precisions)}. "
-            f"All of them: {'; '.join(f'{f.name} {list(f.precisions)}' for f in FORMATS.values())}."
+            f"Got precision {precision!r} for {format.name}. Expected one of {', '.join(format.precisions)}."
         )
     whole = isinstance(batch_size, int) and not isinstance(batch_size, bool) and batch_size >= 1
     if not whole and (batch_size is not None or format.batch):
@@ -63,12 +57,6 @@ def needed(module: str, format: Format):
         ) from error
 
 
-def is_export(path: Path, config: dict) -> bool:
-    """Whether a path is that of a folder, or of the model's file in it, whose config.json is `config`."""
-    format = FORMATS.get(config.get("format"))
-    return format is not None and (path.is_dir() or path.name == format.file)
-
-
 def model_files(folder: Path, format: Format) -> list:
     """The files of the model; OpenVINO's has its weights beside it."""
     main = folder / format.file
@@ -76,24 +64,21 @@ def model_files(folder: Path, format: Format) -> list:
 
 
 def open_runtime(path, threads: int | None = None):
-    """Opens what `tinygan export` wrote for a small runtime, as `open_generator` does, with CPU `threads`.
-
-    Raises:
-        MissingFileError: `path` is neither such a folder nor the model's file in it.
-        MissingPackageError: the runtime isn't installed; the message names the extra.
-        InputError: the files can't be read.
-
-    Example:
-        images = open_runtime("edge/student_int8", threads=1).generate("Sneaker,8", seeds=7)
-    """
+    """Opens an exported folder, or the model's file in it, as `open_generator` does, with CPU `threads`."""
     # Here, as both import TensorFlow.
     from ..generators.generator import Generator
     from ..generators.side_files import read_class_names
 
     path = Path(user_path(path))
     folder = path if path.is_dir() else path.parent
-    config = _read_config(path, folder)
-    format = FORMATS[config["format"]]
+    file = folder / "config.json"
+    config = read_json(file) if file.is_file() else {}
+    format = FORMATS.get(config.get("format"))
+    if not format or not all(file.is_file() for file in model_files(folder, format)):
+        raise MissingFileError(
+            f"Got {str(path)!r}. Expected a folder that `tinygan export` wrote, with a config.json and one "
+            f"of {', '.join(format.file for format in FORMATS.values())}. Export the student again."
+        )
     runtime = importlib.import_module(f".{format.name}", __package__)
     try:
         run = runtime.open_model(folder / format.file, threads or os.cpu_count() or 1)
@@ -118,18 +103,6 @@ def open_runtime(path, threads: int | None = None):
     )
 
 
-def _read_config(path, folder) -> dict:
-    file = folder / "config.json"
-    config = read_json(file) if file.is_file() else {}
-    format = FORMATS.get(config.get("format"))
-    if not format or not all(name.is_file() for name in model_files(folder, format)):
-        raise MissingFileError(
-            f"Got {str(path)!r}. Expected a folder that `tinygan export` wrote, with a config.json and one "
-            f"of {', '.join(format.file for format in FORMATS.values())}. Export the student again."
-        )
-    return config
-
-
 def _in_portions(run, config):
     """Returns `draw` for a function of arrays of the format's batch."""
     size, classes = config["batch_size"], config["num_classes"]
@@ -141,10 +114,8 @@ def _in_portions(run, config):
         if size in (None, len(labels)):
             return run(latents, labels)
         missing = -len(labels) % size
-        latents = np.pad(latents, ((0, missing), (0, 0)))
-        padded = np.pad(labels, (0, missing))
-        starts = range(0, len(padded), size)
-        portions = [run(latents[i : i + size], padded[i : i + size]) for i in starts]
-        return np.concatenate(portions)[: len(labels)]
+        latents = np.pad(latents, ((0, missing), (0, 0))).reshape(-1, size, latents.shape[1])
+        padded = np.pad(labels, (0, missing)).reshape(-1, size)
+        return np.concatenate([*map(run, latents, padded)])[: len(labels)]
 
     return draw

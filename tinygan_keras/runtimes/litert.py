@@ -53,18 +53,16 @@ def export_litert(
 
 def open_model(file, threads):
     """Returns a function of latents float32 and labels int32 of the file's batch to images."""
-    interpreter = needed("ai_edge_litert.interpreter", LITERT).Interpreter(
-        model_path=str(file), num_threads=threads
-    )
+    litert = needed("ai_edge_litert.interpreter", LITERT)
+    interpreter = litert.Interpreter(model_path=str(file), num_threads=threads)
     signature = interpreter.get_signature_runner("serving_default")
     return lambda latents, labels: signature(z=latents, label=labels)["image"]
 
 
 def _convert(order, folder, scratch):
     source = order.write_source(scratch / "source")
-    (scratch / LITERT.file).write_bytes(
-        _converted(tf.lite.TFLiteConverter.from_saved_model(source))
-    )
+    converter = tf.lite.TFLiteConverter.from_saved_model(source)
+    (scratch / LITERT.file).write_bytes(_converted(converter))
     if order.precision == "float32":
         return
     converter = tf.lite.TFLiteConverter.from_saved_model(source)

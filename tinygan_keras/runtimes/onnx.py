@@ -1,8 +1,7 @@
-"""The student in ONNX Runtime.
+"""The student in ONNX Runtime: conversion by tf2onnx, quantisation by ONNX Runtime, and running.
 
-Scope: conversion by tf2onnx, quantisation by ONNX Runtime, and running. Only convolutions and matrix products
-are quantised: they are nearly all of the work, and with the maps between them in float32 the images stay
-closer.
+Only convolutions and matrix products are quantised: they are nearly all of the work, and with the maps
+between them in float32 the images stay closer.
 """
 
 import tensorflow as tf
@@ -11,7 +10,6 @@ from .conversion import EdgeExport, export_format
 from .formats import ONNX, needed
 
 _OPSET = 18
-_QUANTIZED = ["Conv", "MatMul", "Gemm"]
 
 
 def export_onnx(
@@ -70,17 +68,16 @@ def _quantize(file, quantized, batches):
     preparation.quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
 
     class Batches(quantization.CalibrationDataReader):
-        def __init__(self):
-            self.batches = iter(batches)
+        remaining = iter(batches)
 
         def get_next(self):
-            return next(self.batches, None)
+            return next(self.remaining, None)
 
     quantization.quantize_static(
         str(prepared),
         str(quantized),
         Batches(),
-        op_types_to_quantize=_QUANTIZED,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm"],
         per_channel=True,
         activation_type=quantization.QuantType.QUInt8,
     )

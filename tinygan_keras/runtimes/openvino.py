@@ -1,10 +1,7 @@
-"""The student in OpenVINO, Intel's runtime.
-
-Scope: conversion by OpenVINO, quantisation by NNCF, and running.
+"""The student in OpenVINO, Intel's runtime: conversion by OpenVINO, quantisation by NNCF, and running.
 
 Feature maps are quantised with one scale for all channels. NNCF's scales per channel in front of depthwise
 convolutions are wrong where a map is transposed, as TensorFlow's are: images of 10 dB.
-
 OpenVINO's tools report to their makers that they were used; `opt_in_out --opt_out` ends it.
 """
 
@@ -75,7 +72,7 @@ def _quantized(model, batches):
         nncf.Dataset(batches),
         subset_size=len(batches),
         ignored_scope=nncf.IgnoredScope(types=_LEFT_IN_FLOAT, validate=False),
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
+        advanced_parameters=advanced.AdvancedQuantizationParameters(
             activations_quantization_params=one_scale
         ),
     )

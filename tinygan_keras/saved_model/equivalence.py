@@ -24,7 +24,7 @@ LEAST_PSNR = {"float16": 50.0, "int8": 22.0}  # in dB
 
 
 class Difference(NamedTuple):
-    """Differences of images in [-1, 1]: largest, mean, and PSNR in dB (infinite if equal)."""
+    """Differences of images in [-1, 1]; the PSNR is in dB, and infinite if they are equal."""
 
     max_difference: float
     mean_difference: float
@@ -48,13 +48,7 @@ def evenly_spread(generator, count: int, truncation: float, seed: int):
 
 
 def check_equivalence(generator, draw, precision="float32", truncation=1.0) -> Difference:
-    """Compares 20 images of a generator and of its export, `draw(latents, labels)`.
-
-    The generator is a Keras model in float32, the truncation the scale of the latents.
-
-    Raises:
-        InputError: the images differ more than the precision allows, or the generator's are not finite.
-    """
+    """Compares 20 images of a generator in float32 and of its export, `draw(latents, labels)`."""
     latents, labels = evenly_spread(generator, CHECKED_IMAGES, truncation, CHECK_SEED)
     with _all_of_float32():
         expected = _images(generator, latents, labels)
@@ -64,19 +58,17 @@ def check_equivalence(generator, draw, precision="float32", truncation=1.0) -> D
                 "checkpoint: its training has diverged."
             )
         found = difference(keras.ops.convert_to_numpy(draw(latents, labels)), expected)
-        if precision == "float32":
-            allowed = LARGEST_DIFFERENCE
-            if not found.max_difference <= allowed:
-                moved = _images(generator, np.nextafter(latents, np.float32(2)), labels)
-                rounding = ROUNDINGS * difference(moved, expected).max_difference
-                allowed = max(allowed, min(rounding, LARGEST_ROUNDING))
-            fits = found.max_difference <= allowed  # not `>`, which NaN would pass
-            bound = f"at most {allowed:.2g} anywhere"
-            fix = "A subclass with other layers needs export_saved_model(..., rewrite=False)."
-        else:
-            fits = found.psnr >= LEAST_PSNR[precision]
-            bound = f"a PSNR of at least {LEAST_PSNR[precision]:g} dB"
-            fix = "Export in float32, or check the truncation, at which it is calibrated."
+        moved = _images(generator, np.nextafter(latents, np.float32(2)), labels)
+    if precision == "float32":
+        rounding = ROUNDINGS * difference(moved, expected).max_difference
+        allowed = max(LARGEST_DIFFERENCE, min(rounding, LARGEST_ROUNDING))
+        fits = found.max_difference <= allowed  # not `>`, which NaN would pass
+        bound = f"at most {allowed:.2g} anywhere"
+        fix = "A subclass with other layers needs export_saved_model(..., rewrite=False)."
+    else:
+        fits = found.psnr >= LEAST_PSNR[precision]
+        bound = f"a PSNR of at least {LEAST_PSNR[precision]:g} dB"
+        fix = "Export in float32, or check the truncation, at which it is calibrated."
     if not fits:
         raise InputError(
             f"Got {precision} images that differ from the model's by up to {found.max_difference:.2g}, PSNR "

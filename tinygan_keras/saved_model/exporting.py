@@ -1,12 +1,9 @@
-"""The student as a SavedModel, as TensorFlow Serving loads it.
+"""The student as a SavedModel, as TensorFlow Serving loads it: what is in the folder, written in which order.
 
-Scope: what makes up the folder, and in which order. What can be asked is in `signatures.py`, how it is
-generated in `inference.py`.
+What can be asked is in `signatures.py`, how it is generated in `inference.py`.
 
-`keras.export.ExportArchive` writes the graph: a plain `tf.saved_model.save` of a module with Keras
-variables loads in Python and fails in the C++ loader of TensorFlow Serving. The archive doesn't track the
-generator: what an endpoint uses is saved anyway, and tracking would write every weight twice (keras issue
-23553).
+Rejected: `tf.saved_model.save` of a module with Keras variables, which the C++ loader of TensorFlow Serving
+can't load; an archive that tracks the generator, which writes every weight twice (keras issue 23553).
 """
 
 import contextlib
@@ -79,10 +76,9 @@ def export_saved_model(
     path = user_path(path)
     class_names, truncation = check_export(generator, class_names, truncation)
     names = distinct_names(class_names, generator.num_classes)
-    notes = []
-    if not warm_up.can_write():
-        notes.append(f"Exported {warm_up.MISSING}")
-        warnings.warn(f"{path}: exported {warm_up.MISSING}", stacklevel=2)
+    notes = [] if warm_up.can_write() else [f"Exported {warm_up.MISSING}"]
+    for note in notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
     # Variables must exist before the graph is traced; the first call of a model makes them.
     latents = np.zeros((1, generator.latent_dim), "float32")
     generator((latents, np.zeros(1, "int32")), training=False)
@@ -127,18 +123,6 @@ def check_export(generator, class_names, truncation) -> tuple:
 
 
 def _write_graph(folder, generator, names, rewrite):
-    archive = keras.export.ExportArchive()
-    draw = _drawing(generator, rewrite)
-    for name, (function, inputs) in signatures(draw, generator.latent_dim, names).items():
-        archive.add_endpoint(name, function, inputs)
-    # Constants don't say how many of them training changed.
-    count = tf.Variable(count_parameters(generator), dtype=tf.int64)
-    archive.add_variable_collection("parameters", [count])
-    archive.write_out(str(folder), verbose=False)
-
-
-def _drawing(generator, rewrite):
-    """Returns a `tf.function` of latents and labels in range to images, traced once for all signatures."""
     size = generator.image_size
 
     def draw(z, label):
@@ -149,7 +133,16 @@ def _drawing(generator, rewrite):
     if rewrite and isinstance(generator, StudentGenerator):
         draw = row_by_row(generator)
     inputs = [tf.TensorSpec((None, generator.latent_dim)), tf.TensorSpec((None,), tf.int64)]
-    return tf.function(draw, input_signature=inputs, autograph=False)
+    draw = tf.function(
+        draw, input_signature=inputs, autograph=False
+    )  # traced once for all signatures
+    archive = keras.export.ExportArchive()
+    for name, (function, inputs) in signatures(draw, generator.latent_dim, names).items():
+        archive.add_endpoint(name, function, inputs)
+    # Constants don't say how many of them training changed.
+    count = tf.Variable(count_parameters(generator), dtype=tf.int64)
+    archive.add_variable_collection("parameters", [count])
+    archive.write_out(str(folder), verbose=False)
 
 
 def _check_folder(folder, generator, class_name):

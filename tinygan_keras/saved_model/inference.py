@@ -1,12 +1,8 @@
 """The student as a graph that only generates: the same images in less time, by TensorFlow's own tools.
 
-Scope: a `StudentGenerator` in, a `tf.function` out; no files.
-
-- Everything is float32, whatever the student was trained in.
-- The last normalisation moves into the convolutions before it, which saves two passes over the largest maps.
-- Weights become constants, so that TensorFlow computes once, at the first call, what depends on them alone.
-- Images are made one by one, several side by side: maps stay in the cache, and an image is the same bit by
-  bit in any batch.
+The last normalisation moves into the convolutions before it, which saves two passes over the largest maps.
+Weights become constants, so that what depends on them alone is computed once. Images are made one by one,
+several side by side: maps stay in the cache, and an image is the same bit by bit in any batch.
 
 Rejected: a graph of our own operations with every normalisation folded (the figures are in
 `experiments/benchmarks/README.md`); XLA, whose depthwise convolutions take ten times as long on CPUs.

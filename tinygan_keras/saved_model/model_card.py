@@ -20,17 +20,13 @@ _LICENCE = (
 
 
 def model_card(generator, class_names, truncation=None, teacher=None, report=None, notes=()) -> str:
-    """Returns the page, in Markdown, with a name per label; the arguments are those of the export.
-
-    Where `truncation` or `teacher` is None, that of the report is taken. `notes` are sentences on the export.
-    """
+    """Returns the page, in Markdown; what is None is taken from the report, `notes` are sentences."""
     report = report or {}
     config = report.get("config") or {}
     figures = dict(report.get("figures") or report.get("student") or {})
     for name in ("parameters", "multiply_adds"):  # those of this model are said above
         figures.pop(name, None)
-    if truncation is None:
-        truncation = config.get("truncation")
+    truncation = config.get("truncation") if truncation is None else truncation
     size, count = generator.image_size, generator.num_classes
     facts = {
         "images": f"{size} x {size} pixels, {count} classes",
@@ -66,9 +62,8 @@ def _multiply_adds(generator) -> str | None:
 
 def _request(class_name, truncation) -> str:
     row = {"class_name": class_name, "seed": 7, "truncation": truncation}
-    body = json.dumps(
-        {"signature_name": "sample_by_name", "instances": [row]}, ensure_ascii=False
-    ).replace("'", "\\u0027")
+    body = {"signature_name": "sample_by_name", "instances": [row]}
+    body = json.dumps(body, ensure_ascii=False).replace("'", "\\u0027")
     return f"""## Signatures
 
 {TABLE}
@@ -83,21 +78,17 @@ REST gives `image_bytes` as base64, below "b64"."""
 
 
 def _table(values) -> str:
-    lines = [f"| {name} | {_text(value)} |" for name, value in values.items()]
+    lines = [f"| {name.replace('_', ' ')} | {_text(value)} |" for name, value in values.items()]
     return "\n".join(["| | |", "|---|---|", *lines])
 
 
 def _listed(title, values) -> str:
-    if not values:
-        return ""
-    values = {name.replace("_", " "): value for name, value in sorted(values.items())}
-    return f"## {title}\n\n{_table(values)}"
+    return f"## {title}\n\n{_table(dict(sorted(values.items())))}" if values else ""
 
 
 def _sentences(title, sentences) -> str:
-    if not sentences:
-        return ""
-    return f"## {title}\n\n" + "\n".join(f"- {sentence}" for sentence in sentences)
+    lines = [f"- {sentence}" for sentence in sentences or ()]
+    return "\n".join([f"## {title}\n", *lines]) if lines else ""
 
 
 def _text(value) -> str:

@@ -1,12 +1,9 @@
 """What an exported generator can be asked: its signatures, as functions with the types of their inputs.
 
-Every input is `[B]`, seed and truncation too, or servers could neither put requests together nor take them
-row by row. The latents of a row are those of its seed and truncation (`latents.py`), and of nothing else. A
-row that can't be generated is no error, which would be its neighbours' too once a server has put requests
-together: it gets a black image, an empty name and `valid` false. A request that is wrong as a whole (a
-shape, or numbers of rows that differ) is INVALID_ARGUMENT with our words, and so is, in `serving_default`, a
-bad label or latent, as there is nothing to say it with. A wrong type is refused by TensorFlow before the
-graph sees it.
+Every input is `[B]`, so that servers can put requests together. Hence a row that can't be generated is no
+error, which would be its neighbours' too: it gets a black image, an empty name and `valid` false. A request
+that is wrong as a whole (a shape, or numbers of rows that differ) is INVALID_ARGUMENT, and so is a bad label
+or latent in `serving_default`, which has no `valid`.
 
 Rejected: an exported `keras.random.SeedGenerator`, whose images can't be made again; lookup tables of names,
 which are files beside the graph and name themselves alike in every model of a process.
@@ -28,30 +25,18 @@ _PACKET = 16  # float32 numbers that a vector unit takes at once, at most
 
 
 def distinct_names(class_names, num_classes: int) -> list:
-    """Returns a name per label, none empty and each once, or nobody could ask for a class by its name.
-
-    Example:
-        >>> distinct_names(["crane", "dog", "crane"], 3)
-        ['crane (0)', 'dog', 'crane (2)']
-    """
+    """A name per label, none empty and each once, so that every class can be asked for by its name."""
     if class_names is None:
         return [str(label) for label in range(num_classes)]
-    names = [str(name) for name in class_names]
-    count = collections.Counter(names)
-    numbered = [f"{name} ({label})".lstrip() for label, name in enumerate(names)]
-    distinct = [
-        name if name and count[name] == 1 else other
-        for name, other in zip(names, numbered, strict=True)
-    ]
+    numbered = [f"{name} ({label})".lstrip() for label, name in enumerate(class_names)]
+    once = {name for name, count in collections.Counter(class_names).items() if name and count == 1}
+    pairs = zip(class_names, numbered, strict=True)
+    distinct = [name if name in once else other for name, other in pairs]
     return distinct if len(set(distinct)) == len(distinct) else numbered
 
 
 def signatures(draw, latent_dim: int, class_names) -> dict:
-    """Returns the function of every signature, with its input specification, by name.
-
-    `draw` is a TensorFlow function of latents float32 `[B, Z]` and labels int64 `[B]` in range to images
-    float32 `[B, S, S, 3]` in [-1, 1]; `class_names` are distinct, one per label.
-    """
+    """Returns the function of every signature, with its input specification, by name."""
     num_classes = len(class_names)
     z = tf.TensorSpec((None, latent_dim), tf.float32, "z")
     label = tf.TensorSpec((None,), tf.int64, "label")
@@ -92,9 +77,8 @@ def signatures(draw, latent_dim: int, class_names) -> dict:
         return {"image_bytes": _as_png(outputs.pop("image")), **outputs}
 
     def sample_by_name(class_name, seed, truncation):
-        class_name, seed, truncation = _checked(
-            {"class_name": class_name, "seed": seed, "truncation": truncation}
-        )
+        inputs = {"class_name": class_name, "seed": seed, "truncation": truncation}
+        class_name, seed, truncation = _checked(inputs)
         is_named = tf.equal(class_name[:, None], tf.constant(class_names))
         label = tf.argmax(tf.cast(is_named, tf.int32), axis=1)
         label = tf.where(tf.reduce_any(is_named, axis=1), label, -1)
@@ -115,10 +99,8 @@ def to_uint8(images):
 
 
 def _latents(seed, truncation, latent_dim):
-    """Float32 `[B, latent_dim]`, bit by bit the same in any batch.
-
-    Whole packets of numbers a row: what is left over of all rows together would be rounded in another way.
-    """
+    """Float32 `[B, latent_dim]`, bit by bit the same in any batch."""
+    # Whole packets a row: what is left over of all rows together would be rounded in another way.
     padded = -(-latent_dim // _PACKET) * _PACKET
     return latents_in_graph(seed, padded, truncation)[:, :latent_dim]
 
@@ -128,22 +110,17 @@ def _as_png(images):
 
 
 def _checked(inputs: dict, latent_dim=None):
-    """Passes the inputs on if each has its shape, and all have as many rows.
-
-    Servers don't check shapes. TensorFlow believes those of the signature and computes ranks beforehand, so
-    that what is checked here has to hide where it comes from.
-    """
-    shapes = {
-        name: tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
-        for name, tensor in inputs.items()
-    }
-    conditions = []
-    for name, shape in shapes.items():
+    """Passes the inputs on if each has its shape, which servers don't check, and all have as many rows."""
+    shapes, conditions = [], []
+    for name, tensor in inputs.items():
+        # TensorFlow believes the shapes of the signature, so that this has to hide where it comes from.
+        shape = tf.shape(tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None))
+        shapes.append(shape)
         wanted, said = ([2, latent_dim], f"[B, {latent_dim}]") if name == "z" else ([1], "[B]")
         found = tf.concat([[tf.size(shape)], shape[1:]], 0)  # the rank, and all but the rows
         same = tf.raw_ops.Equal(x=found, y=wanted, incompatible_shape_error=False)
         conditions.append((tf.reduce_all(same), [f"{name} has another shape than {said}:", shape]))
-    lengths = tf.concat([shape[:1] for shape in shapes.values()], 0)
+    lengths = tf.concat([shape[:1] for shape in shapes], 0)
     alike = tf.reduce_all(tf.equal(lengths, lengths[:1]))
     said = f"{', '.join(inputs)} have different numbers of rows. Expected as many of each."
     return _asserted(inputs.values(), *conditions, (alike, [said, lengths]))

@@ -1,7 +1,7 @@
 """Requests that TensorFlow Serving answers for itself before it lets a new version answer anybody.
 
-The first call of a graph takes many times as long as the next ones: it is optimised, and its memory found. A
-version that can't answer these requests is refused, and the one before goes on serving.
+The first call of a graph takes many times as long as the next ones. A version that can't answer these is
+refused, and the one before goes on serving.
 """
 
 import importlib.util
