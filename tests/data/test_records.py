@@ -11,7 +11,7 @@ import tensorflow as tf
 from cache_fixtures import files
 
 from tinygan_keras import files as package_files
-from tinygan_keras.data.records.record_set import open_records, verify_records
+from tinygan_keras.data.records.record_set import RecordSet, verify_records
 from tinygan_keras.data.records.record_writer import write_records
 
 COUNT, SIZE = 22, 8  # three shards of 8, the last one with 6
@@ -98,7 +98,7 @@ def flip(path, bit):
 @pytest.mark.parametrize("encoding", ["png", "raw"])
 def test_a_set_holds_what_was_written(source, encoding, tmp_path):
     assert source.write(tmp_path, {"encoding": encoding, "class_names": list("abcde")}) == []
-    records = open_records(tmp_path)
+    records = RecordSet(tmp_path)
     assert (records.count, records.image_size, records.num_classes) == (COUNT, SIZE, 5)
     assert records.class_names == list("abcde")
     np.testing.assert_array_equal(records.labels, source.labels)
@@ -110,7 +110,7 @@ def test_a_set_holds_what_was_written(source, encoding, tmp_path):
 
 def test_names_tell_kind_identity_and_number(source, tmp_path):
     source.write(tmp_path)
-    identity = open_records(tmp_path).fingerprint[:8]
+    identity = RecordSet(tmp_path).fingerprint[:8]
     kind = source.kind.replace(" ", "-")
     names = [f"{kind}-{identity}-{number:05d}-of-00003.tfrecord" for number in range(3)]
     assert set(files(tmp_path)) == {"settings.json", "labels.npy", *names}
@@ -118,7 +118,7 @@ def test_names_tell_kind_identity_and_number(source, tmp_path):
 
 def test_batches_repeat_exactly_and_hold_what_belongs_together(written):
     source, folder = written
-    records = open_records(folder)
+    records = RecordSet(folder)
     whole = take(records, 8, 6, seed=3)
     rest = take(records, 2, 6, seed=3, start_step=6)
     for expected, got in zip(whole[6:], rest, strict=True):
@@ -140,7 +140,7 @@ def test_a_set_may_lie_where_only_tensorflow_reaches(source, tmp_path):
     for name, content in files(tmp_path).items():
         with tf.io.gfile.GFile(f"{url}/{name}", "rb") as file:
             assert file.read() == content
-    np.testing.assert_array_equal(open_records(url).read(4, 9), open_records(tmp_path).read(4, 9))
+    np.testing.assert_array_equal(RecordSet(url).read(4, 9), RecordSet(tmp_path).read(4, 9))
     assert problems(url) == []
     tf.io.gfile.remove(f"{url}/{shard(tmp_path, 1).name}")
     assert problems(url) == [f"{shard(tmp_path, 1).name} is missing"]
@@ -151,7 +151,7 @@ def test_a_set_may_lie_where_only_tensorflow_reaches(source, tmp_path):
 def test_the_home_folder_may_be_written_as_a_tilde(source, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     source.write("~/mine")
-    assert open_records("~/mine").count == COUNT and problems("~/mine") == []
+    assert RecordSet("~/mine").count == COUNT and problems("~/mine") == []
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -284,7 +284,7 @@ def test_a_folder_that_another_command_removes_is_made_again(tmp_path, monkeypat
 
     monkeypatch.setattr(package_files, "_make_folder", made)
     Source("real images").write(tmp_path / "new")
-    assert taken and open_records(tmp_path / "new").count == COUNT
+    assert taken and RecordSet(tmp_path / "new").count == COUNT
 
 
 def test_a_folder_that_cannot_be_listed_is_not_taken_for_an_empty_one(copied, monkeypatch):
@@ -362,18 +362,18 @@ def test_other_folders_are_left_alone(source, name, tmp_path):
 
 def test_what_is_no_set_or_lacks_shards_is_reported(copied, tmp_path):
     with pytest.raises(FileNotFoundError, match="holds no settings.json"):
-        open_records(tmp_path / "nothing")
+        RecordSet(tmp_path / "nothing")
     missing = shard(copied, 1)
     missing.unlink()
     with pytest.raises(ValueError, match=f"2 of 3 shards; missing: {missing.name}. Expected"):
-        open_records(copied)
+        RecordSet(copied)
 
 
 def test_edited_settings_are_refused(copied, written):
     path = copied / "settings.json"
     path.write_text(path.read_text().replace('"source": 0', '"source": 1'))
     with pytest.raises(ValueError, match="checksum isn't that of its lines"):
-        open_records(copied)
+        RecordSet(copied)
     path.write_text("{")
     with pytest.raises(ValueError, match="can't be read"):
         written[0].write(copied)
@@ -447,7 +447,7 @@ def test_what_was_found_is_fixed_by_writing_again(written, copied):
 
 def test_damage_stops_the_reading(copied):
     flip(copied / "labels.npy", 1100)
-    records = open_records(copied)
+    records = RecordSet(copied)
     with pytest.raises(OSError, match="labels.npy was changed or damaged"):
         _ = records.labels
     path = shard(copied, 1)

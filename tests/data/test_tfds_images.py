@@ -72,10 +72,9 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _found_there(data_dir, tmp_path, monkeypatch):
-    builder = tfds_images._tfds().builder
-    monkeypatch.setattr(
-        tfds_images._tfds(), "builder", lambda name: builder(name, data_dir=str(data_dir))
-    )
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder
+    monkeypatch.setattr(tfds, "builder", lambda name: builder(name, data_dir=str(data_dir)))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
 
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.data.image_sets import ArrayImages, open_images, open_training_images
-from tinygan_keras.data.records.record_set import open_records
+from tinygan_keras.data.records.record_set import RecordSet
 from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, grid_of
 
@@ -125,7 +125,7 @@ def test_shards_are_one_set_of_records(generator, tmp_path, monkeypatch):
 
     path = write_data_set(images, tmp_path / "set", "tfrecord", NAMES)
 
-    records = open_records(path)
+    records = RecordSet(path)
     np.testing.assert_array_equal(records.read(0, 9), images.read(0, 9))
     assert records.labels.tolist() == images.labels.tolist()
     assert (records.num_classes, tuple(records.class_names)) == (3, NAMES)
@@ -140,7 +140,7 @@ def test_shards_are_one_set_of_records(generator, tmp_path, monkeypatch):
 def test_images_without_names_and_seeds_have_labels(tmp_path):
     images = ArrayImages(np.zeros((3, 4, 4, 3), "uint8"), np.array([0, 2, 1]))
 
-    records = open_records(write_data_set(images, tmp_path / "set", "tfrecord"))
+    records = RecordSet(write_data_set(images, tmp_path / "set", "tfrecord"))
 
     assert (records.num_classes, records.class_names) == (3, None)
     assert records.labels.tolist() == [0, 2, 1]

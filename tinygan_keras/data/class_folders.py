@@ -1,8 +1,9 @@
 """A folder of images as a source: which files are images, of which class, and what is none of it.
 
-Three layouts: a sub-folder per class, files named as `tinygan sample` names them, or other files. What isn't
-data (hidden files, what systems, disks and viewers leave behind, folders without images) decides nothing, at
-any depth. Names only; no file is opened.
+Three layouts: a sub-folder per class, files named as `tinygan sample` names them, or other files. Folders of
+known classes may be deeper, or look like none. Where labels are needed, a sub-folder `train` is entered, and
+files beside the class folders are ignored rather than refused. What isn't data (hidden files, what systems,
+disks and viewers leave behind, folders without images) decides nothing, at any depth. No file is opened.
 """
 
 import os
@@ -32,11 +33,7 @@ _SHOWN = 5
 
 
 class FolderSource(ImageSource):
-    """Images in the files of a folder, a million if need be, in the order of the classes and of the names.
-
-    Folders of known classes may be deeper, or look like none. Where labels are needed (`labelled`), a
-    sub-folder `train` is entered, and files beside the class folders are ignored rather than refused.
-    """
+    """Images in the files of a folder, a million if need be, in the order of the classes and of the names."""
 
     def __init__(self, path, num_classes=None, class_names=None, labelled=False):
         self._given, self._known = Path(path), _known_folders(num_classes, class_names)
@@ -64,10 +61,8 @@ class FolderSource(ImageSource):
         if others:
             others = [file_text(name) for name in others]
             self.found["ignored"] = f"{len(others):,}: {listed(others, _SHOWN)}"
-            self.warnings.append(
-                f"Ignored {len(others)} files and folders that aren't images of a class (such as "
-                f"{others[0]})."
-            )
+            ignored = f"{len(others)} files and folders that aren't images of a class"
+            self.warnings.append(f"Ignored {ignored} (such as {others[0]}).")
 
     def payloads(self, indices):
         for index in indices:
@@ -125,9 +120,8 @@ class FolderSource(ImageSource):
             self.class_names += tuple(name for name in empty if name.isdecimal())
             empty = [name for name in empty if not name.isdecimal()]
         if empty and class_names is None:
-            self.warnings.append(
-                f"Left out empty folders, which are no classes: {listed(empty, _SHOWN)}."
-            )
+            shown = listed(empty, _SHOWN)
+            self.warnings.append(f"Left out empty folders, which are no classes: {shown}.")
 
     def _is_known(self, folder):
         number = folder.isdecimal() and str(int(folder))
@@ -154,9 +148,8 @@ def _below(folder, prefix=""):
         elif _NOT_CLASSES.fullmatch(entry.name):
             others.append(f"{name}/")
         else:
-            more_images, more_others = _below(entry.path, f"{name}/")
-            images += more_images
-            others += more_others
+            inside = _below(entry.path, f"{name}/")
+            images, others = images + inside[0], others + inside[1]
     return images, others
 
 

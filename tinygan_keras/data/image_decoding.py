@@ -1,27 +1,19 @@
 """THE decoder: from the bytes of an image to uint8 pixels, the same wherever images are opened.
 
-Pillow decodes files, and the bytes in the records of TensorFlow Datasets. The policy:
-
-- format: JPEG, PNG, BMP, GIF or WebP, by the content; the suffix of the name doesn't count.
-- depth: 16 bits per channel keep the higher 8, in gray as in colour; 1 bit becomes 0 and 255.
-- colour: gray, palette and CMYK (with or without Adobe's marker) become RGB as Pillow converts them; colour
-  profiles and gamma are ignored.
-- alpha: dropped, as the loaders of the field do; the colour stored under it counts.
-- orientation: applied, as the EXIF tag says.
-- animation: the first frame.
-- damage: a file that breaks off, or whose checksum is wrong, is refused by name. Nothing is guessed.
-- size: centre crop to the shorter side (one pixel nearer to the top and the left where it can't be the
-  middle), Pillow's bilinear resizing, which is antialiased and in half-pixel coordinates, as torchvision's.
+- format: JPEG, PNG, BMP, GIF or WebP, by the content, not the suffix; of animations the first frame.
+- depth and colour: of 16 bits the higher 8; gray, palette and CMYK become RGB as Pillow converts them;
+  profiles, gamma and alpha are dropped, as the loaders of the field do. EXIF orientation is applied.
+- damage: a file that breaks off, or whose checksum is wrong, is refused by name.
+- size: centre crop to the shorter side (nearer to the top and the left by one where it can't be the middle),
+  Pillow's bilinear resizing, which is antialiased and in half-pixel coordinates, as torchvision's.
 
 Rejected: TensorFlow's decoders, which read other pixels from palette BMPs and from CMYK, ignore EXIF, can't
-say which file is damaged, and are no quicker: Pillow too decodes outside Python's lock. Random crops, which
-change what the teacher's classes look like. Resizing without antialiasing, TensorFlow's default, which leaves
-Moire patterns for the discriminator to learn.
+say which file is damaged, and are no quicker. Random crops, which change what the teacher's classes look
+like. Resizing without antialiasing, whose Moire patterns the discriminator would learn.
 """
 
 import collections
 import contextlib
-import functools
 import io
 import os
 import re
@@ -64,10 +56,7 @@ _QUIET_SECONDS = 5.0
 
 
 class Decoded(NamedTuple):
-    """Pixels uint8 `[H, W, 3]`, and of the file: width and height, format, what was done with {} of them.
-
-    Of what can't be decoded there are no pixels, and `error` says why.
-    """
+    """Pixels uint8 `[H, W, 3]`, or None and why; of the file, its size, format, what was done with {}."""
 
     pixels: np.ndarray | None
     size: tuple = ()
@@ -135,7 +124,7 @@ def describe_preprocessing(image_size: int, horizontal_flip=False) -> str:
     )
 
 
-def decode_all(sources, finish=None):
+def decode_all(sources, finish=lambda pixels: pixels):
     """Decodes in threads, and reads little ahead: yields `finish(pixels)`, `Decoded`, of each source."""
 
     def work(chunk):
@@ -154,33 +143,27 @@ def decode_all(sources, finish=None):
 def _try_to_decode(source, finish):
     try:
         decoded = decode(source)
+        return decoded._replace(pixels=finish(decoded.pixels))
     except Exception as error:  # decoders raise whatever they stumble over
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = re.sub(r" (<_io|'|\").*", "", reason)  # the name of the file is said elsewhere
         return Decoded(None, error=file_text(reason)[:100])
-    return decoded._replace(pixels=finish(decoded.pixels)) if finish else decoded
 
 
 class Decoding:
-    """Decodes images of a source, and counts what it finds.
-
-    Attributes:
-        count: int, images that were decoded.
-        sizes: Counter of width and height.
-        unreadable: List of (index, reason).
-    """
+    """Decodes images of a source, and counts what it finds."""
 
     def __init__(self, source):
-        self._source, self.count = source, 0
-        self.sizes, self.unreadable = collections.Counter(), []
+        self._source, self.count = source, 0  # of images that could be decoded
+        self.sizes, self.unreadable = collections.Counter(), []  # with index and reason
         self._kinds, self._first = collections.Counter(), {}
 
     def pixels_of(self, indices, image_size=None, progress=True):
         """Yields the pixels of these images, None for what is unreadable; cropped if a size is given."""
         import keras
 
-        finish = functools.partial(crop_and_resize, image_size=image_size) if image_size else None
-        results = decode_all(self._source.payloads(indices), finish)
+        crop = {"finish": lambda pixels: crop_and_resize(pixels, image_size)} if image_size else {}
+        results = decode_all(self._source.payloads(indices), **crop)
         bar, begin = None, time.monotonic()
         for done, (index, result) in enumerate(zip(indices, results, strict=True), start=1):
             self._count(index, result)
@@ -197,11 +180,10 @@ class Decoding:
             return
         self.count += 1
         self.sizes[result.size] += 1
-        lossy = ("lossy",) if result.format in _LOSSY else ()
-        for kind in (*result.conversions, *lossy):
-            self._kinds[kind] += 1
+        kinds = (*result.conversions, *["lossy"] * (result.format in _LOSSY))
+        self._kinds.update(kinds)
+        for kind in (*kinds, result.size):
             self._first.setdefault(kind, index)
-        self._first.setdefault(result.size, index)
 
     def _such_as(self, kind):
         return f"(such as {self._source.image_name(self._first[kind])})"
@@ -213,13 +195,10 @@ class Decoding:
 
     def unreadable_text(self) -> str:
         """How many images can't be decoded, and which, up to 100."""
-        names = [
-            f"{self._source.image_name(index)} ({reason})"
-            for index, reason in self.unreadable[:_NAMED]
-        ]
-        total = self.count + len(self.unreadable)
-        shown = listed(names, _NAMED, len(self.unreadable))
-        return f"{len(self.unreadable):,} of {total:,} files that can't be decoded: {shown}"
+        number, first = len(self.unreadable), self.unreadable[:_NAMED]
+        names = [f"{self._source.image_name(index)} ({reason})" for index, reason in first]
+        shown = listed(names, _NAMED, number)
+        return f"{number:,} of {self.count + number:,} files that can't be decoded: {shown}"
 
     def check_readable(self):
         """Raises InputError if images can't be decoded."""

@@ -12,6 +12,7 @@ import zlib
 import numpy as np
 
 from ..classes.folder_labels import listed, missing_classes
+from ..classes.mapping import ClassMap
 from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..files import content_hash
@@ -28,39 +29,14 @@ _MOST_NAMES = 200_000
 
 
 class ImageSet:
-    """Images of one size, with or without labels: `ArrayImages` in memory, or `RecordImages` in files.
+    """Images of one size; `ArrayImages` and `RecordImages` add reading, batches and the fingerprint."""
 
-    Attributes:
-        name: str.
-        count: int, number of images.
-        image_size: int, height and width in pixels.
-        labels: int32 `[count]`, or None; of real images to train with, those of the teacher.
-        num_classes: int, or None if unknown.
-        class_names: Tuple of str by label, or None.
-        classes: Tuple of the labels that were wanted, or None for all.
-        warnings: List of str, what is not as it should be but can be used.
-        found: Dict of str, further lines of the report.
-        fingerprint: str, SHA-256 (hex) of images and labels, wherever they are; resuming expects the same.
-        files: List of str, the file of each image relative to the folder, or None if they aren't in files.
-    """
-
-    files = None
-
-    def __init__(self, name, labels, num_classes, class_names, classes=None, warnings=(), found=()):
-        self.name, self.labels = name, labels
-        self.num_classes, self.class_names = num_classes, class_names
-        self.classes = None if classes is None else tuple(classes)
-        self.warnings, self.found = list(warnings), dict(found)
-        if labels is not None:
-            self.warnings += missing_classes(labels, class_names, self._wanted())
-
-    def read(self, start: int, stop: int) -> np.ndarray:
-        """Returns the images from `start` up to `stop`, uint8 `[n, S, S, 3]`, cut off at the end."""
-        raise NotImplementedError
-
-    def _stored_batches(self, batch_size, seed, start_step, finish):
-        """Endless data set of `finish(step, {"image": uint8, "label": int32})`; no label without labels."""
-        raise NotImplementedError
+    def __init__(self, name, class_map, warnings=(), classes=None, found=(), files=None):
+        self.name, self.warnings, self.found, self.files = name, list(warnings), dict(found), files
+        self.labels, self.class_names, self.num_classes = class_map
+        self.classes = None if classes is None else tuple(classes)  # those that were wanted
+        if self.labels is not None:
+            self.warnings += missing_classes(self.labels, self.class_names, self._wanted())
 
     def batches(self, batch_size: int, seed=0, start_step=0, horizontal_flip=False):
         """Passes over the images again and again, each time in another order, half of them mirrored or none.
@@ -84,18 +60,19 @@ class ImageSet:
         size = min(count, _AT_ONCE)
         batches = self._stored_batches(size, seed, 0, lambda step, batch: batch)
         batches = list(batches.take(-(-count // size)).as_numpy_iterator())
-        images = np.concatenate([batch["image"] for batch in batches])[:count]
-        labels = None
-        if self.labels is not None:
-            labels = np.concatenate([batch["label"] for batch in batches])[:count]
+        stored = ("image",) if self.labels is None else ("image", "label")
+        arrays = [np.concatenate([batch[part] for batch in batches])[:count] for part in stored]
         name = self.name if count == self.count else f"{count:,} of {self.name}"
-        return ArrayImages(
-            images, labels, self.class_names, name, (), self.num_classes, self.classes
-        )
+        settings = {"num_classes": self.num_classes, "classes": self.classes, "name": name}
+        return ArrayImages(*arrays, class_names=self.class_names, **settings)
 
     def contents(self) -> dict:
-        """A checksum by name of image, for `changes_since`; empty for images without names."""
-        return {}
+        """A checksum by name of image, for `changes_since`; empty for images without files, or too many."""
+        if self.files is None or self.count > _MOST_NAMES:
+            return {}
+        labels = [0] * self.count if self.labels is None else self.labels.tolist()
+        rows = zip(map(file_text, self.files), self.read(0, self.count), labels, strict=True)
+        return {name: zlib.crc32(image.tobytes(), label) for name, image, label in rows}
 
     def changes_since(self, contents: dict) -> dict:
         """Lists of the names of images that are "gone", "changed" or "new" since these `contents`."""
@@ -107,10 +84,8 @@ class ImageSet:
 
     @functools.cached_property
     def class_counts(self) -> np.ndarray | None:
-        """int64 `[num_classes]`, or None without labels."""
-        if self.labels is None:
-            return None
-        return np.bincount(self.labels, minlength=self.num_classes).astype("int64")
+        """Int64 `[num_classes]`, or None without labels."""
+        return None if self.labels is None else np.bincount(self.labels, minlength=self.num_classes)
 
     def report(self, horizontal_flip=False) -> str:
         """Returns what was found, as lines to print."""
@@ -121,19 +96,17 @@ class ImageSet:
             least, most = (int(present[pick(counts[present])]) for pick in (np.argmin, np.argmax))
             of_all = f", of {self.num_classes:,} in all" if self.classes is not None else ""
             lines["images"] += f" in {len(present):,} of {len(self._wanted()):,} classes{of_all}"
-            lines["images per class"] = (
-                f"{counts[least]:,} (fewest: {self._named(least)}) to "
-                f"{counts[most]:,} (most: {self._named(most)})"
+            fewest, most = (
+                f"{counts[label]:,} ({word}: {_named(label, self.class_names)})"
+                for word, label in (("fewest", least), ("most", most))
             )
+            lines["images per class"] = f"{fewest} to {most}"
         lines |= self.found
         lines["preprocessing"] = describe_preprocessing(self.image_size, horizontal_flip)
         return report_text(f"Real images: {self.name}", lines, self.warnings)
 
     def _wanted(self):
         return range(self.num_classes) if self.classes is None else self.classes
-
-    def _named(self, label):
-        return f"{label} {self.class_names[label]}" if self.class_names else str(label)
 
     def __repr__(self):
         size = self.image_size
@@ -143,35 +116,27 @@ class ImageSet:
 class ArrayImages(ImageSet):
     """Images uint8 `[N, S, S, 3]` in memory, with labels int `[N]` and `files`, or None."""
 
-    def __init__(
-        self,
-        images,
-        labels=None,
-        class_names=None,
-        name="array",
-        warnings=(),
-        num_classes=None,
-        classes=None,
-        found=(),
-        files=None,
-    ):
-        self._images, self.files = check_images(images, name), files
+    def __init__(self, images, labels=None, class_names=None, name="array", warnings=(), **more):
+        self._images = check_images(images, name)
         self.count, self.image_size = self._images.shape[:2]
-        class_names = None if class_names is None else tuple(str(name) for name in class_names)
-        num_classes = num_classes or (len(class_names) if class_names else None)
+        class_names = None if class_names is None else tuple(map(str, class_names))
+        num_classes = more.pop("num_classes", None) or (len(class_names) if class_names else None)
         if labels is not None:
             labels = check_labels(labels, self.count, num_classes, name)
             num_classes = num_classes or int(labels.max()) + 1
-        super().__init__(name, labels, num_classes, class_names, classes, warnings, found)
+        super().__init__(name, ClassMap(labels, class_names, num_classes), warnings, **more)
 
-    def read(self, start, stop):
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Returns the images from `start` up to `stop`, uint8 `[n, S, S, 3]`, cut off at the end."""
         return np.asarray(self._images[start:stop])
 
     @functools.cached_property
     def fingerprint(self) -> str:
+        """SHA-256 (hex) of images and labels, wherever they are; resuming expects the same."""
         return content_hash(self._images, "" if self.labels is None else self.labels)
 
     def _stored_batches(self, batch_size, seed, start_step, finish):
+        """Endless data set of `finish(step, {"image": uint8, "label": int32})`; no label without labels."""
         import tensorflow as tf
 
         shape = (batch_size, self.image_size, self.image_size, 3)
@@ -186,31 +151,16 @@ class ArrayImages(ImageSet):
         steps = tf.data.Dataset.counter(start_step, dtype=tf.int64)
         return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE)
 
-    def contents(self):
-        if self.files is None or self.count > _MOST_NAMES:
-            return {}
-        labels = [0] * self.count if self.labels is None else self.labels.tolist()
-        rows = zip(map(file_text, self.files), self._images, labels, strict=True)
-        return {name: zlib.crc32(image.tobytes(), label) for name, image, label in rows}
-
 
 class RecordImages(ImageSet):
     """Images of a prepared record set, read from its files as they are needed."""
 
     def __init__(self, source: RecordSource, class_map, classes=None):
         self._records = source.records
-        self.count, self.image_size = source.count, source.image_size
-        labels, names, num_classes = class_map
-        super().__init__(
-            source.name, labels, num_classes, names, classes, source.warnings, source.found
-        )
-
-    def read(self, start, stop):
-        return self._records.read(start, stop)
-
-    @property
-    def fingerprint(self) -> str:
-        return content_hash(self._records.fingerprint, "" if self.labels is None else self.labels)
+        self.count, self.image_size, self.read = source.count, source.image_size, self._records.read
+        super().__init__(source.name, class_map, source.warnings, classes, source.found)
+        labels = "" if self.labels is None else self.labels
+        self.fingerprint = content_hash(self._records.fingerprint, labels)
 
     def _stored_batches(self, batch_size, seed, start_step, finish):
         import tensorflow as tf
@@ -272,7 +222,11 @@ def open_images(
         progress: Show a progress bar where decoding takes long.
 
     Returns:
-        `ImageSet`; its `warnings` and `report()` say what was found, converted and left out.
+        `ImageSet` with `name`, `count`, `image_size`, `labels` int32 `[count]` or None, `num_classes`,
+        `class_names` tuple or None, `classes` (those wanted, or None), `class_counts`, `fingerprint`, `files`
+        (list of the images' files relative to the folder, or None if they aren't files of one),
+        `read(start, stop)` and `batches(...)`. Its `warnings` and `report()` say what was found, converted
+        and left out.
 
     Raises:
         MissingFileError: nothing has this name, or a data set is not on this machine.
@@ -317,16 +271,17 @@ def open_images(
     decoding.check_readable()
     if not image_size:
         decoding.check_one_size()
+    labels, names, num_classes = class_map
     return ArrayImages(
         images,
-        None if class_map.labels is None else class_map.labels[chosen],
-        class_map.class_names,
+        None if labels is None else labels[chosen],
+        names,
         source.name,
         (*source.warnings, *decoding.warnings(image_size)),
-        class_map.num_classes,
-        classes,
-        {**source.found, "sizes": decoding.sizes_text()},
-        source.files and [source.files[index] for index in chosen],
+        num_classes=num_classes,
+        classes=classes,
+        found={**source.found, "sizes": decoding.sizes_text()},
+        files=source.files and [source.files[index] for index in chosen],
     )
 
 
@@ -345,9 +300,8 @@ def open_training_images(
         real = open_training_images("photos/", 128, 1000, range(398))
         print(real.report())
     """
-    if str(name) == "none":
-        return None
-    return open_images(name, image_size, num_classes, classes, class_names, data_subset)
+    given = name, image_size, num_classes, classes, class_names, data_subset
+    return None if str(name) == "none" else open_images(*given)
 
 
 def wanted_images(source, class_map, classes):
@@ -362,7 +316,7 @@ def wanted_images(source, class_map, classes):
     labels = class_numbers(classes, class_map.num_classes, names, distinct=True).tolist()
     chosen = np.flatnonzero(np.isin(class_map.labels, labels))
     if not len(chosen):
-        wanted = [f"{label} {names[label]}" if names else str(label) for label in labels]
+        wanted = [_named(label, names) for label in labels]
         raise InputError(
             f"Got {source.name} without a single image of the classes {listed(wanted, _SHOWN)}. Expected at "
             "least one. Change the setting classes, or give another data set."
@@ -377,6 +331,10 @@ def report_text(title, lines: dict, warnings) -> str:
     width = max(map(len, lines)) + 2
     rows = [f"  {name + ':':<{width}}{text}" for name, text in lines.items()]
     return "\n".join([title, *rows, *(f"  Warning: {warning}" for warning in warnings)])
+
+
+def _named(label, class_names):
+    return f"{label} {class_names[label]}" if class_names else str(label)
 
 
 def _check_fits(count, size, source, data, limit):

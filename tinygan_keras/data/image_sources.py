@@ -28,39 +28,21 @@ _IN_MEMORY = 2**30
 
 
 class ImageSource:
-    """What all sources have.
+    """What all sources have; each adds `count`, and `payloads` and `content` as those of `ArraySource`."""
 
-    Attributes:
-        name: str.
-        count: int, number of images.
-        labels: int32 `[count]`, numbers of `class_names`; without these, class numbers. None if unknown.
-        class_names: Tuple of str, names of the classes by which the source counts them, or None.
-        num_classes: int, or None if it isn't said.
-        files: List of str, the files of the images, or None if an image has none of its own.
-        numbered: Whether labels are class numbers, whatever the names are.
-        own_order: Whether the order of its classes is part of it, as CIFAR-10's is.
-        shuffled: Whether images are in random order already; others are put in such before they are stored.
-        warnings: List of str.
-        found: Dict of str, lines of a report.
-    """
-
-    numbered = own_order = shuffled = False
-    labels = class_names = num_classes = files = None
+    class_names = num_classes = None  # if it says them
+    labels = None  # int32 [count], numbers of class_names if there are any
+    files = None  # of the images, if each has its own
+    numbered = False  # whether labels are class numbers, whatever the names are
+    own_order = False  # whether the order of its classes is part of it, as CIFAR-10's is
+    shuffled = False  # whether images are in random order, as they are to be stored
 
     def __init__(self, name):
-        self.name, self.count, self.warnings, self.found = name, 0, [], {}
-
-    def payloads(self, indices):
-        """Yields for each index (of shuffled sources: sorted) what `image_decoding.decode` takes."""
-        raise NotImplementedError
+        self.name, self.warnings, self.found = name, [], {}
 
     def image_name(self, index: int) -> str:
         """Name of an image, to print."""
         return file_text(self.files[index]) if self.files else f"image {index}"
-
-    def content(self, indices) -> str:
-        """A hash of what these images and their labels are, without decoding them."""
-        raise NotImplementedError
 
     def classes(self, num_classes=None, class_names=None) -> ClassMap:
         """Labels by image as others number the classes (None if unknown), and the names of these."""
@@ -73,9 +55,8 @@ class ImageSource:
             return ClassMap(self.labels, names and tuple(names), count)
         check_labels(self.labels, self.count, len(self.class_names), self.name)
         used = np.bincount(self.labels, minlength=len(self.class_names)) > 0
-        known = match_classes(
-            self.class_names, num_classes, class_names, self.name, self.own_order, used
-        )
+        wanted = num_classes, class_names
+        known = match_classes(self.class_names, *wanted, self.name, self.own_order, used)
         return known._replace(labels=known.labels[self.labels])
 
 
@@ -88,23 +69,24 @@ class ArraySource(ImageSource):
         super().__init__(name)
         if images.ndim == 3:
             if images.shape[1:] != (28, 28):
-                self.warnings.append(
-                    f"Converted {len(images)} of {len(images)} images to RGB, which are gray."
-                )
+                gray = f"{len(images)} of {len(images)}"
+                self.warnings.append(f"Converted {gray} images to RGB, which are gray.")
             images = as_rgb(images)
         self._images = check_images(images, name, square=False)
         self.count = len(images)
         if class_names is not None:
-            texts = (file_text(n) if isinstance(n, bytes) else str(n) for n in class_names)
-            self.class_names = tuple(texts)
+            names = (file_text(n) if isinstance(n, bytes) else str(n) for n in class_names)
+            self.class_names = tuple(names)
         if labels is not None:
             self.labels = check_labels(labels, self.count, name=name)
 
     def payloads(self, indices):
+        """Yields for each index (of shuffled sources: sorted) what `image_decoding.decode` takes."""
         for start in range(0, len(indices), _BLOCK):
             yield from np.asarray(self._images[indices[start : start + _BLOCK]])
 
-    def content(self, indices):
+    def content(self, indices) -> str:
+        """A hash of what these images and their labels are, without decoding them."""
         return content_hash(self._images, indices, self.labels)
 
 
@@ -139,9 +121,7 @@ def as_rgb(images) -> np.ndarray:
     return np.broadcast_to(images[..., None], (*images.shape, 3))
 
 
-def open_source(
-    data, num_classes=None, class_names=None, labelled=False, data_subset=""
-) -> ImageSource:
+def open_source(data, num_classes=None, class_names=None, labelled=False, data_subset=""):
     """Opens what `data` names; see `image_sets.open_images`, and `FolderSource` for `labelled`."""
     text = str(data)
     kind, _, rest = text.partition(":")
@@ -155,9 +135,9 @@ def open_source(
         return open_tfds(rest)
     path = user_path(data) if text else Path(".missing")
     if is_url(path) or ((path / SETTINGS_FILE).is_file() and any(path.glob("*.tfrecord"))):
-        from .records.record_set import open_records
+        from .records.record_set import RecordSet
 
-        return RecordSource(open_records(path))
+        return RecordSource(RecordSet(path))
     if path.is_dir():
         from .class_folders import FolderSource
 

@@ -17,22 +17,20 @@ from ..errors import InputError, MissingFileError, UnusableFileError
 from ..files import user_path
 from .image_sources import ArraySource, as_rgb
 
-FASHION_MNIST_NAMES = (
-    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
-    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+_FASHION_TEXT = (
+    "T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"
 )
-CIFAR10_NAMES = (
-    *("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-)
+FASHION_MNIST_NAMES = tuple(_FASHION_TEXT.split(", "))
+_CIFAR10_TEXT = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR10_NAMES = tuple(_CIFAR10_TEXT.split())
 _CIFAR100_TEXT = """
-    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel
-    can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur
-    dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion
-    lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree
-    pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea
-    seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank
-    telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman
-    worm
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+    castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+    elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard
+    lobster man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear
+    pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal
+    shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank
+    telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
 CIFAR100_NAMES = tuple(_CIFAR100_TEXT.split())
 _SETS = {
@@ -80,14 +78,11 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
     for folder in (_keras_folder() / "fashion-mnist", DEBIAN_FOLDER):
         if all((folder / name).is_file() for name in names):
             images, labels = (_read_idx(folder / name) for name in names)
-            source = "full set on disk"
-            break
-    else:
-        if not download:
-            raise _missing("fashion_mnist")
-        images, labels = _load("fashion_mnist", split)
-        source = "full set, downloaded by Keras"
-    return LabelledImages(as_rgb(images), labels.astype("int32"), source)
+            return LabelledImages(as_rgb(images), labels.astype("int32"), "full set on disk")
+    if not download:
+        raise _missing("fashion_mnist")
+    images, labels = _load("fashion_mnist", split)
+    return LabelledImages(as_rgb(images), labels.astype("int32"), "full set, downloaded by Keras")
 
 
 def load_fashion_mnist_subset(path) -> LabelledImages:
@@ -154,9 +149,8 @@ def _load(name, split):
 
 
 def _missing(name, reason=""):
-    place = f"{_keras_folder() / _SETS[name][1]}"
-    if name == "fashion_mnist":
-        place += f", or {DEBIAN_FOLDER} (Debian: apt install dataset-fashion-mnist)"
+    debian = f", or {DEBIAN_FOLDER} (Debian: apt install dataset-fashion-mnist)"
+    place = f"{_keras_folder() / _SETS[name][1]}{debian if name == 'fashion_mnist' else ''}"
     return MissingFileError(
         f"Got keras:{name}, which is not on this machine{reason}. Expected {place}. Put the file there, "
         "whole and unchanged, for Keras removes what it can't verify; or allow the download."

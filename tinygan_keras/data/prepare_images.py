@@ -59,81 +59,82 @@ def prepare_images(
     Example:
         print(prepare_images("tfds:imagenet2012", "imagenet_128/", 128, classes="animals"))
     """
-    from .records.record_format import check_numbers
+    from .records.record_format import REAL_IMAGES, check_numbers
     from .records.record_writer import write_records
 
     check_numbers(
         count=1, shard_size=shard_size, worker=worker, workers=workers, image_size=image_size
     )
-    arguments = (data, image_size, classes, data_subset)
-    conversion = Conversion(*arguments)
-    left_out = []
+    arguments = data, image_size, classes, data_subset
+    conversion, left_out = Conversion(*arguments), []
+    source, decoding = conversion.source, conversion.decoding
     if skip_unreadable:  # every worker has to know them, or images would have other numbers
         left_out = conversion.unreadable(np.arange(len(conversion.chosen)), progress)
         conversion.leave_out(left_out)
 
     def check(numbers):
         conversion.unreadable(numbers, progress)
-        conversion.decoding.check_readable()
+        decoding.check_readable()
 
+    count, labels, class_map = len(conversion.chosen), conversion.labels, conversion.class_map
+    settings = {
+        "kind": REAL_IMAGES,
+        "image_size": image_size,
+        "num_classes": None if labels is None else class_map.num_classes,
+        "class_names": class_map.class_names,
+        "own_order": source.own_order,
+        "source": source.name,
+        "source_hash": source.content(conversion.chosen),
+        "decoding": _DECODING,
+    }
+    records = out, settings, count, shard_size, conversion.examples_of
+    work = worker, workers, progress, runner
     unfinished = write_records(
-        out,
-        conversion.settings,
-        len(conversion.chosen),
-        shard_size,
-        conversion.examples_of,
-        worker,
-        workers,
-        progress,
-        runner,
-        labels=conversion.labels,
+        *records,
+        *work,
+        labels=labels,
         provenance={"data": str(data), "classes": classes},
         load_examples=functools.partial(_load_examples, arguments, left_out),
         check=None if skip_unreadable else check,
     )
-    shards = -(-len(conversion.chosen) // shard_size)
-    return conversion.report(f"{shards - len(unfinished):,} of {shards:,} shards in {out}")
+    counted = "without labels"
+    if labels is not None:
+        counted = f"in {len(np.unique(labels)):,} of {class_map.num_classes:,} classes"
+    lines = {"images": f"{count:,} {counted}", **source.found}
+    if decoding.count:
+        lines["sizes"] = decoding.sizes_text()
+    if decoding.unreadable:
+        lines["left out, unreadable"] = decoding.unreadable_text()
+    shards = -(-count // shard_size)
+    lines["preprocessing"] = describe_preprocessing(image_size)
+    lines["written"] = f"{shards - len(unfinished):,} of {shards:,} shards in {out}"
+    warnings = [*source.warnings, *decoding.warnings(image_size)]
+    return report_text(f"Prepared {source.name}", lines, warnings)
 
 
 class Conversion:
-    """Images of a source on their way to records.
+    """Images of a source, `chosen` by number in the order of their records, with their labels."""
 
-    Attributes:
-        source: `ImageSource`.
-        chosen: Int `[N]`, the numbers in the source of the images, in the order of their records.
-        labels: int32 `[N]`, or None.
-        decoding: `Decoding` of the images that were checked.
-    """
-
-    def __init__(self, data, image_size, classes="", data_subset=""):
+    def __init__(self, data, image_size, classes="", data_subset="", left_out=()):
         self.source = open_source(data, labelled=True, data_subset=data_subset)
         self.image_size, self.decoding = image_size, Decoding(self.source)
         names = self.source.class_names
         imagenet = names and all(name.lower() in imagenet_ids() for name in names)
-        self._class_map = self.source.classes(1000 if imagenet else None)
-        self._keep(wanted_images(self.source, self._class_map, classes.strip() or None)[0])
+        self.class_map = self.source.classes(1000 if imagenet else None)
+        self._wanted, _ = wanted_images(self.source, self.class_map, classes.strip() or None)
+        self.leave_out(left_out)
 
-    def _keep(self, indices):
-        """Takes these images, given by sorted numbers."""
-        self.chosen, labels = indices, self._class_map.labels
+    def leave_out(self, indices):
+        """Takes the images that are wanted, but those with these numbers in the source."""
+        self.chosen = np.setdiff1d(self._wanted, np.array(indices, int))
+        if not len(self.chosen):
+            raise InputError(
+                f"Got {self.source.name} without an image that can be decoded. Expected at least one."
+            )
         if not self.source.shuffled:  # batches mix the records of few shards
-            self.chosen = np.random.default_rng(_ORDER_SEED).permutation(indices)
+            self.chosen = np.random.default_rng(_ORDER_SEED).permutation(self.chosen)
+        labels = self.class_map.labels
         self.labels = None if labels is None else labels[self.chosen]
-
-    @property
-    def settings(self):
-        """Dict, see `write_records`."""
-        _, class_names, num_classes = self._class_map
-        return {
-            "kind": "real images",
-            "image_size": self.image_size,
-            "num_classes": None if self.labels is None else num_classes,
-            "class_names": class_names,
-            "own_order": self.source.own_order,
-            "source": self.source.name,
-            "source_hash": self.source.content(self.chosen),
-            "decoding": _DECODING,
-        }
 
     def unreadable(self, numbers, progress):
         """Decodes the images of these records; returns those that can't be, by number in the source."""
@@ -143,15 +144,6 @@ class Conversion:
         for _ in self.decoding.pixels_of(indices, self.image_size, progress):
             pass
         return [int(index) for index, _ in self.decoding.unreadable]
-
-    def leave_out(self, indices):
-        """Forgets the images with these numbers in the source."""
-        kept = np.setdiff1d(self.chosen, np.array(indices, int))
-        if not len(kept):
-            raise InputError(
-                f"Got {self.source.name} without an image that can be decoded. Expected at least one."
-            )
-        self._keep(kept)
 
     def examples_of(self, start, stop):
         """Yields the examples with the numbers from `start` to before `stop`, as `write_records` wants."""
@@ -163,26 +155,7 @@ class Conversion:
             name = self.source.image_name(index) if self.source.files else None
             yield {"image": pixels, "label": label, "name": name}
 
-    def report(self, written) -> str:
-        """What was found, converted, left out and written, in lines."""
-        decoding, counted = self.decoding, "without labels"
-        if self.labels is not None:
-            counted = (
-                f"in {len(np.unique(self.labels)):,} of {self._class_map.num_classes:,} classes"
-            )
-        lines = {"images": f"{len(self.chosen):,} {counted}", **self.source.found}
-        if decoding.count:
-            lines["sizes"] = decoding.sizes_text()
-        if decoding.unreadable:
-            lines["left out, unreadable"] = decoding.unreadable_text()
-        lines["preprocessing"] = describe_preprocessing(self.image_size)
-        lines["written"] = written
-        warnings = [*self.source.warnings, *decoding.warnings(self.image_size)]
-        return report_text(f"Prepared {self.source.name}", lines, warnings)
-
 
 def _load_examples(arguments, left_out):
     """`Conversion.examples_of` in another process."""
-    conversion = Conversion(*arguments)
-    conversion.leave_out(left_out)
-    return conversion.examples_of
+    return Conversion(*arguments, left_out).examples_of

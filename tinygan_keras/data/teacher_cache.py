@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from ..classes.selection import class_numbers
 from ..errors import InputError
+from ..files import plain
 from ..images import to_float
 from ..latents import LAW, check_seeds
 from .records.record_format import TEACHER_SAMPLES, check_numbers
@@ -22,13 +23,7 @@ from .records.record_writer import write_records
 from .teacher_samples import generate_samples
 
 # What of a teacher decides its samples.
-_OF_TEACHER = {
-    "content_hash": str,
-    "truncation": float,
-    "num_classes": int,
-    "latent_dim": int,
-    "image_size": int,
-}
+_OF_TEACHER = ("content_hash", "truncation", "num_classes", "latent_dim", "image_size")
 
 
 def write_cache(
@@ -49,9 +44,8 @@ def write_cache(
 ) -> list:
     """Generates samples of a teacher and keeps them on disk, or goes on where an earlier call was stopped.
 
-    Several workers may write into one folder, or each into its own: the folders can be copied into one. A
-    shard is always generated in the same batches, so it has the same bytes whoever makes it on the same kind
-    of machine; on another, a level may differ by one where its products round otherwise.
+    Workers may share a folder, or have one each that are copied into one later: on the same kind of machine
+    a shard has the same bytes whoever makes it; on another, a level may differ by one.
 
     Args:
         teacher: `HubTeacher`, or another callable `(latents, labels) -> images` with `latent_dim`,
@@ -63,16 +57,14 @@ def write_cache(
         classes: The classes that take turns, as `class_numbers` takes them; None for all of the teacher's.
         shard_size: Samples per file. A multiple of `batch_size` wastes none. Reading holds up to six
             shards in memory: take fewer for images of 256 px and more.
-        batch_size: Images per call of the teacher. Part of the settings, since the last bits of an image may
-            depend on it.
+        batch_size: Images per call of the teacher; a setting, as last bits of an image may depend on it.
         encoding: "png", or "raw" for bytes: larger, and quicker to read.
         worker, workers: This worker makes the shards k with `k % workers == worker`.
         progress: Show a progress bar.
         runner: List of str, options of an Apache Beam pipeline that makes the shards, such as
-            `["--runner=DirectRunner"]`; None to make them here. On a cluster, every worker needs the teacher
-            under the same handle.
-        load_teacher: With a runner, function without arguments that returns the teacher, once per worker
-            process, and can be pickled; None for `HubTeacher` with the same handle and truncation.
+            `["--runner=DirectRunner"]`; None to make them here.
+        load_teacher: With a runner, picklable function `()` that returns the teacher in a worker process;
+            None for `HubTeacher` with the same handle, which every worker has to reach, and truncation.
         class_names: Names by label, kept with the cache.
 
     Returns:
@@ -109,44 +101,32 @@ def write_cache(
     }
     embedding = getattr(teacher, "class_embedding", None)
     versions = {name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")}
-    arguments = teacher.handle, teacher.truncation
-    load_teacher = load_teacher or functools.partial(_load_teacher, *arguments)
+    examples_of = functools.partial(_examples, teacher, settings)
+    records = folder, settings, count, shard_size, examples_of
+    work = worker, workers, progress, runner
     return write_records(
-        folder,
-        settings,
-        count,
-        shard_size,
-        functools.partial(_examples, teacher, settings),
-        worker,
-        workers,
-        progress,
-        runner,
+        *records,
+        *work,
         labels=np.resize(classes, count),
         arrays={} if embedding is None else {"class_embedding": np.asarray(embedding, "float32")},
         provenance={"teacher": str(teacher.handle), "versions": versions},
-        load_examples=functools.partial(_load_examples, load_teacher, settings),
+        load_examples=functools.partial(_load_examples, load_teacher, teacher.handle, settings),
     )
 
 
 class TeacherCache(RecordSet):
-    """The samples that `tinygan cache` made.
-
-    Opening it reads no image. What is read is compared with its checksums, and all of it by `verify_cache`.
+    """The samples that `tinygan cache` made; opening it reads no image, and what is read is checked.
 
     Args:
         folder: The cache.
 
     Attributes:
-        folder: str.
-        settings: Dict, all that decides the samples.
-        count: int, number of samples.
+        folder: str; settings: dict, all that decides the samples; count: int, number of samples.
         latent_dim, num_classes, image_size: int, of the teacher.
         truncation: float, of the teacher's statistics and of the latents.
-        classes: Tuple of int, the labels that take turns.
+        classes: Tuple of int, the labels that take turns; labels: int32 `[count]`.
         class_names: List of str by label, or None.
-        labels: int32 `[count]`.
-        teacher: str, the handle it was made with.
-        content_hash: str, SHA-256 of the teacher's files.
+        teacher: str, the handle it was made with; content_hash: str, SHA-256 of the teacher's files.
 
     Raises:
         MissingFileError: there is no cache.
@@ -193,17 +173,15 @@ class TeacherCache(RecordSet):
         """
 
         def finish(step, batch):
-            image = to_float(batch.pop("image"))
-            return {**batch, "teacher_image": image}
+            return {"teacher_image": to_float(batch.pop("image")), **batch}
 
         return self.decoded_batches(batch_size, seed, start_step, finish)
 
     def __repr__(self):
-        return (
-            f"TeacherCache({self.folder!r}): {self.count:,} samples of {self.teacher}, "
-            f"truncation {self.truncation:g}, {len(self.classes)} of {self.num_classes} classes, images "
-            f"{self.image_size}x{self.image_size}x3"
-        )
+        samples = f"{self.count:,} samples of {self.teacher}, truncation {self.truncation:g}"
+        classes = f"{len(self.classes)} of {self.num_classes} classes"
+        size = self.image_size
+        return f"TeacherCache({self.folder!r}): {samples}, {classes}, images {size}x{size}x3"
 
 
 def verify_cache(folder, content_hash: str | None = None, progress=True) -> list:
@@ -234,7 +212,8 @@ def verify_cache(folder, content_hash: str | None = None, progress=True) -> list
 
 
 def _settings_of(teacher) -> dict:
-    return {name: kind(getattr(teacher, name)) for name, kind in _OF_TEACHER.items()}
+    settings = {name: getattr(teacher, name) for name in _OF_TEACHER}
+    return plain({**settings, "truncation": float(teacher.truncation)})
 
 
 def _examples(teacher, settings, start, stop):
@@ -246,14 +225,12 @@ def _examples(teacher, settings, start, stop):
             yield {"image": image, "label": label, "latent": latent, "seed": next(numbers)}
 
 
-def _load_teacher(handle, truncation):
-    from ..teachers.hub import HubTeacher
-
-    return HubTeacher(handle, truncation=truncation)
-
-
-def _load_examples(load_teacher, settings):
+def _load_examples(load_teacher, handle, settings):
     """`_examples` of a Beam worker's own copy of the teacher, if it is the same one."""
+    if load_teacher is None:
+        from ..teachers.hub import HubTeacher
+
+        load_teacher = functools.partial(HubTeacher, handle, truncation=settings["truncation"])
     teacher = load_teacher()
     differing = [
         f"\n  {name}: {value}, in the cache {settings[name]}"

@@ -6,7 +6,6 @@ refused: ImageNet can't be downloaded by a program, and no command begins by dow
 
 import contextlib
 import functools
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -29,24 +28,6 @@ class TfdsSource(ImageSource):
 
     def __init__(self, builder, split):
         super().__init__(f"tfds:{builder.info.full_name}, {split}")
-        features = builder.info.features
-        self._check(builder, split)
-        info = builder.info.splits[split]
-        pairs = [(str(f), n) for f, n in zip(info.filepaths, info.shard_lengths, strict=True) if n]
-        self._files, counts = [file for file, _ in pairs], [count for _, count in pairs]
-        self._ends = np.cumsum(counts)
-        self.count = int(self._ends[-1])
-        self.class_names = tuple(features["label"].names)
-        self._pad = tuple(features["image"].shape[:2]) == (28, 28)
-        missing = [file for file in self._files if not Path(file).is_file()]
-        if missing:
-            raise InputError(
-                f"Got {self.name} without {len(missing)} of {len(self._files)} files, such as {missing[0]}. "
-                "Expected all. Copy or prepare the data set again."
-            )
-        self.found["files"] = f"{len(self._files):,} in {Path(self._files[0]).parent}"
-
-    def _check(self, builder, split):
         features, file_format = builder.info.features or {}, builder.info.file_format
         if not {"image", "label"} <= set(features) or not features["label"].num_classes:
             raise InputError(
@@ -63,6 +44,20 @@ class TfdsSource(ImageSource):
                 f"Got {self.name}. Expected one of the splits {', '.join(sorted(builder.info.splits))}. Give "
                 f"it as tfds:{builder.name}:NAME."
             )
+        info = builder.info.splits[split]
+        shards = [(str(f), n) for f, n in zip(info.filepaths, info.shard_lengths, strict=True) if n]
+        self._files, counts = zip(*shards, strict=True)
+        self._ends = np.cumsum(counts)
+        self.count = int(self._ends[-1])
+        self.class_names = tuple(features["label"].names)
+        self._pad = tuple(features["image"].shape[:2]) == (28, 28)
+        missing = [file for file in self._files if not Path(file).is_file()]
+        if missing:
+            raise InputError(
+                f"Got {self.name} without {len(missing)} of {len(self._files)} files, such as {missing[0]}. "
+                "Expected all. Copy or prepare the data set again."
+            )
+        self.found["files"] = f"{len(self._files):,} in {Path(self._files[0]).parent}"
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -80,7 +75,10 @@ class TfdsSource(ImageSource):
     def payloads(self, indices):
         for _, features in self._examples(indices):
             content = features["image"].bytes_list.value[0]
-            yield _padded(content) if self._pad else content
+            if self._pad:
+                with contextlib.suppress(Exception):  # what can't be decoded is named by the next
+                    content = np.pad(decode(content).pixels, ((2, 2), (2, 2), (0, 0)))
+            yield content
 
     def content(self, indices):
         names = [Path(file).name for file in self._files]
@@ -100,11 +98,11 @@ class TfdsSource(ImageSource):
         ends = self._ends
         for shard, file in enumerate(self._files):
             start = int(ends[shard - 1]) if shard else 0
-            wanted = indices[(indices >= start) & (indices < ends[shard])] - start
-            if not len(wanted):
+            wanted = (indices[(indices >= start) & (indices < ends[shard])] - start).tolist()
+            if not wanted:
                 continue
-            first, chosen = int(wanted[0]), set(wanted.tolist())
-            records = tf.data.TFRecordDataset(file).skip(first).take(int(wanted[-1]) - first + 1)
+            first, chosen = wanted[0], set(wanted)
+            records = tf.data.TFRecordDataset(file).skip(first).take(wanted[-1] - first + 1)
             try:
                 place = first - 1
                 for place, record in enumerate(records.as_numpy_iterator(), start=first):
@@ -135,7 +133,13 @@ def _is_version(folder):
 
 
 def _builder(name):
-    tfds = _tfds()
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise MissingPackageError(
+            "Got data='tfds:...' without the package tensorflow-datasets. Expected it for these data sets. "
+            "Install it with pip install 'tinygan-keras[tfds]'."
+        ) from error
     if _is_version(name):
         return tfds.builder_from_directory(Path(name).expanduser())
     try:
@@ -158,19 +162,3 @@ def _builder(name):
         f"Got tfds:{name}, which is not prepared in {builder.data_path}. Expected its TFRecord files there, "
         f"or below $TFDS_DATA_DIR. Run `tfds build {name}` once.{by_hand}"
     )
-
-
-def _padded(content):
-    with contextlib.suppress(Exception):  # what can't be decoded is named by those who try again
-        return np.pad(decode(content).pixels, ((2, 2), (2, 2), (0, 0)))
-    return content
-
-
-def _tfds():
-    try:
-        return importlib.import_module("tensorflow_datasets")
-    except ImportError as error:
-        raise MissingPackageError(
-            "Got data='tfds:...' without the package tensorflow-datasets. Expected it for these data sets. "
-            "Install it with pip install 'tinygan-keras[tfds]'."
-        ) from error

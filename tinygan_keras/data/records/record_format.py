@@ -91,18 +91,15 @@ def read_settings(folder) -> RecordSettings:
         if content.pop("checksum") != content_hash(content):
             raise ValueError("its checksum isn't that of its lines")
         record_settings = RecordSettings(**content)
-        version = record_settings["format"]
+        if record_settings["format"] != FORMAT:
+            raise ValueError(f"it is of format {record_settings['format']}, not {FORMAT}")
+        return record_settings
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"Got {path}, which can't be read ({type(error).__name__}: {error}). Expected the settings of a "
-            "set as they were written. Copy them from another worker's folder, or make the set again."
+            "set as this version of tinygan-keras wrote them. Copy them from another worker's folder, or "
+            "make the set again."
         ) from error
-    if version != FORMAT:
-        raise InputError(
-            f"Got {path} of format {version}. Expected format {FORMAT}. Read it with the version of "
-            "tinygan-keras that wrote it, or make the set again."
-        )
-    return record_settings
 
 
 def check_numbers(worker=0, workers=1, **others):

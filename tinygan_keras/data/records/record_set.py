@@ -82,13 +82,14 @@ class RecordSet:
         def read_shard(shard):
             return tf.data.TFRecordDataset(tf.gather(files, shard))
 
-        records = shuffled_records(counts, read_shard, batch_size, seed, start_step)
         decode = decoder(self.record_settings)
-        batches = records.enumerate(start_step).map(
-            lambda step, batch: finish(step, decode(batch)),
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
+
+        def decoded(step, batch):
+            return finish(step, decode(batch))
+
+        records = shuffled_records(counts, read_shard, batch_size, seed, start_step)
+        parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
+        batches = records.enumerate(start_step).map(decoded, **parallel)
         # Several hosts that share the files show some records twice in a pass and others never.
         return shared_by_replicas(batches)
 
@@ -106,11 +107,6 @@ class RecordSet:
     def __repr__(self):
         size = self.image_size
         return f"{type(self).__name__}({self.folder!r}): {self.count:,} images {size}x{size}x3"
-
-
-def open_records(folder) -> RecordSet:
-    """Opens a finished set of records, whose shards are all there."""
-    return RecordSet(folder)
 
 
 def verify_records(folder, progress=True) -> list:
@@ -150,10 +146,11 @@ def progress_bar(total: int, visible: bool):
     """A Keras progress bar of images that writes a line a minute where lines can't be rewritten."""
     import keras
 
-    interval = 0.05 if sys.stdout.isatty() else 60.0
-    return keras.utils.Progbar(
-        total, unit_name="image", verbose=int(visible and total > 0), interval=interval
-    )
+    shown = {
+        "verbose": int(visible and total > 0),
+        "interval": 0.05 if sys.stdout.isatty() else 60.0,
+    }
+    return keras.utils.Progbar(total, unit_name="image", **shown)
 
 
 def _read_array(folder, record_settings, name) -> tuple:
