@@ -34,7 +34,7 @@ def user_path(path):
 def new_file(path, replace=True):
     """Yields a name to write to, with the suffix of `path`; renamed to it at the end, and else removed."""
     path = user_path(path)
-    if not replace and _exists(path):
+    if not replace and (_gfile().exists(path) if is_url(path) else path.exists()):
         raise _existing(path)
     folder, name = os.path.split(path)
     aside = os.path.join(folder, f"{UNFINISHED}{uuid.uuid4().hex[:12]}-{name}")
@@ -47,9 +47,7 @@ def new_file(path, replace=True):
             else:
                 _flush(aside)
                 os.replace(aside, path) if replace else _rename_to_new(aside, path)
-                with contextlib.suppress(
-                    OSError
-                ):  # Windows opens no folders, some disks can't do it
+                with contextlib.suppress(OSError):  # not on Windows, nor on every disk
                     _flush(folder or ".")
         finally:
             _remove(aside)
@@ -241,10 +239,6 @@ def _existing(path):
         f"Got {path}, which exists already. Expected a new name, as it is never replaced. Choose another "
         "name, or delete it first."
     )
-
-
-def _exists(path):
-    return _gfile().exists(path) if is_url(path) else Path(path).exists()
 
 
 def _rename_to_new(aside, path):

@@ -29,8 +29,7 @@ def check_images(images, name="an array", square=True) -> np.ndarray:
     """Images as an array uint8 `[N, S, S, 3]`, or `[N, H, W, 3]`, N at least 1; `name` is for errors."""
     images = np.asanyarray(images)
     fits = images.ndim == 4 and images.shape[3] == 3
-    if fits and square:
-        fits = images.shape[1] == images.shape[2]
+    fits = fits and (not square or images.shape[1] == images.shape[2])
     if images.dtype != np.uint8 or not fits or not images.size:
         fix = "Crop or convert them all in the same way."
         if np.issubdtype(images.dtype, np.floating):
@@ -52,15 +51,9 @@ def check_labels(labels, count: int, num_classes: int | None = None, name="an ar
     if whole and labels.shape == (count, 1):
         labels = labels[:, 0]
     if not whole or labels.shape != (count,):
-        wide = labels.ndim == 2 and len(labels) == count and labels.shape[1] > 1
-        fix = (
-            "One-hot labels become class numbers with np.argmax(labels, axis=-1)."
-            if wide
-            else "Give one class number per image."
-        )
         raise InputError(
             f"Got labels {labels.dtype} {labels.shape} of {name}. Expected int ({count},), a class number "
-            f"per image. {fix}"
+            "per image. One-hot labels become class numbers with np.argmax(labels, axis=-1)."
         )
     if count and (labels.min() < 0 or (num_classes is not None and labels.max() >= num_classes)):
         expected = "of 0 and more" if num_classes is None else f"from 0 to {num_classes - 1}"
