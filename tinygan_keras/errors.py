@@ -5,6 +5,8 @@ command line shows the message alone; anything else that is raised is a fault of
 traceback.
 """
 
+import difflib
+
 
 class UserError(Exception):
     """A mistake that the user can fix; the message says got, expected and how to fix it."""
@@ -31,3 +33,9 @@ class UnusableFileError(UserError, OSError):
 
 class MissingPackageError(UserError, ImportError):
     """An optional package that isn't installed; the message names the extra."""
+
+
+def nearest_name(name, known) -> str:
+    """A question for the end of a message, after a space, whether another name was meant; or nothing."""
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

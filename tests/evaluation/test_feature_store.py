@@ -17,7 +17,7 @@ def rows(start, stop):
 
 
 def read(store, name="features"):
-    return np.concatenate(list(store.column(name).chunks(rows=2)))
+    return np.concatenate(list(store.column(name).chunks()))
 
 
 def test_rows_come_back_in_order_and_in_any_order(tmp_path):

@@ -94,18 +94,16 @@ def test_several_protocols_are_compared_at_once():
     protocols = {"a": PROTOCOL, "b": changed(truncation=0.5), "c": changed(), "d": changed(seed=3)}
     with pytest.raises(ProtocolError) as caught:
         check_comparable(protocols)
-    assert caught.value.lines == ["truncation: 1.0 (a, c, d), 0.5 (b)", "seed: 0 (a, b, c), 3 (d)"]
-    for line in caught.value.lines:
-        assert line in str(caught.value)
+    lines = "  truncation: 1.0 (a, c, d), 0.5 (b)\n  seed: 0 (a, b, c), 3 (d)\n"
+    assert f"ways:\n{lines}Expected" in str(caught.value)
     assert re.search("(?s)Got .*Expected .*Evaluate again", str(caught.value))
     assert isinstance(caught.value, ValueError)
 
 
 def test_a_difference_shows_who_does_not_know():
     protocols = {"a": {"seed": 0}, "b": {}, "c": {"seed": 1}}
-    with pytest.raises(ProtocolError) as caught:
+    with pytest.raises(ProtocolError, match=r"seed: 0 \(a\), 1 \(c\), unknown \(b\)"):
         check_comparable(protocols)
-    assert caught.value.lines == ["seed: 0 (a), 1 (c), unknown (b)"]
 
 
 def test_one_protocol_is_comparable_with_itself():
@@ -136,9 +134,3 @@ def test_unknown_name_to_ignore_is_rejected(name, meant):
     hint = rf"Did you mean '{re.escape(meant)}'\?$" if meant else r"weights\.$"
     with pytest.raises(ValueError, match=f"Got ignore='{name}', which no protocol has.*{hint}"):
         check_comparable({"a": PROTOCOL, "b": changed(truncation=0.5)}, ignore=[name])
-
-
-@pytest.mark.parametrize("missing", [None, "a protocol", [1]])
-def test_a_result_without_a_protocol_is_rejected(missing):
-    with pytest.raises(ValueError, match=r"as the protocol of old\. Expected a dict"):
-        check_comparable({"new": PROTOCOL, "old": missing})

@@ -141,7 +141,14 @@ def test_the_table_shows_value_and_spread():
     assert text.splitlines()[1] == "kernel distance (standard error)  0.2500 (0.12)"
 
 
-@pytest.mark.parametrize(("content", "message"), [("{}", "no evaluation"), ("{", "can't be read")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "no evaluation"),
+        ('{"figures": {}, "protocol": "a protocol"}', "no evaluation"),
+        ("{", "can't be read"),
+    ],
+)
 def test_another_file_is_no_evaluation(content, message, tmp_path):
     (tmp_path / "evaluation.json").write_text(content)
     with pytest.raises(ValueError, match=message):

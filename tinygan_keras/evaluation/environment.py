@@ -34,9 +34,8 @@ def _version(package):
 
 def _git_commit(root):
     # A package installed below someone else's checkout must not report that checkout's commit.
-    if _git(root, "ls-files", "tinygan_keras/__init__.py"):
-        return _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    return None
+    own = _git(root, "ls-files", "tinygan_keras/__init__.py")
+    return own and _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
 def _git(root, *arguments):

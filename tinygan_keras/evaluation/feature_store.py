@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from ..files import file_errors, write_json
 from .metrics.moments import StatisticsAccumulator
 
-CHUNK = 1000  # rows read at a time
+_CHUNK = 1000  # rows read at a time
 
 
 class Column:
@@ -29,10 +28,10 @@ class Column:
     def __len__(self) -> int:
         return self._count
 
-    def chunks(self, rows=CHUNK) -> Iterator[np.ndarray]:
-        """Yields all rows in order, `[n, width]` with n at most `rows`."""
-        for start in range(0, len(self), rows):
-            yield np.array(self._map()[start : start + rows])
+    def chunks(self):
+        """Yields all rows in order, `[n, width]` with n at most 1000."""
+        for start in range(0, len(self), _CHUNK):
+            yield self.take(slice(start, start + _CHUNK))
 
     def take(self, indices) -> np.ndarray:
         """The rows `indices` in their order, `[n, width]`."""
@@ -61,10 +60,22 @@ class FeatureStore:
         self._shapes = {name: (rows, width) for name, width in widths.items()}
         self._state = {"fingerprint": fingerprint, "rows": rows, "widths": widths}
         self._index = self.folder / "rows.json"
-        if self._index.is_file():
-            self._resume(json.loads(self._index.read_text()))
-        if not self.count:
-            self._allocate()
+        kept = json.loads(self._index.read_text()) if self._index.is_file() else {}
+        number = kept.pop("count", 0)
+        if kept == self._state and all(map(self._is_whole, self._shapes)):
+            self.count = number
+            return
+        self.discard()
+        if number:
+            print(f"Dropped {number:,} rows in {self.folder}, of another evaluation or damaged.")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, shape in self._shapes.items():
+            with file_errors(self._file(name)):
+                column = np.lib.format.open_memmap(self._file(name), "w+", "float32", shape=shape)
+                # Now, because a map can't report a full disk later.
+                if hasattr(os, "posix_fallocate"):
+                    with open(self._file(name), "r+b") as file:
+                        os.posix_fallocate(file.fileno(), 0, column.nbytes + column.offset)
 
     def append(self, rows: dict):
         """Adds as many rows to every column: arrays `[n, width]`, or `[n]` for a width of 1."""
@@ -84,32 +95,11 @@ class FeatureStore:
         """Removes all rows."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _resume(self, kept):
-        """Takes over the rows of an interrupted extraction, or drops them."""
-        number = kept.pop("count", 0)
-        whole = all(self._stored_shape(name) == shape for name, shape in self._shapes.items())
-        if whole and kept == self._state:
-            self.count = number
-            return
-        self.discard()
-        if number:
-            print(f"Dropped {number:,} rows in {self.folder}, of another evaluation or damaged.")
-
-    def _allocate(self):
-        """Makes the files at their full size, because a full disk can't be reported later, by a map."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        for name, shape in self._shapes.items():
-            with file_errors(self._file(name)):
-                column = np.lib.format.open_memmap(self._file(name), "w+", "float32", shape=shape)
-                if hasattr(os, "posix_fallocate"):
-                    with open(self._file(name), "r+b") as file:
-                        os.posix_fallocate(file.fileno(), 0, column.nbytes + column.offset)
-
-    def _stored_shape(self, name):
+    def _is_whole(self, name):
         try:
-            return np.load(self._file(name), mmap_mode="r").shape
+            return np.load(self._file(name), mmap_mode="r").shape == self._shapes[name]
         except (OSError, ValueError, EOFError):
-            return None
+            return False
 
     def _file(self, name) -> Path:
         return self.folder / f"{name}.npy"

@@ -1,31 +1,23 @@
 """Whether figures may be compared: everything that moves them has to be equal.
 
 A protocol is a plain dict, nested where that helps, of what a figure depends on. Values that are equal in
-JSON count as equal, so that a result read from a file compares with one in memory. None means that nobody
-knows.
+JSON count as equal, so that a result from a file compares with one in memory. None means that nobody knows.
 """
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping
 
-from ..errors import InputError, UserError
+from ..errors import InputError, UserError, nearest_name
 from ..files import plain
 
 
 class ProtocolError(UserError, ValueError):
-    """Figures of different protocols were to be compared; `lines` has a line per differing key."""
-
-    def __init__(self, message: str, lines: Iterable[str] = ()):
-        super().__init__(message)
-        self.lines = list(lines)
+    """Figures of different protocols were to be compared."""
 
 
 def check_comparable(protocols: dict, ignore=()) -> list[str]:
     """Refuses a comparison of figures, protocols by name, that were made in different ways.
 
-    `ignore` holds dotted names that don't matter, such as "seed" or "versions.keras"; that of a nested dict
-    covers all that is in it. Returns a line for each key that only some of them know, to be shown.
+    `ignore` is as in `differences`. Returns a line for each key that only some of them know, to be shown.
     """
     different, unknown = differences(protocols, ignore)
     if different:
@@ -33,8 +25,7 @@ def check_comparable(protocols: dict, ignore=()) -> list[str]:
         raise ProtocolError(
             f"Got evaluations that were made in different ways:\n{listing}\n"
             "Expected one protocol, since each of these moves the figures. Evaluate again with equal "
-            "settings, or name in `ignore` what doesn't matter here.",
-            different,
+            "settings, or name in `ignore` what doesn't matter here."
         )
     return unknown
 
@@ -42,50 +33,36 @@ def check_comparable(protocols: dict, ignore=()) -> list[str]:
 def differences(protocols: dict, ignore=()) -> tuple[list[str], list[str]]:
     """A line for each key of which protocols know different values, and for each that only some know.
 
+    `ignore` holds dotted names that don't matter; that of a nested dict covers all that is in it.
+
     Example:
         >>> differences({"runs/a": {"truncation": 1.0}, "runs/b": {"truncation": 0.5}})
         (['truncation: 1.0 (runs/a), 0.5 (runs/b)'], [])
     """
-    for name, protocol in protocols.items():
-        if not isinstance(protocol, Mapping):
+    leaves = dict(_leaves([plain(protocol) for protocol in protocols.values()]))
+    ignored = set()
+    for name in (ignore,) if isinstance(ignore, str) else ignore:
+        covered = {key for key in leaves if f"{key}.".startswith(f"{name}.")}
+        if not covered:
+            names = sorted({*leaves, *(key.partition(".")[0] for key in leaves)})
             raise InputError(
-                f"Got {protocol!r} as the protocol of {name}. Expected a dict, without which figures can't "
-                "be compared. Evaluate it again."
+                f"Got ignore={name!r}, which no protocol has. Expected one of: {', '.join(names)}."
+                + nearest_name(name, names)
             )
-    leaves = dict(_leaves([plain(dict(protocol)) for protocol in protocols.values()]))
-    ignore = (ignore,) if isinstance(ignore, str) else tuple(ignore)
-    _check_ignored(ignore, leaves)
+        ignored |= covered
     different, unknown = [], []
     for key, values in leaves.items():
-        if any(f"{key}.".startswith(f"{name}.") for name in ignore):
-            continue
-        groups = _groups(protocols, values)
-        known = sum(value is not None for value, _ in groups)
-        if known > 1:
-            different.append(_line(key, groups))
-        elif known < len(groups) and known:
-            unknown.append(_line(key, groups))
+        known = [v for i, v in enumerate(values) if v is not None and v not in values[:i]]
+        parts = []
+        for value in (*known, None):
+            names = [name for name, its in zip(protocols, values, strict=True) if its == value]
+            text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+            if names:
+                parts.append(f"{'unknown' if value is None else text} ({', '.join(names)})")
+        if len(parts) > 1 and key not in ignored:
+            lines = different if len(known) > 1 else unknown
+            lines.append(f"{key}: {', '.join(parts)}")
     return different, unknown
-
-
-def _groups(names, values) -> list:
-    """Pairs of a value and the names that have it, the unknown last."""
-    groups = []
-    for name, value in zip(names, values, strict=True):
-        members = next((members for other, members in groups if other == value), None)
-        if members is None:
-            groups.append((value, [name]))
-        else:
-            members.append(name)
-    return sorted(groups, key=lambda group: group[0] is None)
-
-
-def _line(key, groups) -> str:
-    parts = []
-    for value, members in groups:
-        text = "unknown" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
-        parts.append(f"{text} ({', '.join(members)})")
-    return f"{key}: {', '.join(parts)}"
 
 
 def _leaves(values, path=""):
@@ -97,17 +74,3 @@ def _leaves(values, path=""):
     for key in dict.fromkeys(key for value in known for key in value):
         parts = [None if value is None else value.get(key) for value in values]
         yield from _leaves(parts, f"{path}.{key}" if path else key)
-
-
-def _check_ignored(ignore, leaves):
-    """Refuses names that no protocol has."""
-    parts = [key.split(".") for key in leaves]
-    names = {".".join(part[:length]) for part in parts for length in range(1, len(part) + 1)}
-    for name in ignore:
-        if name not in names:
-            near = difflib.get_close_matches(name, sorted(names), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(
-                f"Got ignore={name!r}, which no protocol has. Expected one of: "
-                f"{', '.join(sorted(names))}.{hint}"
-            )

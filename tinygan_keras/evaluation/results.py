@@ -51,7 +51,7 @@ def write_report(report: dict, folder) -> Path:
         _listing("Protocol", report.get("protocol")),
         _listing("Run", {key: value for key, value in report.items() if key not in named}),
         _listing("Versions", report.get("versions")),
-        f"## Config\n\n```json\n{config}\n```" if report.get("config") else "",
+        report.get("config") and _section("Config", f"```json\n{config}\n```"),
     ]
     return _write(folder, "report", report, sections)
 
@@ -67,10 +67,8 @@ def read_evaluation(path) -> dict:
             f"its run folder. Evaluate it first: tinygan evaluate --model={path}"
         )
     result = read_json(file)
-    if not {"figures", "protocol"} <= set(result):
-        raise InputError(
-            f"Got {file}, which is no evaluation. Expected what tinygan evaluate writes."
-        )
+    if not all(isinstance(result.get(name), dict) for name in ("figures", "protocol")):
+        raise InputError(f"Got {file}, no evaluation. Expected what tinygan evaluate writes.")
     return result
 
 
@@ -148,44 +146,41 @@ def _figures(columns: dict, table=FIGURES, teacher=None) -> str:
             if whole and cells[place] and figures is not teacher:
                 cells[place] += f" ({figures[name] / whole:.3g})"
         rows.append((title, *cells))
-    return _markdown(("", *columns), rows) if rows else ""
+    return _markdown(("", *columns), rows)
 
 
 def _farthest_classes(classes) -> str:
     measured = [row for row in classes if "frechet_distance" in row]
-    if not measured:
-        return ""
     rows = []
     for row in sorted(measured, key=lambda row: (-row["frechet_distance"], row["label"]))[:_WORST]:
         accuracy = f"{row['label_accuracy']:.1%}" if "label_accuracy" in row else ""
         rows.append((row["name"], f"{row['frechet_distance']:.4g}", accuracy, f"{row['images']:,}"))
-    heads = ("class", "Frechet distance", "label accuracy", "images")
-    return f"## Farthest classes\n\n{_markdown(heads, rows)}"
+    table = _markdown(("class", "Frechet distance", "label accuracy", "images"), rows)
+    return _section("Farthest classes", table)
 
 
 def _markdown(heads, rows) -> str:
-    lines = [
-        f"| {' | '.join(heads)} |".replace("|  |", "| |"),
-        "|---|" + "---:|" * (len(heads) - 1),
-    ]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+    lines = [f"| {' | '.join(row)} |" for row in (heads, *rows)]
+    lines[0] = lines[0].replace("|  |", "| |")
+    lines.insert(1, "|---|" + "---:|" * (len(heads) - 1))
+    return "\n".join(lines) if rows else ""
 
 
 def _notes(notes) -> str:
-    if not notes:
-        return ""
-    return "\n".join(["## What the figures can't say", "", *(f"- {note}" for note in notes)])
+    return _section("What the figures can't say", "\n".join(f"- {note}" for note in notes or ()))
 
 
 def _listing(title, values) -> str:
-    if not values:
-        return ""
     lines = []
-    for key, value in sorted(values.items()):
+    for key, value in sorted((values or {}).items()):
         if isinstance(value, dict):
             value = ", ".join(f"{name} {_text(part)}" for name, part in sorted(value.items()))
         lines.append(f"- {key}: {_text(value)}")
-    return f"## {title}\n\n" + "\n".join(lines)
+    return _section(title, "\n".join(lines))
+
+
+def _section(title, text) -> str:
+    return f"## {title}\n\n{text}" if text else ""
 
 
 def _text(value) -> str:

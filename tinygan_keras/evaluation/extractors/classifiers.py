@@ -17,8 +17,7 @@ _FEATURES = ("features", "pool_3")  # the second is TF-GAN's name
 _LOGITS = "logits"
 _EXPECTED = (
     "Expected one float32 input (None, S, S, 3) in [-1, 1], and the outputs 'features' (or 'pool_3') [B, F] "
-    "and 'logits' [B, C]. Export the classifier like that, with square RGB images of a fixed size; if it "
-    "takes every size, choose one with input_size."
+    "and 'logits' [B, C]. Export it with images of a fixed size; if it takes every size, choose input_size."
 )
 
 
@@ -41,9 +40,9 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
     folder = Path(user_path(path))
     if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
         raise MissingFileError(
-            f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a "
-            "SavedModel folder such as saved_models/fashion_classifier; "
-            "experiments/fashion_mnist/train_classifier.py writes one."
+            f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a SavedModel "
+            "folder such as saved_models/fashion_classifier, which "
+            "experiments/fashion_mnist/train_classifier.py writes."
         )
     return load_saved_model(str(folder), folder.resolve().name, input_size)
 
@@ -56,12 +55,12 @@ def load_saved_model(folder: str, name: str, input_size: int | None = None) -> C
         try:
             size = _size(shapes, input_size)
             classify = _features_and_logits(call)
-            features, logits = classify(tf.zeros([2, size, size, 3]))
+            widths = [output.shape[1] for output in classify(tf.zeros([2, size, size, 3]))]
         except (TypeError, ValueError, tf.errors.OpError) as error:
             problems.append(f"{title} {error}")
             continue
-        sizes, digest = (size, features.shape[1], logits.shape[1]), download.module_hash(folder)
-        return Classifier(classify, *sizes, digest, name, Path(folder), module)
+        digest = download.module_hash(folder)
+        return Classifier(classify, size, *widths, digest, name, Path(folder), module)
     signatures = sorted(getattr(module, "signatures", {}))
     found = "; ".join(problems) or f"it has the signatures {signatures} and can't be called itself"
     raise InputError(f"Got the {ROLE} {name}, but {found}. {_EXPECTED}")
@@ -76,7 +75,7 @@ def _candidates(module):
             yield f"the signature {name!r}", _by_keyword(signature, specs), [specs]
     if callable(module):
         functions = getattr(module.__call__, "concrete_functions", [])
-        shapes = [_image_argument(function.structured_input_signature) for function in functions]
+        shapes = [_image_argument(*function.structured_input_signature) for function in functions]
         yield "calling it", module, shapes
 
 
@@ -84,9 +83,8 @@ def _by_keyword(signature, specs):
     return lambda images: signature(**dict.fromkeys(specs, images))
 
 
-def _image_argument(structured_input_signature):
+def _image_argument(positional, keywords):
     """The first argument of a function; the others, such as `training`, have defaults."""
-    positional, keywords = structured_input_signature
     arguments = {**dict(enumerate(positional)), **keywords}
     return dict(list(arguments.items())[:1])
 
@@ -106,12 +104,8 @@ def _size(variants, input_size):
 
 
 def _described(specs):
-    return str(
-        {
-            name: f"{spec.dtype.name} {spec.shape}" if isinstance(spec, tf.TensorSpec) else spec
-            for name, spec in specs.items()
-        }
-    )
+    tensors = {n: f"{s.dtype.name} {s.shape}" for n, s in specs.items() if hasattr(s, "shape")}
+    return str(specs | tensors)
 
 
 def _features_and_logits(call):

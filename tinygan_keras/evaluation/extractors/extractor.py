@@ -1,22 +1,19 @@
 """From a name to a `FeatureExtractor`, and from images of any origin to features and logits, batch by batch.
 
-Every image is rounded to the 256 levels of uint8 before it is resized and before the classifier gets it:
-real images are stored that way, and without it a part of the distance would measure storage.
+Every image is rounded to uint8 before it is resized and before the classifier gets it: real images are
+stored that way, and without it a part of the distance would measure storage.
 
-A Frechet distance moves by several points with the kernel that resizes images and with antialiasing, so
-neither has a silent default. Kernels are `tf.image.resize`'s, with pixel centres at one half; Pillow's
-bicubic, which other programs use, is close to `"bicubic+antialias"` and not equal to it.
-
-Reference: Parmar et al., On Aliased Resizing and Surprising Subtleties in GAN Evaluation, arXiv:2104.11222.
+A Frechet distance moves by several points with the kernel that resizes images and with antialiasing
+(Parmar et al., arXiv:2104.11222), so neither has a silent default. Kernels are `tf.image.resize`'s;
+Pillow's bicubic, which other programs use, is close to `"bicubic+antialias"` and not equal to it.
 """
 
-import difflib
 import os
 
 import numpy as np
 import tensorflow as tf
 
-from ...errors import InputError, MissingFileError
+from ...errors import InputError, MissingFileError, nearest_name
 from ...files import user_path
 from ...images import check_images, to_float, to_uint8
 from ...teachers import download
@@ -28,14 +25,8 @@ INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
 NAMES = (INCEPTION, keras_inception.NAME)
 
 RANGE = "[-1, 1], rounded to uint8"
-# Name: method of `tf.image.resize`, antialias.
-KERNELS = {
-    "bilinear": ("bilinear", False),
-    "bilinear+antialias": ("bilinear", True),
-    "bicubic": ("bicubic", False),
-    "bicubic+antialias": ("bicubic", True),
-    "area": ("area", False),
-}
+# Methods of `tf.image.resize`.
+KERNELS = ("bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias", "area")
 _RANGE_TOLERANCE = 1e-3  # an eighth of one uint8 level
 _SMALL_BATCH, _LARGE_BATCH, _SMALL_IMAGE = 50, 250, 64
 
@@ -117,8 +108,8 @@ class FeatureExtractor:
         self._check_size(image_size)
         resize = "none, images have this size"
         if image_size != self.input_size:
-            method, antialias = KERNELS[self.resize]
-            resize = f"{method}, antialias {antialias}, to {self.input_size}"
+            method, _, antialias = self.resize.partition("+")
+            resize = f"{method}, antialias {bool(antialias)}, to {self.input_size}"
         return {
             "extractor": self.name,
             "extractor_hash": self.hash,
@@ -133,9 +124,8 @@ class FeatureExtractor:
         # In NumPy and not in the classifier's graph: there TensorFlow merges the scaling into the first
         # convolution, which changes the last bits of every feature.
         batch = to_float(images)
-        if missing := self.batch_size - len(batch):
-            batch = np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0)))
-        batch = tf.constant(batch)
+        missing = self.batch_size - len(batch)
+        batch = tf.constant(np.pad(batch, ((0, missing), (0, 0), (0, 0), (0, 0))))
         if batch.shape[1] == self.input_size:
             return batch
         return resized(batch, self.input_size, self.resize)
@@ -151,7 +141,7 @@ class FeatureExtractor:
                     "as uint8; NaN comes from a training that has diverged."
                 )
             images = to_uint8(images)
-        self._check_size(len(check_images(images)[0]))
+        self._check_size(check_images(images).shape[1])
         return images
 
     def _check_size(self, height):
@@ -219,7 +209,7 @@ def load_extractor(
         raise MissingFileError(
             f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
             f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
-            f"SavedModel, such as saved_models/fashion_classifier.{_nearest(name, NAMES)}"
+            f"SavedModel, such as saved_models/fashion_classifier.{nearest_name(name, NAMES)}"
         )
     else:
         classifier = load_folder(name, input_size)
@@ -230,19 +220,14 @@ def load_extractor(
 
 def resized(images, size: int, kernel: str):
     """Resizes float images `[B, S, S, 3]` to squares; cuts off where bicubic overshoots [-1, 1] at edges."""
-    method, antialias = KERNELS[kernel]
-    images = tf.image.resize(images, (size, size), method, antialias=antialias)
+    method, _, antialias = kernel.partition("+")
+    images = tf.image.resize(images, (size, size), method, antialias=bool(antialias))
     return tf.clip_by_value(images, -1.0, 1.0)
 
 
 def _check_kernel(kernel):
     if kernel not in (None, *KERNELS):
-        known = ", ".join(map(repr, KERNELS))
         raise InputError(
-            f"Got resize={kernel!r}. Expected one of {known}.{_nearest(str(kernel), KERNELS)}"
+            f"Got resize={kernel!r}. Expected one of {', '.join(map(repr, KERNELS))}."
+            + nearest_name(kernel, KERNELS)
         )
-
-
-def _nearest(name, known) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

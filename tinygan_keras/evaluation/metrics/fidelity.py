@@ -61,13 +61,10 @@ def check_size(image_size: int):
 
 
 def fidelity_rows(teacher_images, images, teacher_features, features) -> dict:
-    """The columns of `measure_teacher_fidelity`, float `[B]` each, for some images.
+    """The columns of `measure_teacher_fidelity`, float `[B]` each, of images uint8 `[B, S, S, 3]`.
 
-    Images are uint8 `[B, S, S, 3]`, features float `[B, F]`. L1 is in units of the range [-1, 1], so from 0
-    to 2; the PSNR in dB has the peak 255 and is infinite for equal images; SSIM is `tf.image.ssim`'s
-    (Gaussian window of 11 pixels, deviation 1.5, mean over the channels); the feature distance is Euclidean.
-
-    Reference: Wang et al., Image quality assessment: from error visibility to structural similarity, 2004.
+    L1 is in units of the range [-1, 1], so from 0 to 2; the PSNR is infinite for equal images; SSIM has a
+    Gaussian window of deviation 1.5 (Wang et al., Image quality assessment, 2004).
     """
     import tensorflow as tf
 

@@ -1,15 +1,11 @@
 """Frechet distances between sets of feature vectors, in float64: of all images, and within classes.
 
 It is our own because TF-GAN's drops singular values below 1e-10, which is 2.6 % off at a feature deviation
-of 1e-2, and its memory grows with the number of images. A test holds both equal where TF-GAN's is exact, and
-`experiments/benchmarks/frechet.py` compares time and memory.
+of 1e-2, and its memory grows with the number of images. A test holds both equal where TF-GAN's is exact.
 
 Every covariance is written as `A^T A`. Then `trace((C1 C2)^(1/2))` is the sum of the singular values of
-`A1 A2^T`. Its usual form, the roots of the eigenvalues of a product of covariances, has half the digits:
-what is 1e-16 of the largest eigenvalue is noise there, and its root is 1e-8.
+`A1 A2^T`. Its usual form, by the eigenvalues of a product of covariances, has half the digits.
 """
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -25,7 +21,6 @@ _NEGATIVE = -1e-3  # more than a covariance in float32 could show
 # An eigenvalue may be wrong by the rounding of the largest, 1e-16 of it. At this share of the largest its
 # root is still right to 1e-11 of the largest root.
 _EXACT_EIGENVALUES = 1e-10
-_MEMORY = 2**29  # bytes of features that are gathered by class at a time
 _NAMED = 10  # classes in a note
 
 
@@ -35,20 +30,12 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
     Means are float `[F]`, covariances symmetric float `[F, F]`, singular ones included.
     Reference: Dowson & Landau, 1982; Heusel et al., arXiv:1706.08500.
     """
-    mean_1, covariance_1, mean_2, covariance_2 = (
-        np.asarray(x, "float64") for x in (mean_1, covariance_1, mean_2, covariance_2)
-    )
-    width = mean_1.shape
-    shapes = mean_2.shape, covariance_1.shape, covariance_2.shape
-    if len(width) != 1 or shapes != (width, width * 2, width * 2):
+    mean_1, covariance_1 = checked_statistics(mean_1, covariance_1)
+    mean_2, covariance_2 = checked_statistics(mean_2, covariance_2)
+    if mean_1.shape != mean_2.shape:
         raise InputError(
-            f"Got means of shape {mean_1.shape} and {mean_2.shape}, covariances of shape "
-            f"{covariance_1.shape} and {covariance_2.shape}. Expected (F,) and (F, F) with one F; take "
-            "both statistics with the same feature extractor."
-        )
-    if not (np.isfinite(mean_1).all() and np.isfinite(mean_2).all()):
-        raise InputError(
-            "Got a mean that is not finite. Expected finite numbers; take the statistics again."
+            f"Got statistics of {len(mean_1)} and of {len(mean_2)} features. Expected equal numbers; take "
+            "both with the same feature extractor."
         )
     return _distance(
         (mean_1, np.trace(covariance_1), _factor(covariance_1)),
@@ -56,12 +43,32 @@ def frechet_distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
     )
 
 
+def checked_statistics(mean, covariance, source="statistics") -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean `[F]` and covariance `[F, F]` in float64; refuses what can't be these."""
+    mean, covariance = np.asarray(mean, "float64"), np.asarray(covariance, "float64")
+    if mean.ndim != 1 or covariance.shape != mean.shape * 2:
+        raise InputError(
+            f"Got {source} with a mean {mean.shape} and a covariance {covariance.shape}. Expected mu [F] and "
+            "sigma [F, F] of features. Take the statistics again."
+        )
+    problem = None
+    if not np.isfinite(mean).all() or not np.isfinite(covariance).all():
+        problem = "a mean or covariance that is not finite"
+    elif (covariance.diagonal() < 0).any():
+        problem = "negative variances"
+    elif np.max((rows := _correlations(covariance)) - rows.T, initial=0) > _ASYMMETRY:
+        problem = "a covariance that is not symmetric"
+    if problem:
+        raise InputError(
+            f"Got {source} with {problem}. Expected those of finite features. Take the statistics again."
+        )
+    return mean, covariance
+
+
 def frechet_distance_of_features(features_1, features_2) -> float:
     """Frechet distance of two sets of feature vectors `[N1, F]` and `[N2, F]`, exact for few vectors too.
 
-    With N at most F the centred vectors themselves are the factor of their covariance. No F x F matrix
-    is made, and no rank is guessed. The distance is biased upwards, the more so the fewer vectors there
-    are: compare only distances of equal N.
+    It is biased upwards, the more so the fewer vectors there are: compare only distances of equal N.
     """
     features_1 = feature_rows(features_1, minimum=2)
     features_2 = feature_rows(features_2, minimum=2, width=features_1.shape[1])
@@ -120,77 +127,41 @@ def measure_within_classes(images: MeasuredImages) -> Measured:
 
     Reference: intra-FID of Miyato & Koyama, arXiv:1802.05637.
     """
-    labels, real = images.source.labels, images.real
+    labels, real, notes = images.source.labels, images.real, []
     total = 1 + int(max(labels.max(), real.labels.max()))
-    generated_counts, real_counts = (
-        np.bincount(numbers, minlength=total) for numbers in (labels, real.labels)
-    )
-    notes = ()
-    for meaning, ours, others in (
-        ("generated", generated_counts, real_counts),
-        ("real", real_counts, generated_counts),
-    ):
+    generated, known = (np.bincount(given, minlength=total) for given in (labels, real.labels))
+    for kind, ours, others in (("generated", generated, known), ("real", known, generated)):
         missing = [images.name_of(label) for label in np.flatnonzero((ours < 2) & (others > 0))]
         if missing:
-            notes += (
-                f"Fewer than two {meaning} images of {len(missing)} classes ({listed(missing, _NAMED)}): "
-                "left out of the distances within classes.",
+            notes.append(
+                f"Fewer than two {kind} images of {len(missing)} classes ({listed(missing, _NAMED)}): left "
+                "out of the distances within classes."
             )
-    counts = np.minimum(generated_counts, real_counts)
+    counts = np.minimum(generated, known)
     enough = np.flatnonzero(counts > 1)
     if not len(enough):
         return Measured({}, notes)
-    width = images.columns["features"].width
-    if counts[enough].min() <= width:
-        notes += (
-            f"{counts[enough].min():,} images in the smallest class for {width:,} features: distances within "
-            "classes are too large; compare them at equal numbers only.",
+    column, smallest = images.columns["features"], counts[enough].min()
+    if smallest <= column.width:
+        notes.append(
+            f"{smallest:,} images in the smallest class for {column.width:,} features: distances within "
+            "classes are too large; compare them at equal numbers only."
         )
-    classes = {
-        label: {
-            "real_images": int(real_counts[label]),
-            "frechet_distance": frechet_distance_of_features(generated, features),
-        }
-        for label, generated, features in _by_class(images, enough.tolist())
-    }
-    distances = np.array([row["frechet_distance"] for row in classes.values()])
+    classes = {}
+    for label in enough.tolist():
+        ours = column.take(np.flatnonzero(labels == label))
+        distance = frechet_distance_of_features(ours, real.features[real.labels == label])
+        classes[label] = {"real_images": int(known[label]), "frechet_distance": distance}
+    distances = [row["frechet_distance"] for row in classes.values()]
     figures = {
-        "intra_class_frechet": float(distances.mean()),
-        "intra_class_frechet_deviation": float(distances.std()),
+        "intra_class_frechet": float(np.mean(distances)),
+        "intra_class_frechet_deviation": float(np.std(distances)),
     }
     return Measured(figures, notes, classes)
 
 
-def _by_class(images, classes) -> Iterator[tuple]:
-    """Yields label, generated and real features, reading the column once per group of classes."""
-    labels, column = images.source.labels, images.columns["features"]
-    for group in _groups(np.bincount(labels), classes, 4 * column.width):
-        parts = {label: [] for label in group}
-        start = 0
-        for chunk in column.chunks():
-            here = labels[start : start + len(chunk)]
-            start += len(chunk)
-            for label in np.intersect1d(here, group):
-                parts[label].append(chunk[here == label])
-        for label in group:
-            real = images.real.features[images.real.labels == label]
-            yield label, np.concatenate(parts.pop(label)), real
-
-
-def _groups(counts, classes, bytes_per_image) -> list:
-    """The classes in groups, each of as many as fit into memory together."""
-    groups, size = [[]], 0
-    for label in classes:
-        size += counts[label] * bytes_per_image
-        if size > _MEMORY and groups[-1]:
-            groups.append([])
-            size = counts[label] * bytes_per_image
-        groups[-1].append(label)
-    return groups
-
-
 def _moments(features):
-    """Mean, trace of the covariance, and its factor, the cheaper way."""
+    """Mean, trace of the covariance, and its factor: few centred vectors are that factor themselves."""
     if len(features) > features.shape[1]:
         mean, covariance = feature_statistics(features)
         return mean, np.trace(covariance), _factor(covariance)
@@ -219,22 +190,8 @@ def _sum_of_singular_values(matrix) -> float:
 
 def _factor(covariance) -> np.ndarray:
     """A with `A^T A` = covariance: Cholesky's, or one of eigenvectors if the matrix is singular."""
-    variances = covariance.diagonal()
-    if not np.isfinite(covariance).all() or (variances < 0).any():
-        raise InputError(
-            "Got a covariance with values that are not finite, or with negative variances. Expected a "
-            "covariance of finite features; take the statistics again."
-        )
-    # Of correlations, so that features of very different scale count alike. A feature that never
-    # varies keeps its row of zeros.
-    deviations = np.sqrt(variances)
-    units = np.where(deviations > 0, deviations, 1)
-    correlation = covariance / units[:, None]
-    correlation /= units
-    if np.max(correlation - correlation.T, initial=0) > _ASYMMETRY:
-        raise InputError(
-            "Got a covariance that is not symmetric. Expected one that is; take the statistics again."
-        )
+    # Of correlations, so that features of very different scale count alike.
+    deviations, correlation = np.sqrt(covariance.diagonal()), _correlations(covariance)
     try:
         lower = np.linalg.cholesky(correlation)
         if lower.diagonal().min() ** 2 > _ROUNDING:
@@ -249,3 +206,10 @@ def _factor(covariance) -> np.ndarray:
         )
     kept = eigenvalues > _ROUNDING
     return (vectors[:, kept] * np.sqrt(eigenvalues[kept])).T * deviations
+
+
+def _correlations(covariance) -> np.ndarray:
+    """Of features with a variance; a feature that never varies keeps its row of zeros."""
+    deviations = np.sqrt(covariance.diagonal())
+    units = np.where(deviations > 0, deviations, 1)
+    return covariance / units[:, None] / units

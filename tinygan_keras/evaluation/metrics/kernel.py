@@ -40,11 +40,9 @@ def kernel_distance(real, generated, max_block_size: int = 1000) -> tuple[float,
 
     Both sets, float `[N, F]` and `[M, F]` in random order, are cut into as few contiguous blocks as keep
     every block within `max_block_size`, as many for one set as for the other and each of at least 2 rows.
-    The result is the mean over pairs of blocks of
-
-        mean of k(x, x') over x != x'  +  mean of k(y, y') over y != y'  -  2 * mean of k(x, y)
-
-    Its error is the deviation over blocks over the root of their number; None with one block.
+    The value is the mean over pairs of blocks of k(x, x') + k(y, y') - 2 k(x, y), averages of which the
+    first two leave out pairs of a row with itself. The error is the deviation over blocks over the root of
+    their number; None with one block.
 
     Reference: Binkowski et al., arXiv:1801.01401; the block estimator, Zaremba et al., arXiv:1307.1954.
     """

@@ -4,8 +4,6 @@ Neither looks at real images, and both depend on the classifier: only the logits
 the Inception score of published tables.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from .registry import SETTINGS, Figure, Measured, MeasuredImages, metric
@@ -34,7 +32,7 @@ def measure_inception_score(images: MeasuredImages) -> Measured:
     return Measured({"inception_score": score, "inception_score_deviation": deviation})
 
 
-def inception_score(chunks: Iterable, count: int, splits: int = 10) -> tuple[float, float]:
+def inception_score(chunks, count: int, splits: int = 10) -> tuple[float, float]:
     """`exp(mean over images of KL(p(y|x) || p(y)))`, mean and standard deviation over contiguous splits.
 
     `chunks` yields the logits, float `[n, C]`, of all `count` images in random order, since a split of few
@@ -71,22 +69,18 @@ def measure_label_accuracy(images: MeasuredImages) -> Measured:
     """The accuracy of all images and of each class, where the classifier can know these classes."""
     labels, known = images.source.labels, images.extractor.num_classes
     if labels.max() >= known or images.num_classes not in (None, known):
-        classes = images.num_classes or int(labels.max()) + 1
+        count = images.num_classes or labels.max() + 1
         note = (
-            f"The images have {classes} classes, the extractor's logits {known}: no label accuracy."
+            f"The images have {count} classes, the extractor's logits {known}: no label accuracy."
         )
         return Measured({}, (note,))
-    predicted = np.concatenate(
-        [chunk.argmax(axis=-1) for chunk in images.columns["logits"].chunks()]
-    )
-    correct = predicted == labels
-    return Measured(
-        {"label_accuracy": float(correct.mean())},
-        classes={
-            label: {"label_accuracy": float(correct[labels == label].mean())}
-            for label in np.unique(labels).tolist()
-        },
-    )
+    chunks = images.columns["logits"].chunks()
+    correct = np.concatenate([chunk.argmax(axis=-1) for chunk in chunks]) == labels
+    classes = {
+        label: {"label_accuracy": float(correct[labels == label].mean())}
+        for label in np.unique(labels).tolist()
+    }
+    return Measured({"label_accuracy": float(correct.mean())}, classes=classes)
 
 
 def label_accuracy(logits, labels) -> float:

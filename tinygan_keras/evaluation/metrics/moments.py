@@ -1,9 +1,8 @@
 """Mean and covariance of feature vectors that come in pieces: what the Frechet distance is made of.
 
 Sums are float64. Products of blocks are float32 where the features are, which takes half the time: an
-entry of the correlation matrix is then right to about 1e-8, less than it owes to the rounding of the
-features themselves. The first `2 F` rows are multiplied in float64 all the same, since rounding would
-fill up the directions in which few rows don't vary.
+entry of the correlation matrix is then right to about 1e-8. The first `2 F` rows are multiplied in float64
+all the same, since rounding would fill up the directions in which few rows don't vary.
 """
 
 import numpy as np
@@ -11,22 +10,17 @@ import numpy as np
 from ...errors import InputError
 
 _BLOCK = 4096  # rows that are multiplied together
-_SAFE_DEVIATIONS = 1e-12, 1e12  # squares of others come near the limits of float32
 
 
 class StatisticsAccumulator:
     """Mean and unbiased covariance of feature vectors `[n, feature_dim]` that come in pieces of any size.
 
-    Blocks of fixed size are merged by the update of Chan et al., so a large common offset costs no
-    digits, and the result doesn't depend on how the rows are cut into pieces. Memory is that of a few
-    `[F, F]` matrices and two blocks, whatever the number of rows.
-
-    Reference: Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983.
+    Blocks of fixed size are merged by the update of Chan, Golub & LeVeque, 1983: a large common offset
+    costs no digits, and the result doesn't depend on how the rows are cut into pieces.
     """
 
     def __init__(self, feature_dim: int):
-        self.feature_dim = feature_dim
-        self.count = 0
+        self.feature_dim, self.count = feature_dim, 0
         # One row more than a block: it carries the distance between the means.
         self._block = np.empty((_BLOCK + 1, feature_dim), "float32")
         self._mean = np.zeros(feature_dim)
@@ -82,8 +76,8 @@ def _needs_float64(scatter, count) -> bool:
     if count < 2 * len(scatter):
         return True
     deviations = np.sqrt(scatter.diagonal() / count)
-    low, high = _SAFE_DEVIATIONS
-    return bool(((deviations > 0) & (deviations < low) | (deviations > high)).any())
+    # Squares of others come near the limits of float32.
+    return bool(((deviations > 0) & (deviations < 1e-12) | (deviations > 1e12)).any())
 
 
 def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
@@ -95,23 +89,16 @@ def feature_statistics(features) -> tuple[np.ndarray, np.ndarray]:
 
 
 def feature_rows(features, minimum=1, width=None, first_row=0) -> np.ndarray:
-    """Returns feature vectors as an array `[N, F]`; refuses other shapes, and values that are not finite.
-
-    A NaN in one image must not become a NaN, or worse a plausible number, in a figure.
-    """
+    """Returns feature vectors as an array `[N, F]`; refuses other shapes, and values that are not finite."""
     features = np.asarray(features)
-    expected = width if width is not None else features.shape[-1] if features.ndim == 2 else None
-    if features.ndim != 2 or len(features) < minimum or features.shape[1] != expected:
+    fits = features.ndim == 2 and len(features) >= minimum and features.dtype.kind in "fiu"
+    if not fits or features.shape[1] != (width or features.shape[1]):
         raise InputError(
-            f"Got features of shape {features.shape}. Expected (N, {width or 'F'}) with at least {minimum} "
-            "rows, one row per image, all taken with the same feature extractor."
+            f"Got {features.dtype} features of shape {features.shape}. Expected real numbers "
+            f"(N, {width or 'F'}) with at least {minimum} rows, one row per image, all taken with the same "
+            "feature extractor."
         )
-    if features.dtype.kind not in "fiu":
-        raise InputError(f"Got features of type {features.dtype}. Expected real numbers.")
-    blocks = [features[start : start + _BLOCK] for start in range(0, len(features), _BLOCK)]
-    finite = np.concatenate(
-        [np.ones(0, bool), *(np.isfinite(block).all(axis=1) for block in blocks)]
-    )
+    finite = np.isfinite(features).all(axis=1)
     if not finite.all():
         raise InputError(
             f"Got features that are not finite in {np.sum(~finite):,} of {len(features):,} rows, the "

@@ -18,27 +18,20 @@ _TIE = 1e-13  # rounding of a squared distance, relative to the squared lengths 
 def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
     """Precision, recall, density and coverage of features float `[N, F]` and `[M, F]`.
 
-    The manifold of a set is the union of the balls around its vectors that reach to the `nearest_k`-th
-    other one; each set has more rows than that. The values depend on N and M: compare only equal ones.
+    Around every vector there is a ball that reaches to its `nearest_k`-th neighbour in its set, surface
+    included. The values depend on N and M: compare only equal ones.
 
-    - precision: share of generated vectors in the real manifold (are samples realistic?)
-    - recall: share of real vectors in the generated manifold (is all variety there?)
-    - density: real balls around a generated vector, over `nearest_k`, on average; unlike precision it
-      isn't fooled by a few outliers with large balls, and it may exceed 1
-    - coverage: share of real balls that hold a generated vector; unlike recall it isn't fooled by a few
-      outliers of the generator
-
-    Balls include their surface, as in both papers.
+    - precision: share of generated vectors in a real ball; recall: share of real ones in a generated ball
+    - density: real balls around a generated vector, over `nearest_k`, on average, which may exceed 1
+    - coverage: share of real balls that hold a generated vector
 
     Reference: Kynkaanniemi et al., arXiv:1904.06991 (k = 3); Naeem et al., arXiv:2002.09797 (k = 5).
     """
     real, generated = np.asarray(real), np.asarray(generated)
     mean = real.mean(axis=0, dtype="float64")
-    real_reach = _reach(real, mean, nearest_k)
-    generated_reach = _reach(generated, mean, nearest_k)
+    real_reach, generated_reach = (_reach(rows, mean, nearest_k) for rows in (real, generated))
     balls_around = np.zeros(len(generated), "int64")
-    recalled = np.zeros(len(real), bool)
-    covered = np.zeros(len(real), bool)
+    recalled, covered = np.zeros((2, len(real)), bool)
     for rows, columns, squares in _squared_distances(real, generated, mean):
         in_real_ball = squares <= real_reach[rows, None]
         balls_around[columns] += np.count_nonzero(in_real_ball, axis=0)
@@ -54,12 +47,7 @@ def manifold_metrics(real, generated, nearest_k: int = 5) -> dict[str, float]:
 
 @metric(
     "precision_recall",
-    {
-        "precision": Figure("precision", "higher", ".4f"),
-        "recall": Figure("recall", "higher", ".4f"),
-        "density": Figure("density", "higher", ".4f"),
-        "coverage": Figure("coverage", "higher", ".4f"),
-    },
+    {n: Figure(n, "higher", ".4f") for n in ("precision", "recall", "density", "coverage")},
     needs=("real_images", "real_features"),
 )
 def measure_precision_recall(images: MeasuredImages) -> Measured:
@@ -70,13 +58,10 @@ def measure_precision_recall(images: MeasuredImages) -> Measured:
     return Measured(manifold_metrics(real, generated, SETTINGS["nearest_k"]))
 
 
-def nearest_neighbours(
-    queries, candidates, k: int = 1, exclude_self: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def nearest_neighbours(queries, candidates, k=1, exclude_self=False) -> tuple:
     """The k nearest candidates, float `[N, F]`, of each query, float `[Q, F]`, nearest first.
 
     With `exclude_self` row i of the queries is row i of the candidates, and not its own neighbour.
-
     Returns indices int64 `[Q, k]` and Euclidean distances float64 `[Q, k]`. Of equal distances the lower
     index comes first; any of several candidates at the k-th distance may be left out.
     """
@@ -106,18 +91,15 @@ def _nearest(queries, candidates, k, exclude_self, mean, rows):
             inside = (columns.start <= numbers) & (numbers < columns.start + squares.shape[1])
             squares[inside, numbers[inside] - columns.start] = np.inf
         chosen = _smallest(squares, k)
-        best = np.concatenate([best, columns.start + chosen], axis=1)
-        best_squares = np.concatenate(
-            [best_squares, np.take_along_axis(squares, chosen, 1)], axis=1
-        )
+        best = np.hstack([best, columns.start + chosen])
+        best_squares = np.hstack([best_squares, np.take_along_axis(squares, chosen, 1)])
         chosen = _smallest(best_squares, k)
         best = np.take_along_axis(best, chosen, 1)
         best_squares = np.take_along_axis(best_squares, chosen, 1)
     # Differences have no cancellation: equal vectors are at distance 0.
     block = block.astype("float64")
-    exact = np.stack(
-        [np.linalg.norm(candidates[best[:, i]] - block, axis=1) for i in range(k)], axis=1
-    )
+    apart = (np.linalg.norm(candidates[best[:, i]] - block, axis=1) for i in range(k))
+    exact = np.stack(list(apart), axis=1)
     order = np.lexsort((best, exact))
     return np.take_along_axis(best, order, 1), np.take_along_axis(exact, order, 1)
 

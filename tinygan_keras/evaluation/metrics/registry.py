@@ -1,19 +1,17 @@
 """The metrics by name: what each needs, what it measures, and how its figures are shown.
 
 A metric is one pure function from `MeasuredImages` to `Measured`, registered by the decorator `metric`.
-Nothing is computed, stored or imported for a metric that isn't chosen; neither TensorFlow nor Keras, which
-metrics import where they use them.
+Nothing is computed, stored or imported for one that isn't chosen, neither TensorFlow nor Keras.
 """
 
 import dataclasses
-import difflib
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...errors import InputError
+from ...errors import InputError, nearest_name
 
 SETTINGS = {
     "inception_splits": 10,
@@ -72,15 +70,10 @@ class MeasuredImages:
     @property
     def available(self) -> set:
         """What metrics may need and these images have."""
-        real, labels = self.real, self.source.labels
-        found = {
-            "real_images": real,
-            "real_features": None if real is None else real.features,
-            "real_labels": None if real is None else real.labels,
-            "labels": labels,
-            "teacher": self.teacher,
-            "classification_test": self.classification_test,
-        }
+        found = {"teacher": self.teacher, "classification_test": self.classification_test}
+        found |= {"labels": self.source.labels, "real_images": self.real}
+        if self.real is not None:
+            found |= {"real_features": self.real.features, "real_labels": self.real.labels}
         return {name for name, value in found.items() if value is not None}
 
     @functools.cached_property
@@ -130,17 +123,16 @@ def choose(names=None) -> list[Metric]:
     if names is None:
         return list(METRICS.values())
     names = [names] if isinstance(names, str) else list(names)
-    of_figure = {figure: metric.name for metric in METRICS.values() for figure in metric.figures}
-    of_figure |= {name: name for name in METRICS}
+    of_figure = {figure: metric for metric in METRICS.values() for figure in metric.figures}
+    of_figure |= METRICS
     unknown = [name for name in names if name not in of_figure]
     if unknown or not names:
-        near = difflib.get_close_matches(unknown[0], METRICS, n=1) if unknown else []
-        hint = f" Did you mean {near[0]!r}?" if near else ""
         raise InputError(
-            f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(METRICS)}.{hint}"
+            f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(METRICS)}."
+            + nearest_name("".join(unknown[:1]), METRICS)
         )
-    chosen = {of_figure[name] for name in names}
-    return [metric for metric in METRICS.values() if metric.name in chosen]
+    chosen = {of_figure[name].name for name in names}
+    return [metric for name, metric in METRICS.items() if name in chosen]
 
 
 def computable(metrics: list, available: set, required: bool) -> tuple[list, list]:
@@ -160,8 +152,5 @@ def computable(metrics: list, available: set, required: bool) -> tuple[list, lis
             )
         elif not ON_REQUEST & set(missing):
             titles = [figure.title for figure in metric.figures.values()]
-            left_out.setdefault(missing[0], []).extend(titles)
-    return kept, [
-        f"{_MISSING[need][0]}: left out are {', '.join(titles)}."
-        for need, titles in left_out.items()
-    ]
+            left_out.setdefault(_MISSING[missing[0]][0], []).extend(titles)
+    return kept, [f"{why}: left out are {', '.join(titles)}." for why, titles in left_out.items()]
