@@ -78,7 +78,9 @@ def decode(source) -> Decoded:
         if opened.format != "MPO" and getattr(opened, "is_animated", False):
             conversions.append("Took the first frame of {}, which are animations")
         opened.load()
-        image, mode, turn = opened, opened.mode, _UPRIGHT.get(_orientation(opened))
+        image, mode, turn = opened, opened.mode, None
+        with contextlib.suppress(Exception):  # EXIF that can't be read turns nothing
+            turn = _UPRIGHT.get(opened.getexif().get(_ORIENTATION))
         if mode.startswith(("I", "F")):
             conversions.append("Converted {} from 16 bits per channel to 8")
             image = Image.fromarray(_high_byte(np.asarray(image)))
@@ -89,11 +91,6 @@ def decode(source) -> Decoded:
             image = image.transpose(turn)
         pixels = np.asarray(image.convert("RGB"))
         return Decoded(pixels, image.size, opened.format, tuple(conversions))
-
-
-def _orientation(image):
-    with contextlib.suppress(Exception):  # EXIF that can't be read turns nothing
-        return image.getexif().get(_ORIENTATION)
 
 
 def _high_byte(levels):

@@ -1,8 +1,8 @@
 """Converts real images of any source to a record set, once: cropped, resized, checked, in random order.
 
-Every image is decoded before the first record is written, so that what can't be read is refused at the start
-rather than in the middle of a night. Stopped at any moment, the same call goes on where it was: only images
-of missing shards are decoded. Memory stays flat, however many images there are.
+Every image is decoded before the first record is written, so that what can't be read is refused at the start.
+Stopped at any moment, the same call goes on where it was: only images of missing shards are decoded. Memory
+stays flat, however many images there are.
 """
 
 import functools
@@ -62,9 +62,7 @@ def prepare_images(
     from .records.record_format import REAL_IMAGES, check_numbers
     from .records.record_writer import write_records
 
-    check_numbers(
-        count=1, shard_size=shard_size, worker=worker, workers=workers, image_size=image_size
-    )
+    check_numbers(worker, workers, shard_size=shard_size, image_size=image_size)
     arguments = data, image_size, classes, data_subset
     conversion, left_out = Conversion(*arguments), []
     source, decoding = conversion.source, conversion.decoding

@@ -19,9 +19,7 @@ def shuffled_indices(step, batch_size: int, count: int, seed: int):
     return _permuted(position % count, count, seed, position // count, 0)
 
 
-def shuffled_records(
-    counts, read_shard, batch_size: int, seed: int, start_step=0, window=2
-) -> tf.data.Dataset:
+def shuffled_records(counts, read_shard, batch_size: int, seed: int, start_step=0, window=2):
     """Endless batches of the records of shards: `counts[k]` records are in the data set `read_shard(k)`."""
     if batch_size < 1 or start_step < 0:
         raise InputError(
@@ -71,10 +69,8 @@ def shared_by_replicas(batches) -> tf.data.Dataset:
 
 def _permuted(index, count, seed, number_of_pass, stream):
     """Where `index` goes in a permutation of `count` numbers that (seed, pass, stream) chooses."""
-    keys = [
-        tf.broadcast_to(tf.cast(key, tf.int64), tf.shape(index))
-        for key in (seed, number_of_pass, stream)
-    ]
+    ones, parts = tf.ones_like(index, tf.int64), (seed, number_of_pass, stream)
+    keys = [ones * tf.cast(part, tf.int64) for part in parts]
     # The raw op: tf.random.experimental.index_shuffle refuses one key per index in TensorFlow 2.21.
     return tf.raw_ops.RandomIndexShuffle(
         index=index, seed=tf.stack(keys, axis=-1), max_index=tf.cast(count - 1, tf.int64), rounds=4

@@ -30,9 +30,7 @@ class RecordSet:
         self.count, self.image_size = self.settings["count"], self.settings["image_size"]
         self.num_classes = self.settings["num_classes"]
         self.class_names = self.settings["class_names"]
-        self.fingerprint = (
-            self.record_settings.identity
-        )  # sets with the same one hold the same images
+        self.fingerprint = self.record_settings.identity  # where it is the same, so are the images
         self._shard_records = functools.lru_cache(maxsize=2)(self._read_shard)
         signature = [tf.TensorSpec([None], tf.string)]
         self._decode = tf.function(decoder(self.record_settings), input_signature=signature)
