@@ -191,7 +191,7 @@ def test_mistakes_are_one_message(arguments, message, folder, evaluated, tmp_pat
         (["evaluate", "--model=run"], "real.npz", "which is a file. Expected a folder"),
         (["evaluate", "--model=run"], "real.npz/deeper", "where nothing can be written"),
         (["reference", "--real=real.npz"], "real.npz/deeper.npz", "which is a file"),
-        (["reference", "--real=real.npz"], "folder.npz", "which is a folder. Expected a file"),
+        (["reference", "--real=real.npz"], "folder.npz", "a folder. Expected a file"),
     ],
 )
 def test_a_place_that_cannot_be_written_is_refused_before_measuring(

@@ -86,7 +86,7 @@ def test_a_version_is_asked_for_by_number_or_label(server, tmp_path):
         (["--server={server}", "--classes=5-3,1"], "class '5-3', seed 0"),
         (["--server={server}", "--classes=0", "--model=big"], "Servable not found"),
         (["--server={server}", "--classes=0", "--version=1", "--version_label=a"], "one of the"),
-        (["--server={server}", "--classes=0", "--out={here}"], "which is a folder"),
+        (["--server={server}", "--classes=0", "--out={here}"], "a folder. Expected a file"),
         (["--server=127.0.0.1:8501", "--classes=0"], "a scheme, a host and a port"),
         (["--server={server}", "--classes=0", "--retries=-1"], "retries"),
         (["--server={server}", "--classes=0", "--batch_size=0"], "batch_size"),

@@ -22,9 +22,8 @@ from ..errors import InputError
 from ..files import check_writable, is_url, user_path
 from .flags import check_required
 
-_SETTINGS = (
-    *("count", "seed", "classes", "shard_size", "batch_size", "encoding", "worker", "workers"),
-)
+SHARES = ("shard_size", "worker", "workers")
+_SETTINGS = ("count", "seed", "classes", "batch_size", "encoding", *SHARES)
 FLAGS = (*_SETTINGS, "teacher", "out", "truncation", "runner", "beam_options", "verify")
 REQUIRED = ("out",)
 
@@ -54,10 +53,8 @@ def run(flags):
     names = read_class_names(teacher.folder)
     left = write_cache(teacher, flags.out, runner=runner, class_names=names, **settings)
     shards = -(-flags.count // flags.shard_size)
-    print(
-        f"{shards - len(left):,} of {shards:,} shards with {flags.count:,} samples of truncation "
-        f"{teacher.truncation:g}: {flags.out}"
-    )
+    made = f"{shards - len(left):,} of {shards:,} shards with {flags.count:,} samples"
+    print(f"{made} of truncation {teacher.truncation:g}: {flags.out}")
     if left:
         print("The others are those of other workers, and may come from other folders.")
 

@@ -15,9 +15,8 @@ FLAGS = ("ignore",)
 
 def run(flags):
     if len(flags.names) < 2:
-        example = "tinygan compare runs/a runs/b"
         raise InputError(
-            f"Got {len(flags.names)} evaluations. Expected two or more, such as: {example}"
+            f"Got {len(flags.names)} evaluations. Expected two or more. Name them: runs/a runs/b."
         )
     from ..evaluation.results import compare, read_evaluation
 

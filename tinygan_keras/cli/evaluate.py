@@ -46,8 +46,7 @@ def run(flags):
     out = settings.get("out")
     if out is None:
         raise InputError(
-            f"Got --model={flags.model}, which is no run, and no --out. Expected a folder for its "
-            "evaluation, such as --out=evaluations/mine."
+            f"Got --model={flags.model}, which is no run, and no --out. Expected a folder. Add --out."
         )
     if settings.get("teacher") == "none":
         del settings["teacher"]

@@ -32,9 +32,8 @@ def run(flags):
     sized = {} if flags.batch_size is None else {"batch_size": flags.batch_size}
     if flags.format == "saved_model" and (sized or flags.precision != "float32"):
         raise InputError(
-            f"Got --precision={flags.precision} and --batch_size={flags.batch_size} with "
-            "--format=saved_model. Expected float32 and any batch, which is all that it has. Add --format="
-            f"{' or --format='.join(FORMATS)}."
+            f"Got --precision={flags.precision} and --batch_size={flags.batch_size} of a saved_model. "
+            f"Expected float32 and any batch. Add --format={' or --format='.join(FORMATS)}."
         )
     from ..generators.opening import load_student
     from ..generators.side_files import STUDENT_FILE, read_class_names, read_config

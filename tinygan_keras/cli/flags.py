@@ -15,6 +15,7 @@ from absl import flags
 
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, user_path
+from ..runtimes.formats import FORMATS
 
 _MAX_SEEDS = 10_000_000
 
@@ -86,20 +87,14 @@ def choice(meaning, choices, default=None) -> Flag:
 TABLE = {
     # Of several commands.
     "model": place("Run folder, .keras file, export, teacher or handle.", example="runs/mine"),
-    "teacher": place(
-        "Folder or TensorFlow Hub handle of the teacher.", example="saved_models/biggan_fashion_32"
-    ),
+    "teacher": place("Folder or TF-Hub handle.", example="saved_models/biggan_fashion_32"),
     "real": place(
         "Real images: a folder, an .npz file, a set of tinygan prepare, or a data set such as "
         "fashion_mnist:test, keras:cifar10:test or tfds:NAME; default: the run's.",
         example="fashion_mnist",
     ),
-    "extractor": place(
-        "SavedModel folder, TF-Hub handle, inception or keras_inception_v3; default: the run's, or inception."
-    ),
-    "resize": text(
-        "Kernel to the extractor's size, such as bilinear or bicubic+antialias; default: the run's."
-    ),
+    "extractor": place("Folder, handle or keras_inception_v3; default: the run's, or inception."),
+    "resize": text("Kernel to its size: bilinear, bicubic+antialias, ...; default: the run's."),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
     "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
     "seed": whole("The same seed gives the same result.", 0, at_least=0),
@@ -119,9 +114,7 @@ TABLE = {
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
     "workdir": place("Run folder.", example="runs/mine"),
     # prepare
-    "data": place(
-        "A folder, an .npz file, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"
-    ),
+    "data": place("Folder, .npz, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"),
     "image_size": whole("Side of the images, in pixels."),
     "skip_unreadable": switch("Leave out images that can't be decoded, rather than refuse them."),
     # cache
@@ -129,20 +122,12 @@ TABLE = {
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
     # sample
     "sample.out": place("A .png or .npz file, or a new folder; default: samples, by the --format."),
-    "sample.format": choice(
-        "What to write; default: by the name --out.", ("png", "npz", "images", "folder", "tfrecord")
-    ),
+    "sample.format": choice("Default: by --out.", ("png", "npz", "images", "folder", "tfrecord")),
     # evaluate
     "num_images": whole("Images to generate; default: as the run, or 10000.", None, at_least=2),
-    "labels": choice(
-        "Those of the real images, or each class in turn.",
-        ("auto", "reference", "balanced"),
-        "auto",
-    ),
+    "labels": choice("Of the real images, or in turn.", ("auto", "reference", "balanced"), "auto"),
     "metrics": words("What to measure, such as frechet_distance,kernel_distance; default: all."),
-    "classification_test": place(
-        "Real test images: also train a classifier on generated images and test it on these (minutes)."
-    ),
+    "classification_test": place("Real images to test a classifier of generated ones (minutes)."),
     "evaluate.teacher": place("Compare with this teacher; default: the run's; none: don't."),
     "evaluate.seed": whole("Seed of the first image; default: the run's, or 2**40.", None, 0),
     # compare
@@ -156,12 +141,8 @@ TABLE = {
     "map": choice("How features become a map.", ("pca", "tsne"), "pca"),
     # export
     "export.model": place("Run folder, or .keras file.", example="runs/mine"),
-    "export.out": place(
-        "New folder. Servers expect a version number as its name.", example="serving/tinygan/1"
-    ),
-    "export.format": choice(
-        "What it is for; see above.", ("saved_model", "litert", "onnx", "openvino"), "saved_model"
-    ),
+    "export.out": place("New folder; for a server, a number.", example="serving/tinygan/1"),
+    "export.format": choice("What it is for; see above.", ("saved_model", *FORMATS), "saved_model"),
     "precision": choice("Of weights and arithmetic.", ("float32", "float16", "int8"), "float32"),
     "export.batch_size": whole("Images per call; default: 1 for litert, any for the others."),
     # request
@@ -194,9 +175,7 @@ def file_to_write(out) -> Path:
     """The path of a file, refused if it is a folder or if nothing can be written there."""
     out = Path(out)
     if out.is_dir():
-        raise UnusableFileError(
-            f"Got --out={out}, which is a folder. Expected a file. Name one in it."
-        )
+        raise UnusableFileError(f"Got --out={out}, a folder. Expected a file. Name one in it.")
     check_writable(out.parent, f"--out={out}")
     return out
 

@@ -13,12 +13,10 @@ unless --skip_unreadable leaves them out. Stopped at any moment, the same comman
 Training and evaluation read it: --config.data=imagenet_128/, tinygan evaluate --real=imagenet_128/.
 """
 
-from .cache import check_out, pipeline_options, report_problems
+from .cache import SHARES, check_out, pipeline_options, report_problems
 from .flags import check_required
 
-_SETTINGS = (
-    *("data", "image_size", "classes", "out", "skip_unreadable", "shard_size", "worker", "workers"),
-)
+_SETTINGS = ("data", "image_size", "classes", "out", "skip_unreadable", *SHARES)
 FLAGS = (*_SETTINGS, "runner", "beam_options", "verify")
 REQUIRED = ("out",)
 

@@ -24,8 +24,7 @@ def run(flags):
 
     if out.exists() and not is_statistics_file(out):
         raise ExistingFileError(
-            f"Got --out={out}, a file that holds no statistics. Expected a new name: only statistics are "
-            "replaced. Choose another --out."
+            f"Got --out={out}, a file that holds no statistics. Expected a new name. Choose another."
         )
     extractor = load_extractor(flags.extractor or "inception", resize=flags.resize)
     statistics = measure_reference(open_images(flags.real), extractor)

@@ -32,13 +32,9 @@ def run(flags):
     classes = _classes(flags.classes)
     rows = [class_ for class_ in classes for _ in flags.seeds]
     seeds = flags.seeds * len(classes)
-    client = ServingClient(
-        flags.server,
-        flags.model,
-        label=flags.version_label,
-        **{name: getattr(flags, name) for name in ("version", "timeout", "retries", "batch_size")},
-    )
-    with client:
+    names = ("version", "timeout", "retries", "batch_size")
+    settings = {name: getattr(flags, name) for name in names} | {"label": flags.version_label}
+    with ServingClient(flags.server, flags.model, **settings) as client:
         if out.suffix == ".png":
             from ..pictures.image_rows import image_rows
 

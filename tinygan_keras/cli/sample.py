@@ -36,8 +36,7 @@ def run(flags):
     if by_name != (format if format in _FILES else "images"):
         kind = f"a file that ends in .{format}" if format in _FILES else "a folder"
         raise InputError(
-            f"Got --format={format} and --out={out}. Expected {kind}. Change one of the two, or leave one "
-            "out."
+            f"Got --format={format} and --out={out}. Expected {kind}. Change one of them."
         )
     if format == "png":
         file_to_write(out)

@@ -15,11 +15,12 @@ from ..errors import InputError
 from ..files import UNFINISHED, new_file
 
 _SUFFIX = ".weights.h5"
+_PATTERN = f"epoch_*{_SUFFIX}"
 
 
 def latest_checkpoint(folder):
     """Returns `(epochs done, path)` of the newest checkpoint in `folder`, or `(0, None)`."""
-    found = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in _checkpoints(folder)}
+    found = {path.name[len("epoch_") : -len(_SUFFIX)]: path for path in Path(folder).glob(_PATTERN)}
     last = max(filter(str.isdecimal, found), key=int, default="0")
     return int(last), found.get(last)
 
@@ -69,10 +70,6 @@ class Checkpoints(keras.callbacks.Callback):
         path = self.folder / f"epoch_{epoch + 1:05d}{_SUFFIX}"
         with new_file(path) as aside:
             save_state(self.model, aside)
-        for former in _checkpoints(self.folder):
+        for former in self.folder.glob(_PATTERN):
             if former != path:
                 former.unlink()
-
-
-def _checkpoints(folder):
-    return Path(folder).glob(f"epoch_*{_SUFFIX}")

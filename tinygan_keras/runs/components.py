@@ -26,7 +26,6 @@ from ..networks.student import StudentGenerator
 from ..teachers.hub import HubTeacher
 from .config import LOSS_SETTINGS, check_sample_seed, differences
 
-_LONGEST = 200  # characters of a difference between a cache and a config
 _XLA = {"auto": "auto", "on": True, "off": False}
 
 
@@ -53,7 +52,7 @@ def open_components(config, strategy) -> Components:
             f"Got batch_size={config.batch_size} on {replicas} devices. Expected a multiple of their "
             "number. Change batch_size, or set devices='one'."
         )
-    extractor = reference_student = measured_images = cache = None
+    extractor = reference_student = measured = cache = None
     if config.extractor:
         extractor = load_extractor(config.extractor, resize=config.resize or None)
     if config.reference_student:
@@ -74,7 +73,7 @@ def open_components(config, strategy) -> Components:
                 f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the "
                 "feature extractor. Expected the same classes. Set another monitor or extractor."
             )
-        measured_images = open_measured_images(config, real_images, names)
+        measured = open_measured_images(config, real_images, names)
     if config.teacher_cache:
         cache = open_cache(config, teacher, classes)
     with strategy.scope():
@@ -88,15 +87,7 @@ def open_components(config, strategy) -> Components:
         student.set_class_embedding(table)
         model.ema_student.set_class_embedding(table)
     return Components(
-        teacher,
-        cache,
-        real_images,
-        measured_images,
-        extractor,
-        reference_student,
-        model,
-        names,
-        classes,
+        teacher, cache, real_images, measured, extractor, reference_student, model, names, classes
     )
 
 
@@ -150,17 +141,15 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 def open_data(config, generator, named=None) -> tuple:
     """The real images of a config or None, a name per class, and the labels it is restricted to or None."""
-    number = generator.num_classes
+    size, number = generator.image_size, generator.num_classes
     if named is None and config.data == "fashion_mnist":
         named = FASHION_MNIST_NAMES
     classes = restricted_classes(config, number, named)
-    real_images = open_training_images(
-        config.data, generator.image_size, number, classes, named, config.data_subset
-    )
-    names = getattr(real_images, "class_names", None) or named
+    images = open_training_images(config.data, size, number, classes, named, config.data_subset)
+    names = getattr(images, "class_names", None) or named
     if names is None:
         names = imagenet_names() if is_imagenet(number) else map(str, range(number))
-    return real_images, tuple(names), classes
+    return images, tuple(names), classes
 
 
 def restricted_classes(config, num_classes, class_names) -> tuple | None:
@@ -191,7 +180,7 @@ def open_cache(config, teacher, classes) -> TeacherCache:
     expected["classes"] = sorted(classes or range(teacher.num_classes))
     differing = differences(expected, found)
     if differing:
-        expected = "; ".join(textwrap.shorten(line, _LONGEST) for line in differing)
+        expected = "; ".join(textwrap.shorten(line, 200) for line in differing)
         raise InputError(
             f"{got} of the teacher {cache.teacher}, in a run with the teacher {config.teacher}. Expected in "
             f"the cache {expected}. Make a cache with `tinygan cache`, or change the config."
@@ -210,7 +199,7 @@ def open_batches(config, components, start_step=0):
     source = components.cache or components.teacher
     if config.teacher_samples:
         source = sample_teacher(
-            components.teacher, config.teacher_samples, config.seed, classes=components.classes
+            source, config.teacher_samples, config.seed, classes=components.classes
         )
     return distillation_batches(
         source,

@@ -153,11 +153,8 @@ def unknown_setting(name: str, known) -> str:
 
 def differences(config: dict, other: dict) -> list:
     """Returns one line for every setting that differs between two plain configs."""
-    return [
-        f"{name}: {config.get(name)!r}, was {other.get(name)!r}"
-        for name in sorted({*config, *other})
-        if config.get(name) != other.get(name)
-    ]
+    both = {name: (config.get(name), other.get(name)) for name in sorted({*config, *other})}
+    return [f"{name}: {one!r}, was {two!r}" for name, (one, two) in both.items() if one != two]
 
 
 def epochs(config) -> int:

@@ -100,10 +100,8 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         if not workers.is_chief:
             fit(run)
             return None
-        data = {
-            "cached teacher images": getattr(components.cache, "fingerprint", None),
-            "real images": getattr(components.real_images, "fingerprint", None),
-        }
+        data = {"cached teacher images": components.cache, "real images": components.real_images}
+        data = {name: getattr(images, "fingerprint", None) for name, images in data.items()}
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
         watch.keep_in(folder.seconds_json)
         train(run, gallery)

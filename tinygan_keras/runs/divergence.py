@@ -36,9 +36,7 @@ class StopOnDivergence(keras.callbacks.Callback):
         super().__init__()
         if check_every < 1:
             raise InputError(f"Got check_every={check_every}. Expected 1 or more batches.")
-        self.check_every = check_every
-        self.total = total
-        self._next = check_every
+        self.check_every, self.total = check_every, total
 
     def on_train_begin(self, logs=None):
         # What an earlier training failed at, perhaps with another limit, is not this one's fault.

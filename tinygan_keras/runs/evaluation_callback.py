@@ -31,12 +31,6 @@ class Best:
     figures: dict = dataclasses.field(default_factory=dict)
     since: tuple = ()  # `{"epoch", "value"}` of every evaluation after it
 
-    def is_beaten_by(self, value: float) -> bool:
-        """Whether the value is finite and better than the best, or the first finite one."""
-        if self.value is None or not math.isfinite(value):
-            return math.isfinite(value)
-        return value < self.value if self.mode == "min" else value > self.value
-
 
 class EvaluationCallback(keras.callbacks.Callback):
     """Evaluates the averaged student every few epochs of `TinyGAN.fit`.
@@ -94,12 +88,8 @@ class EvaluationCallback(keras.callbacks.Callback):
                 f"Got evaluate={evaluate!r}, mode={mode!r}, every={every!r} and patience={patience!r}. "
                 "Expected a function from a student to figures, 'min' or 'max', and whole numbers from 1."
             )
-        self.evaluate = evaluate
-        self.every = every
-        self.monitor = monitor
-        self.patience = patience
-        self.log_dir = log_dir
-        self.prefix = prefix
+        self.evaluate, self.every, self.patience = evaluate, every, patience
+        self.monitor, self.log_dir, self.prefix = monitor, log_dir, prefix
         self.folder = None if folder is None else Path(folder)
         self._files = self.folder and [self.folder / name for name in (_STUDENT, _STATE)]
         self.best = Best(monitor, mode)
@@ -122,20 +112,18 @@ class EvaluationCallback(keras.callbacks.Callback):
             epochs_done: After how many epochs the training goes on.
         """
         self._restored_at = epochs_done
-        mine = best = self.best
-        path = self.folder and self.folder / _RECORD
-        if path and path.is_file():
+        best, path = self.best, self.folder and self.folder / _RECORD
+        fresh = Best(best.monitor, best.mode)
+        if path:
             try:
-                best = Best(**read_json(path))
+                best = Best(**read_json(path)) if path.is_file() else fresh
             except (ValueError, TypeError) as error:
                 raise InputError(
                     f"Got {path}, which is no record of a best student ({error}). Expected one that this "
                     "callback wrote. Delete it to start without, or give another folder."
                 ) from error
-        elif path:
-            best = Best(mine.monitor, mine.mode)
         reason = None
-        if (best.monitor, best.mode) != (mine.monitor, mine.mode):
+        if (best.monitor, best.mode) != (fresh.monitor, fresh.mode):
             reason = f"is that of the {best.mode} of {best.monitor}"
         elif best.epoch is not None and best.epoch > epochs_done:
             reason = f"is of epoch {best.epoch}, but training goes on after epoch {epochs_done}"
@@ -147,7 +135,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         names = best.figures if epochs_done else ()
         since = tuple(past for past in best.since if past["epoch"] <= epochs_done)
         if reason or not epochs_done:
-            best, since = Best(mine.monitor, mine.mode, figures=_unknown(names)), ()
+            best, since = dataclasses.replace(fresh, figures=_unknown(names)), ()
         self.best = dataclasses.replace(best, since=since)
 
     def on_train_begin(self, logs=None):
@@ -196,7 +184,9 @@ class EvaluationCallback(keras.callbacks.Callback):
         value, best = figures[self.monitor], self.best
         if not math.isfinite(value):
             _say(f"{self.monitor} is {value} after epoch {done}, which counts as no improvement.")
-        if not best.is_beaten_by(value):
+        sign = -1 if best.mode == "max" else 1
+        better = best.value is None or sign * value < sign * best.value
+        if not math.isfinite(value) or not better:
             since = (*best.since, {"epoch": done, "value": value})
             known = best.figures or _unknown(figures)
             self.best = dataclasses.replace(best, figures=known, since=since)
@@ -223,9 +213,7 @@ class EvaluationCallback(keras.callbacks.Callback):
             expected = f"names that the logs don't have: choose another prefix than {self.prefix!r}"
         else:
             return {name: float(value) for name, value in figures.items()}
-        raise InputError(
-            f"Got {figures!r} from evaluate. Expected {expected}. Give NaN for what is unknown."
-        )
+        raise InputError(f"Got {figures!r} from evaluate. Expected {expected}. NaN means unknown.")
 
 
 def _is_figure(item) -> bool:

@@ -37,8 +37,7 @@ def summarize(components, config, folder) -> dict:
     report = {name: _costs(generator) for name, generator in generators.items()}
     report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
     if components.extractor is not None:
-        target = {"teacher": teacher, "folder": folder.evaluation}
-        result = _evaluate(components, config, student, **target)
+        result = _evaluate(components, config, student, teacher=teacher, folder=folder.evaluation)
         add_class_chart(result, folder.evaluation)
         report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
@@ -156,15 +155,14 @@ def _evaluate(components, config, generator, **settings):
 
 def _costs(generator) -> dict:
     """Parameters, multiply-adds and speed of a `Generator`."""
+    draw = generator.draw
     one = tf.TensorSpec((1, generator.latent_dim), tf.float32), tf.TensorSpec((1,), tf.int32)
     latents = tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim))
     labels = tf.zeros([_TIMED_BATCH], tf.int32)
     return {
         "parameters": generator.parameters,
-        "multiply_adds": multiply_adds(generator.draw, *one),
-        "images_per_second": images_per_second(
-            lambda: generator.draw(latents, labels), _TIMED_BATCH
-        ),
+        "multiply_adds": multiply_adds(draw, *one),
+        "images_per_second": images_per_second(lambda: draw(latents, labels), _TIMED_BATCH),
     }
 
 

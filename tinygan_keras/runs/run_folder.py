@@ -1,5 +1,6 @@
 """Where a run keeps its files, who may write there, and how long its phases took."""
 
+import collections
 import contextlib
 import os
 import platform
@@ -67,9 +68,7 @@ class RunFolder:
         changes, contents = {}, self.real_images_json
         if changed == ["real images"] and real_images is not None and contents.is_file():
             changes = real_images.changes_since(read_json(contents))
-        counts = [
-            f", {len(names):,} {word} ({listed(names, 5)})" for word, names in changes.items()
-        ]
+        counts = [f", {len(names):,} {how} ({listed(names, 5)})" for how, names in changes.items()]
         details = "".join(counts)
         if list(changes) == ["gone"]:
             print(f"Got fewer real images than before{details}. The training goes on without them.")
@@ -118,18 +117,17 @@ class Stopwatch:
     """Seconds of each phase of a run; kept in a file, they add up over interruptions."""
 
     def __init__(self):
-        self.seconds, self.path, self._running, self._since = {}, None, None, None
+        self.seconds = collections.Counter()
+        self.path = self._running = self._since = None
 
     def keep_in(self, path):
         """Adds the seconds in the file `path`, if it can be read, and keeps it up to date from now on."""
-        self.path, former = path, {}
+        self.path = path
         try:
             if path.is_file():
-                former = {phase: float(seconds) for phase, seconds in read_json(path).items()}
+                self.seconds.update({name: float(n) for name, n in read_json(path).items()})
         except (ValueError, TypeError) as error:
             print(f"{path} can't be read ({error}); the seconds of this run count from now.")
-        for phase, seconds in former.items():
-            self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
 
     @contextlib.contextmanager
     def phase(self, name: str):
@@ -145,7 +143,7 @@ class Stopwatch:
         """Brings the file up to date; a phase that still runs counts up to now."""
         if self._running:
             now = time.perf_counter()
-            self.seconds[self._running] = self.seconds.get(self._running, 0.0) + now - self._since
+            self.seconds[self._running] += now - self._since
             self._since = now
         if self.path:
             write_json(self.path, self.seconds)
