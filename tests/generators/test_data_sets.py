@@ -1,6 +1,6 @@
 """Data sets of generated images: what is written is what was generated, and nothing half is left."""
 
-from types import SimpleNamespace
+import dataclasses
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import tensorflow as tf
 from tinygan_keras.data.image_sets import ArrayImages, open_images, open_training_images
 from tinygan_keras.data.records.record_set import RecordSet
 from tinygan_keras.generators.data_sets import write_data_set
-from tinygan_keras.generators.generator import GeneratedImages, grid_of
+from tinygan_keras.generators.generator import GeneratedImages, Generator, grid_of
 
 NAMES = ("T-shirt/top", "Bag", "Ankle boot")
 SIZE = 8
@@ -24,7 +24,7 @@ def draw(latents, labels):
 
 @pytest.fixture
 def generator():
-    return SimpleNamespace(
+    return Generator(
         draw=draw,
         latent_dim=SIZE,
         image_size=SIZE,
@@ -32,6 +32,8 @@ def generator():
         class_names=NAMES,
         truncation=0.5,
         source="a generator",
+        format="keras model",
+        content_hash="0" * 64,
     )
 
 
@@ -187,10 +189,12 @@ def test_what_is_there_stays_as_it_is(generator, format, tmp_path):
 
 @pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
 def test_nothing_half_is_left(generator, format, tmp_path):
-    generator.draw = lambda latents, labels: np.full((len(labels), SIZE, SIZE, 3), np.nan)
+    def diverged(latents, labels):
+        return np.full((len(labels), SIZE, SIZE, 3), np.nan)
 
+    images = generated(dataclasses.replace(generator, draw=diverged), per_class=1)
     with pytest.raises(ValueError, match="NaN"):
-        write_data_set(generated(generator, per_class=1), tmp_path / "set", format)
+        write_data_set(images, tmp_path / "set", format)
 
     assert list(tmp_path.iterdir()) == []
 

@@ -88,8 +88,7 @@ class GeneratedImages:
 
     def __init__(self, generator, labels, seeds=0, truncation=None):
         self.generator, self.count = generator, len(labels)
-        known_classes = getattr(generator, "num_classes", None)
-        self.labels = check_labels(labels, self.count, known_classes, generator.source)
+        self.labels = check_labels(labels, self.count, generator.num_classes, generator.source)
         self.seeds = check_seeds(seeds, self.count)
         self.truncation = truncation_of(generator, truncation)
         self.image_size = generator.image_size
@@ -122,7 +121,7 @@ def grid_of(classes, seeds, seed_by_seed=False):
 def truncation_of(generator, truncation=None) -> float:
     """The truncation at which a generator generates; refuses another than its own of a teacher."""
     truncation = resolve_truncation(truncation, generator)
-    if getattr(generator, "format", None) == "teacher" and generator.truncation != truncation:
+    if generator.format == "teacher" and generator.truncation != truncation:
         raise InputError(
             f"Got {generator.source}, whose statistics are those of truncation {generator.truncation:g}, and "
             f"truncation {truncation:g}. Expected the same. Open the teacher with truncation={truncation:g}."

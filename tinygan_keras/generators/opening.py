@@ -10,8 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
 from ..errors import InputError, MissingFileError
 from ..files import content_hash, is_url, user_path
@@ -197,14 +196,13 @@ def _from_saved_model(path, known):
 
 def _signatures(folder):
     """The names of a SavedModel's signatures, without loading it; None if it is none."""
-    file = folder / "saved_model.pb"
-    if not file.is_file():
-        return ["default"] if (folder / "saved_model.pbtxt").is_file() else None
+    if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
+        return None
     try:
-        saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    except DecodeError as error:
+        saved_model = parse_saved_model(str(folder))
+    except OSError as error:
         raise InputError(
-            f"Got {file}, which can't be read: {error}. Expected a SavedModel. The copy is probably "
+            f"Got {folder}, which can't be read: {error} Expected a SavedModel. The copy is probably "
             "incomplete: fetch or export it again."
         ) from error
     return {name for graph in saved_model.meta_graphs for name in graph.signature_def}

@@ -132,10 +132,9 @@ def _write_graph(folder, generator, names, rewrite):
 
     if rewrite and isinstance(generator, StudentGenerator):
         draw = row_by_row(generator)
+    # Traced once for all signatures.
     inputs = [tf.TensorSpec((None, generator.latent_dim)), tf.TensorSpec((None,), tf.int64)]
-    draw = tf.function(
-        draw, input_signature=inputs, autograph=False
-    )  # traced once for all signatures
+    draw = tf.function(draw, input_signature=inputs, autograph=False)
     archive = keras.export.ExportArchive()
     for name, (function, inputs) in signatures(draw, generator.latent_dim, names).items():
         archive.add_endpoint(name, function, inputs)

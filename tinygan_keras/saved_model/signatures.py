@@ -63,7 +63,10 @@ def signatures(draw, latent_dim: int, class_names) -> dict:
         valid &= (truncation >= 0) & (truncation <= 1)  # which NaN isn't
         label, seed = (tf.where(valid, x, tf.zeros_like(x)) for x in (label, seed))
         truncation = tf.where(valid, truncation, tf.ones_like(truncation))
-        images = to_uint8(draw(_latents(seed, truncation, latent_dim), label))
+        # Whole packets a row: what is left over of all rows together would be rounded in another way.
+        padded = -(-latent_dim // _PACKET) * _PACKET
+        latents = latents_in_graph(seed, padded, truncation)[:, :latent_dim]
+        images = to_uint8(draw(latents, label))
         images = tf.where(valid[:, None, None, None], images, tf.zeros_like(images))
         class_name = tf.where(valid, tf.gather(class_names, label), "")
         return images, {"class_name": class_name, "valid": valid}
@@ -96,13 +99,6 @@ def signatures(draw, latent_dim: int, class_names) -> dict:
 def to_uint8(images):
     """Maps float images [-1, 1] to uint8 [0, 255] in the graph, as `images.to_uint8` does."""
     return tf.cast(tf.clip_by_value(tf.round((images + 1.0) * 127.5), 0.0, 255.0), tf.uint8)
-
-
-def _latents(seed, truncation, latent_dim):
-    """Float32 `[B, latent_dim]`, bit by bit the same in any batch."""
-    # Whole packets a row: what is left over of all rows together would be rounded in another way.
-    padded = -(-latent_dim // _PACKET) * _PACKET
-    return latents_in_graph(seed, padded, truncation)[:, :latent_dim]
 
 
 def _as_png(images):

@@ -135,9 +135,8 @@ class BigGANGenerator(keras.Model):
         self.embedding = layers.Embedding(
             num_classes, embedding_dim, "orthogonal", name="embedding", **policy
         )
-        self.projection = SpectralDense(
-            16 * channels[0], kernel_initializer="orthogonal", name="projection", **policy
-        )
+        orthogonal = {"kernel_initializer": "orthogonal", **policy}
+        self.projection = SpectralDense(16 * channels[0], name="projection", **orthogonal)
         self.blocks = [
             _GeneratorBlock(filters, truncation_rows, name=f"block_{i}", **policy)
             for i, filters in enumerate(channels[1:])
