@@ -508,3 +508,10 @@ def test_a_rule_of_labels_needs_what_it_takes_them_from(rule, real, classes, mes
     real = real and SimpleNamespace(labels=np.array(real))
     with pytest.raises(ValueError, match=message):
         module._labels(rule, 4, generator(classes), real, seed=0)
+
+
+def test_a_classifier_needs_labelled_test_images(folder, extractor, real, monkeypatch):
+    monkeypatch.setattr(GeneratedImages, "read", None)
+    unlabelled = ArrayImages(real.read(0, 20), None, None, "shades")
+    with pytest.raises(ValueError, match="Got shades without labels"):
+        evaluated(folder, extractor, real, classification_test=unlabelled)

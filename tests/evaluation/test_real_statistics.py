@@ -126,7 +126,7 @@ def test_foreign_statistics_of_another_length_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"mu": np.zeros(2)}, r"Expected mu \[F\], sigma"),
+        ({"mu": np.zeros(2)}, r"Expected mu \[F\] and sigma"),
         ({"mu": np.zeros(2), "sigma": np.eye(3)}, r"Expected mu \[F\]"),
         ({"mu": np.zeros(2), "sigma": np.array([[1.0, 5.0], [0.0, 1.0]])}, "not symmetric"),
         ({"mu": np.array([0.0, np.nan]), "sigma": np.eye(2)}, "not finite"),

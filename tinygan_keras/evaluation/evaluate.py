@@ -1,8 +1,7 @@
 """`evaluate`: how good a generator's images are, together with everything the figures depend on.
 
-The steps: open and check the inputs, store the features of all images portion by portion, compute the metrics
-from these, write the result. Only features are kept, on disk, so memory doesn't grow with the number of
-images and an interrupted evaluation resumes.
+The features of all images are stored on disk, portion by portion, and the metrics computed from these: memory
+doesn't grow with the number of images, and an interrupted evaluation resumes.
 """
 
 import dataclasses
@@ -110,8 +109,7 @@ def evaluate(
     check_seeds([seed])
     if num_images is not None and num_images < 2:
         raise InputError(
-            f"Got num_images={num_images}. Expected 2 or more: a covariance needs them. Leave it out for "
-            f"{NUM_IMAGES}."
+            f"Got num_images={num_images}. Expected 2 or more: a covariance needs them."
         )
     if folder is not None:
         check_writable(folder, "the evaluation")
@@ -129,27 +127,22 @@ def evaluate(
         result["real"] = images.real.protocol
     with tempfile.TemporaryDirectory() as temporary:
         widths = _widths(chosen, images)
-        store = FeatureStore(
-            Path(folder or temporary, "unfinished"),
-            widths,
-            images.source.count,
-            content_hash(protocol, result["generator"]["content_hash"]),
-        )
+        place = Path(folder or temporary, "unfinished")
+        fingerprint = content_hash(protocol, result["generator"]["content_hash"])
+        store = FeatureStore(place, widths, images.source.count, fingerprint)
         _extract(store, widths, images)
         extracted = time.perf_counter()
         images = dataclasses.replace(images, columns={name: store.column(name) for name in widths})
         figures, classes, found, moved_by = _measure(chosen, images)
         if images.teacher is not None:
             result["teacher"] = _measure_teacher(chosen, images)
-        result["protocol"] = protocol | moved_by
+        seconds = {"features": extracted - start, "metrics": time.perf_counter() - extracted}
         result |= {
+            "protocol": protocol | moved_by,
             "figures": figures,
             "classes": classes,
             "notes": [*notes, *left_out, *found],
-            "seconds": {
-                "features": round(extracted - start, 2),
-                "metrics": round(time.perf_counter() - extracted, 2),
-            },
+            "seconds": {name: round(value, 2) for name, value in seconds.items()},
             "environment": environment(),
         }
         if folder is not None:
@@ -170,19 +163,17 @@ def _open(
     if generated:
         generator = open_generator(generator, truncation)
         if truncation is None and generator.truncation is None:
-            notes.append(
-                f"{generator.source} doesn't say which truncation it was trained with: "
-                f"{DEFAULT_TRUNCATION} is assumed."
-            )
+            unknown = f"{generator.source} doesn't say which truncation it was trained with"
+            notes.append(f"{unknown}: {DEFAULT_TRUNCATION} is assumed.")
         truncation = truncation_of(generator, truncation)
         names, num_classes = generator.class_names, generator.num_classes
         if teacher is not None:
             teacher = open_generator(teacher, truncation)
             check_pair(generator, teacher)
     else:
+        chosen = None if isinstance(labels, str) and labels == "auto" else labels
         given = {"num_images": num_images, "truncation": truncation, "teacher": teacher}
-        given["labels"] = None if isinstance(labels, str) and labels == "auto" else labels
-        for name, value in given.items():
+        for name, value in {**given, "labels": chosen}.items():
             if value is not None:
                 raise InputError(
                     f"Got {name}={value!r} and a set of images. Expected none: all images are taken as they "
@@ -207,10 +198,8 @@ def _open(
         absent = sorted(set(range(num_classes or 0)) - set(images.labels.tolist()))
         if absent and rule == _LABEL_RULES["reference"]:
             shown = listed([names[k] if names else str(k) for k in absent], 10)
-            notes.append(
-                f"No image is generated of {len(absent)} of {num_classes} classes ({shown}): labels are "
-                "those of the real images."
-            )
+            missing = f"No image is generated of {len(absent)} of {num_classes} classes ({shown})"
+            notes.append(f"{missing}: labels are those of the real images.")
     else:
         images = images or open_images(generator, class_names=real_names)
         names = images.class_names
@@ -218,11 +207,7 @@ def _open(
         notes += images.warnings
         real = None if real is None else real.renumbered(names)
     if test is not None:
-        if images.labels is None:
-            raise InputError(
-                f"Got {images.name} without labels. Expected labelled images: a classifier is to learn "
-                "from them. Sort them into a folder per class, or leave classification_test out."
-            )
+        _check_labelled(images)
         check_test_images(images, test)
     if real is not None:
         notes += real.check(extractor, images.image_size)
@@ -231,10 +216,18 @@ def _open(
                 f"The {'generated' if names is None else 'real'} images have no class names: labels are "
                 f"matched by number, so that 0 is {(names or real.class_names)[0]} everywhere."
             )
-    opened = MeasuredImages(
-        images, extractor, num_classes, names or real_names, teacher, real, test, seed, progress
+    opened = (
+        images,
+        extractor,
+        num_classes,
+        names or real_names,
+        teacher,
+        real,
+        test,
+        seed,
+        progress,
     )
-    return opened, rule, notes
+    return MeasuredImages(*opened), rule, notes
 
 
 def _is_images(subject) -> bool:
@@ -268,11 +261,7 @@ def _open_test(test, class_names):
         return None
     if isinstance(test, (str, os.PathLike)):
         test = open_images(test, class_names=class_names)
-    if test.labels is None:
-        raise InputError(
-            f"Got the test images {test.name} without labels. Expected labelled real images: a folder "
-            "per class, or an .npz with labels."
-        )
+    _check_labelled(test)
     theirs = test.class_names
     if None not in (class_names, theirs) and tuple(theirs) != tuple(class_names):
         raise InputError(
@@ -280,6 +269,14 @@ def _open_test(test, class_names):
             f"the generated images, {', '.join(class_names[:5])}, ..., in the same order."
         )
     return test
+
+
+def _check_labelled(images):
+    if images.labels is None:
+        raise InputError(
+            f"Got {images.name} without labels. Expected labelled images for the classifier. Sort "
+            "them into a folder per class, or leave classification_test out."
+        )
 
 
 def _labels(labels, count, generator, real, seed) -> tuple[str, np.ndarray]:
@@ -301,11 +298,9 @@ def _labels(labels, count, generator, real, seed) -> tuple[str, np.ndarray]:
             f"Got {generator.source}, which doesn't say how many classes it has. Expected real images with "
             "labels, whose labels are taken; or give the run folder instead of the export."
         )
+    numbers = np.arange(generator.num_classes or 0)
     if labels == "reference":
-        order = np.random.default_rng(seed).permutation(len(real_labels))
-        numbers = np.asarray(real_labels)[order]
-    else:
-        numbers = np.arange(generator.num_classes)
+        numbers = np.asarray(real_labels)[np.random.default_rng(seed).permutation(len(real_labels))]
     return _LABEL_RULES[labels], np.resize(numbers, count)
 
 
@@ -374,11 +369,11 @@ def _extract(store, columns, images: MeasuredImages):
         features, logits = extractor(pixels)
         rows = {"features": features, "logits": logits}
         if teacher is not None:
-            teacher_pixels = teacher.read(start, stop)
-            teacher_features, teacher_logits = extractor(teacher_pixels)
+            theirs = teacher.read(start, stop)
+            teacher_features, teacher_logits = extractor(theirs)
             rows |= {"teacher_features": teacher_features, "teacher_logits": teacher_logits}
             if "teacher_l1" in columns:
-                rows |= fidelity_rows(teacher_pixels, pixels, teacher_features, features)
+                rows |= fidelity_rows(theirs, pixels, teacher_features, features)
         store.append({name: rows[name] for name in columns})
         bar.update(stop - before)
 

@@ -1,8 +1,7 @@
 """Statistics of real images: what they look like to a feature extractor, measured once and kept.
 
 A file is an `.npz` with `mu` and `sigma`, as other FID programs write and read them, and beside these
-the features, the labels and the protocol. Files that hold `mu` and `sigma` only can be read: they serve
-for the Frechet distance, and what they were made from is unknown.
+the features, the labels and the protocol. Files with `mu` and `sigma` only serve for the Frechet distance.
 """
 
 import dataclasses
@@ -19,12 +18,13 @@ from ..data.image_sets import open_images
 from ..errors import InputError, MissingFileError
 from ..files import content_hash, new_file, user_path
 from .environment import environment
-from .metrics.frechet import frechet_distance_of_features
+from .metrics.frechet import checked_statistics, frechet_distance_of_features
 from .metrics.moments import StatisticsAccumulator
 from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
 _BLOCK = 250
+_OPTIONAL = ("features", "labels", "class_names", "floor")
 _FORMAT = 3  # of kept files; older ones are measured again
 
 
@@ -49,9 +49,9 @@ class RealStatistics:
     @property
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the real images and labels; of mean and covariance if these are unknown."""
-        if self.protocol is not None:
-            return self.protocol["real_fingerprint"]
-        return content_hash(self.mean, self.covariance)
+        if self.protocol is None:
+            return content_hash(self.mean, self.covariance)
+        return self.protocol["real_fingerprint"]
 
     def renumbered(self, class_names) -> "RealStatistics":
         """The same with labels that number the classes as `class_names` does."""
@@ -62,13 +62,11 @@ class RealStatistics:
         if unknown:
             raise InputError(
                 f"Got real images of the class {unknown[0]!r}. Expected one that is generated, such as "
-                f"{class_names[0]!r}. Leave other images out, or name their folders as the generator names "
-                "its classes."
+                f"{class_names[0]!r}. Leave them out, or name folders as the generator names its classes."
             )
-        numbers = np.array([class_names.index(name) for name in own], "int32")
-        return dataclasses.replace(
-            self, labels=numbers[self.labels], class_names=tuple(class_names)
-        )
+        names = tuple(class_names)
+        labels = np.array([names.index(name) for name in own], "int32")[self.labels]
+        return dataclasses.replace(self, labels=labels, class_names=names)
 
     def check(self, extractor, image_size: int) -> list:
         """Refuses statistics that were taken in another way; says what can't be checked."""
@@ -84,11 +82,9 @@ class RealStatistics:
             ]
         wanted = {**extractor.protocol(image_size), "image_size": image_size}
         own = {name: self.protocol.get(name) for name in wanted}
-        differing, _ = differences(
-            {"the real statistics": own, "this evaluation": wanted},
-            ignore=("extractor",),  # the name of a folder; its hash says what it is
-        )
-        if differing:
+        pair = {"the real statistics": own, "this evaluation": wanted}
+        # The name of an extractor is that of a folder; its hash says what it is.
+        if differing := differences(pair, ignore="extractor")[0]:
             listed = "\n  ".join(differing)
             raise InputError(
                 f"Got real statistics taken in another way:\n  {listed}\nExpected the same extractor, size "
@@ -99,13 +95,11 @@ class RealStatistics:
     def save(self, path) -> Path:
         """Writes the `.npz`; it appears whole or not at all."""
         arrays = {"mu": self.mean, "sigma": self.covariance}
-        for name in ("features", "labels", "class_names", "floor"):
-            if getattr(self, name) is not None:
-                arrays[name] = np.asarray(getattr(self, name))
+        arrays |= {name: getattr(self, name) for name in _OPTIONAL}
         if self.protocol is not None:
-            arrays["protocol"] = np.asarray(json.dumps(self.protocol, sort_keys=True))
+            arrays["protocol"] = json.dumps(self.protocol, sort_keys=True)
         with new_file(path) as unfinished, open(unfinished, "wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **{name: given for name, given in arrays.items() if given is not None})
         return Path(user_path(path))
 
 
@@ -135,7 +129,6 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         rows = slice(*np.searchsorted(kept, (start, start + len(block))))
         features[rows] = block[kept[rows] - start]
         bar.update(start + len(block))
-    mean, covariance = accumulator.statistics()
     protocol = {
         **extractor.protocol(images.image_size),
         "image_size": images.image_size,
@@ -146,9 +139,8 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         "measured_with": environment()["versions"],
     }
     labels = None if images.labels is None else np.asarray(images.labels)[kept]
-    return RealStatistics(
-        mean, covariance, protocol, features, labels, images.class_names, _floor(features)
-    )
+    known = (protocol, features, labels, images.class_names, _floor(features))
+    return RealStatistics(*accumulator.statistics(), *known)
 
 
 def load_reference(path) -> RealStatistics:
@@ -176,17 +168,18 @@ def load_reference(path) -> RealStatistics:
             f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma. Measure "
             "the real images again (tinygan reference)."
         ) from error
-    _check_arrays(path, arrays)
-    names = arrays.get("class_names")
-    return RealStatistics(
-        mean=arrays["mu"].astype("float64"),
-        covariance=arrays["sigma"].astype("float64"),
-        protocol=protocol,
-        features=arrays.get("features"),
-        labels=arrays.get("labels"),
-        class_names=None if names is None else tuple(map(str, names)),
-        floor=float(arrays["floor"]) if "floor" in arrays else None,
-    )
+    mean, covariance = (arrays.get(name, np.empty(())) for name in ("mu", "sigma"))
+    mean, covariance = checked_statistics(mean, covariance, str(path))
+    features, labels, names, floor = map(arrays.get, _OPTIONAL)
+    kept = np.empty((0, len(mean))) if features is None else features
+    if kept.shape[1:] != mean.shape or np.shape(labels) not in ((), kept.shape[:1]):
+        raise InputError(
+            f"Got {path} with features {kept.shape}, labels {np.shape(labels)} and mu {mean.shape}. "
+            "Expected features [K, F] with labels [K] or none. Measure the real images again."
+        )
+    names = None if names is None else tuple(map(str, names))
+    floor = None if floor is None else float(floor)
+    return RealStatistics(mean, covariance, protocol, features, labels, names, floor)
 
 
 def open_real_statistics(real, extractor, class_names=None, progress=True) -> RealStatistics | None:
@@ -239,26 +232,6 @@ def cached_statistics(images, extractor, folder=None, progress=True) -> RealStat
     except OSError as error:
         warnings.warn(f"The real statistics can't be kept in {path}: {error}", stacklevel=2)
     return statistics
-
-
-def _check_arrays(path, arrays):
-    """Refuses arrays that are no statistics."""
-    shapes = {name: array.shape for name, array in arrays.items() if array.ndim}
-    mean, covariance = (arrays.get(name, np.empty(())) for name in ("mu", "sigma"))
-    features = shapes.get("features", (0, *mean.shape))
-    labels = shapes.get("labels", features[:1])
-    whole = mean.ndim == 1 and covariance.shape == mean.shape * 2
-    if not whole or features[1:] != mean.shape or labels != features[:1]:
-        raise InputError(
-            f"Got {path} with {shapes}. Expected mu [F], sigma [F, F], and features [K, F] with labels [K] "
-            "or none. Measure the real images with tinygan reference."
-        )
-    finite = np.isfinite(mean).all() and np.isfinite(covariance).all()
-    if not finite or not np.allclose(covariance, covariance.T, rtol=1e-4, atol=1e-6):
-        raise InputError(
-            f"Got {path}, whose mu or sigma is not finite, or whose sigma is not symmetric. Expected mean "
-            "and covariance of features. Measure the real images again."
-        )
 
 
 def _floor(features):

@@ -1,8 +1,6 @@
-"""Inception v3 with the ImageNet weights that Keras downloads, as a classifier for `FeatureExtractor`.
+"""Inception v3 (arXiv:1512.00567) with the ImageNet weights that Keras downloads, for `FeatureExtractor`.
 
 Another network than TF-GAN's Inception, with other features: distances of the two can't be compared.
-
-Reference: Szegedy et al., Rethinking the Inception Architecture for Computer Vision, arXiv:1512.00567.
 """
 
 import http.client
@@ -70,10 +68,7 @@ def _how_to_place_the_weights(error) -> str:
     folder = Path(home or Path.home() / ".keras", "models")
     return (
         f"Got no weights for {NAME}: {type(error).__name__}: {error}\n"
-        f"Expected an answer from {WEIGHTS_HOST}, or an intact copy in Keras' cache; KERAS_HOME "
-        f"{setting}.\n"
-        "To place a copy by hand, on any machine that can reach it:\n"
-        f"  1. download {_WEIGHTS_URL};\n"
-        f"  2. put it into {folder} under its own name, {WEIGHTS_FILE}. Keras checks its MD5 and "
-        "downloads it again if it differs."
+        f"Expected an answer from {WEIGHTS_HOST}, or an intact copy in Keras' cache; KERAS_HOME {setting}.\n"
+        f"To place a copy by hand, download {_WEIGHTS_URL} on any machine and put it into {folder} under its "
+        f"own name, {WEIGHTS_FILE}. Keras checks its MD5 and downloads it again if it differs."
     )
