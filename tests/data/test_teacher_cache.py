@@ -157,7 +157,7 @@ def test_kill_9_of_a_process_costs_what_was_not_finished(tmp_path):
         [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": path}
     )
     deadline = time.monotonic() + 120
-    while len(finished := list((tmp_path / "killed").glob("*.tfrecord"))) < 3:
+    while len(finished := list((tmp_path / "killed").glob("teacher-*.tfrecord"))) < 3:
         assert child.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     child.send_signal(signal.SIGKILL)
