@@ -37,7 +37,7 @@ def framed(canvas):
 
 
 def test_nearest_real_images_stand_right_of_the_generated_one():
-    canvas = neighbour_picture([block([[3.0, 4.0]])], SCALE)
+    canvas = neighbour_picture([block([[3.0, 4.0]])], SCALE, "all")
     green, blue, cyan = (columns(canvas, colour) for colour in (GREEN, BLUE, CYAN))
     assert len(green) == len(blue) == len(cyan) == 64
     assert green[-1] < blue[0] < blue[-1] < cyan[0]
@@ -45,7 +45,7 @@ def test_nearest_real_images_stand_right_of_the_generated_one():
 
 
 def test_close_image_and_its_close_neighbours_are_framed():
-    canvas = neighbour_picture([block([[0.5, 4.0]])], SCALE)
+    canvas = neighbour_picture([block([[0.5, 4.0]])], SCALE, "all")
     for colour, is_framed in ((GREEN, True), (BLUE, True), (CYAN, False)):
         own = columns(canvas, colour)
         assert len(own) == (64 - 2 * 4 if is_framed else 64)
@@ -53,7 +53,7 @@ def test_close_image_and_its_close_neighbours_are_framed():
 
 
 def test_distances_are_written_below_the_neighbours():
-    near, far = (neighbour_picture([block([[3.0, last]])], SCALE) for last in (4.0, 7.0))
+    near, far = (neighbour_picture([block([[3.0, last]])], SCALE, "all") for last in (4.0, 7.0))
     changed = np.flatnonzero((near != far).any((0, 2)))
     cyan = columns(near, CYAN)
     assert cyan[0] <= changed[0]
@@ -62,18 +62,18 @@ def test_distances_are_written_below_the_neighbours():
 
 def test_blocks_stand_side_by_side():
     second = block([[3.0, 3.5]], (CYAN, CYAN), (YELLOW,))
-    canvas = neighbour_picture([block([[3.0, 4.0]]), second], SCALE)
+    canvas = neighbour_picture([block([[3.0, 4.0]]), second], SCALE, "all")
     assert columns(canvas, GREEN)[-1] < columns(canvas, YELLOW)[0]
 
 
 def test_real_images_of_another_size_are_shown_at_the_same_size():
-    canvas = neighbour_picture([block([[3.0, 4.0]], size=50)], SCALE)
+    canvas = neighbour_picture([block([[3.0, 4.0]], size=50)], SCALE, "all")
     assert len(columns(canvas, BLUE)) == len(columns(canvas, GREEN)) == 64
 
 
 def test_header_changes_with_the_verdict():
-    calm = neighbour_picture([block([[3.0, 4.0]])], SCALE)
-    alarm = neighbour_picture([block([[3.0, 4.0]])], SCALE._replace(suspicious=True))
+    calm = neighbour_picture([block([[3.0, 4.0]])], SCALE, "all")
+    alarm = neighbour_picture([block([[3.0, 4.0]])], SCALE._replace(suspicious=True), "all")
     assert calm.shape != alarm.shape or (calm != alarm).any()
 
 

@@ -1,8 +1,8 @@
 """Charts that show where a generator is good and where it isn't: numbers in, uint8 pictures `[H, W, 3]` out.
 
 Two maps of features, because neither is enough. Principal components are linear: the same axes fit any
-further set, and far apart on the map is far apart in truth, but classes overlap. t-SNE separates groups, but
-sizes of groups and distances between them mean nothing.
+further set, and far apart on the map is far apart in truth, but classes overlap. t-SNE (van der Maaten &
+Hinton, JMLR 9, 2008) separates groups, but sizes of groups and distances between them mean nothing.
 """
 
 from collections.abc import Mapping
@@ -23,28 +23,17 @@ _BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
 
 
 def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
-    """Shows a bar per class, the worst first, with a line at the mean.
-
-    With more than 50 classes: how the distances are distributed, and bars of the worst 30.
-
-    Args:
-        distances: Frechet distance per label, at least one.
-        class_names: Name per label; numbers if None.
-
-    Returns:
-        uint8 `[H, W, 3]`.
-    """
+    """A bar per class, the worst first; of many classes also a histogram, and the bars of the worst."""
     ordered = sorted(distances.items(), key=lambda item: (-item[1], item[0]))
     many = len(ordered) > _MANY_CLASSES
     shown = ordered[:_WORST] if many else ordered
     heights = [2.8] * many + [1.6 + 0.26 * len(shown)]
-    figure = _figure(8, sum(heights))
-    figure.suptitle("Intra-class Frechet distance", x=0.01, ha="left", fontsize=14)
+    figure = _figure(8, sum(heights), "Intra-class Frechet distance", 14)
     panels = figure.subplots(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     values = np.array([value for _, value in ordered])
     mean, deviation = map(three_digits, (values.mean(), values.std()))
+    line = f"mean of all classes: {mean} (standard deviation {deviation})"
     for panel in panels:
-        line = f"mean of all classes: {mean} (standard deviation {deviation})"
         panel.axvline(values.mean(), color=_RED, linestyle="--", linewidth=1.5, label=line)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].legend(loc="lower right", bbox_to_anchor=(1, 1), frameon=False)
@@ -60,9 +49,8 @@ def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
     panels[-1].set_yticks(places, [_name(label, class_names) for label, _ in shown])
     panels[-1].set_xlim(0, 1.15 * values.max() or 1)  # with room for the longest bar's number
     panels[-1].set_ylim(len(shown) - 0.4, -0.6)
-    panels[-1].set_xlabel(
-        "Frechet distance between real and generated images of the class (lower is better)"
-    )
+    axis = "Frechet distance between real and generated images of the class (lower is better)"
+    panels[-1].set_xlabel(axis)
     return _pixels(figure)
 
 
@@ -80,33 +68,19 @@ def add_class_chart(result: dict, folder):
 
 
 def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0) -> np.ndarray:
-    """Shows features as points on a plane: a panel per source on equal axes, a colour per class.
+    """A panel of points per source of features `[N, F]`, a colour per class; labels may be None (grey)."""
+    from matplotlib import colormaps
+    from matplotlib.lines import Line2D
 
-    Where there is a source "real", its points also lie pale behind the points of the others, so that one sees
-    what a generator leaves out and what it adds. The principal components are those of the real features, or
-    of all if there are none; t-SNE lays all out together.
-
-    Args:
-        features: Float `[N, F]` per source, for example for "real", "teacher" and "student".
-        labels: Int `[N]` per source; None for a source without labels, shown in grey. At most 20 classes.
-        class_names: Name per label: a sequence, or a mapping of the labels that occur.
-        method: "pca" or "tsne".
-        seed: Of the order of the points, and of t-SNE.
-
-    Returns:
-        uint8 `[H, W, 3]`.
-
-    Raises:
-        InputError: features that are not finite or all equal, or too few of them.
-        MissingPackageError: t-SNE without scikit-learn.
-    """
     points, axis_names, title, advice = _projected(features, method, seed)
     classes = sorted({label for own in labels.values() if own is not None for label in set(own)})
-    colours = _colours(classes)
-    figure = _figure(5.2 * len(points) + 1.8, 6.0)
+    # Ten strong colours while they last, then pairs of strong and light ones.
+    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
+    colours = dict(zip(classes, palette, strict=False))
+    figure = _figure(5.2 * len(points) + 1.8, 6.0, f"Features of images on {title}", 15)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
     for panel, (source, rows) in zip(panels, points.items(), strict=True):
-        if source != "real" and "real" in points:
+        if source != "real" and "real" in points:  # what a generator leaves out, and what it adds
             panel.scatter(*points["real"].T, s=9, c=_PALE, linewidths=0)
         order = np.random.default_rng(seed).permutation(len(rows))  # no class lies on top of all
         own = labels[source]
@@ -118,27 +92,18 @@ def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0)
         if method == "tsne":  # its units mean nothing
             panel.set(xticks=[], yticks=[])
     panels[0].set_ylabel(axis_names[1])
-    figure.suptitle(f"Features of images on {title}", x=0.01, ha="left", fontsize=15)
-    _legend(figure, classes, colours, class_names, pale="real" in points and len(points) > 1)
+    dots = {_name(label, class_names): colours[label] for label in classes}
+    if "real" in points and len(points) > 1:
+        dots["real, all classes"] = _PALE
+    handles = [Line2D([], [], ls="", marker="o", color=dots[name], label=name) for name in dots]
+    if handles:
+        figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=10)
     figure.supxlabel(advice, x=0.01, ha="left", fontsize=10, color=_GREY)
     return _pixels(figure)
 
 
 def principal_components(features):
-    """Finds the plane that keeps most of the variance.
-
-    The sign of a principal direction is arbitrary; here its largest entry is positive, so that the
-    same features give the same map everywhere.
-
-    Args:
-        features: Float `[N, F]`, N at least 3 and F at least 2.
-
-    Returns:
-        Mean `[F]`, two orthonormal directions `[2, F]`, and their shares of the variance `[2]`.
-
-    Raises:
-        InputError: there are fewer, a value isn't finite, or all features are equal.
-    """
+    """Mean `[F]` of features `[N, F]`, two orthonormal directions `[2, F]`, shares of variance `[2]`."""
     features = np.asarray(features, "float64")
     spread = features - features.mean(0) if len(features) >= 3 and features.shape[1] >= 2 else None
     if spread is None or not np.isfinite(spread).all() or not spread.any():
@@ -148,26 +113,20 @@ def principal_components(features):
         )
     _, scales, directions = np.linalg.svd(spread, full_matrices=False)
     directions = directions[:2]
-    largest = np.abs(directions).argmax(1)
-    directions = directions * np.sign(directions[range(2), largest])[:, None]
+    # The sign is arbitrary: the largest entry is positive, and the same features give the same map.
+    largest = directions[range(2), np.abs(directions).argmax(1)]
+    directions = directions * np.sign(largest)[:, None]
     return features.mean(0), directions, scales[:2] ** 2 / np.sum(scales**2)
 
 
 def tsne(features, seed=0) -> np.ndarray:
-    """Lays features `[N, F]`, N at least 91, out on a plane `[N, 2]` so that neighbours stay neighbours.
-
-    Raises:
-        MissingPackageError: scikit-learn isn't installed.
-
-    Reference: van der Maaten & Hinton, "Visualizing data using t-SNE", JMLR 9 (2008).
-    """
+    """Lays features `[N, F]` out on a plane `[N, 2]` so that neighbours stay neighbours."""
     try:
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError as error:
         raise MissingPackageError(
-            "t-SNE needs scikit-learn. Install it with pip install 'tinygan-keras[evaluation]', or use "
-            "PCA, which needs nothing."
+            "t-SNE needs scikit-learn. Install it with pip install 'tinygan-keras[evaluation]', or use PCA."
         ) from error
     layout = TSNE(2, perplexity=PERPLEXITY, init="pca", random_state=seed % 2**32, n_jobs=1)
     # Its threads wait for each other at every step: on a busy machine that takes ten times as long.
@@ -177,6 +136,7 @@ def tsne(features, seed=0) -> np.ndarray:
 
 def _projected(features, method, seed):
     """Points per source, names of the two axes, what they are, and how to read them."""
+    # The axes are those of real features, if there are any, so that panels show what differs from them.
     together = np.concatenate(list(features.values()))
     if method == "tsne":
         ends = np.cumsum([len(rows) for rows in features.values()])[:-1]
@@ -189,10 +149,9 @@ def _projected(features, method, seed):
         return points, ("", ""), title, advice
     mean, directions, explained = principal_components(features.get("real", together))
     points = {source: (rows - mean) @ directions.T for source, rows in features.items()}
-    first, second = explained
-    names = f"first component ({first:.0%})", f"second component ({second:.0%})"
-    fitted_on = "the real features" if "real" in features else "all features"
-    title = f"the first two principal components of {fitted_on} ({first + second:.0%} of their variance)"
+    names = [f"{rank} component ({explained[k]:.0%})" for k, rank in enumerate(("first", "second"))]
+    fitted_on = f"{'the real' if 'real' in features else 'all'} features"
+    title = f"the first two principal components of {fitted_on} ({explained.sum():.0%} of their variance)"
     advice = (
         "Each point is an image. The axes are the same in every panel: equal clouds at equal places "
         "are good, pale places without colour are real images that nothing generated resembles."
@@ -200,33 +159,17 @@ def _projected(features, method, seed):
     return points, names, title, advice
 
 
-def _legend(figure, classes, colours, class_names, pale):
-    from matplotlib.lines import Line2D
-
-    entries = [(_name(label, class_names), colours[label]) for label in classes]
-    entries += [("real, all classes", _PALE)] if pale else []
-    dots = [Line2D([], [], linestyle="", marker="o", color=c, label=name) for name, c in entries]
-    if dots:
-        figure.legend(handles=dots, loc="outside right center", frameon=False, fontsize=10)
-
-
-def _colours(classes):
-    from matplotlib import colormaps
-
-    # Ten strong colours while they last, then pairs of strong and light ones.
-    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
-    return dict(zip(classes, palette, strict=False))
-
-
 def _name(label, class_names):
     name = str(label) if class_names is None else str(class_names[label]).split(",")[0]
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 3].rstrip() + "..."
 
 
-def _figure(width, height):
+def _figure(width, height, title, size):
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(width, height), dpi=100, layout="constrained", facecolor="white")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=size)
+    return figure
 
 
 def _pixels(figure) -> np.ndarray:

@@ -22,50 +22,27 @@ _TITLE_HEIGHT, _LINE_HEIGHT, _CAPTION_HEIGHT, _HEADING_HEIGHT, _FRAME_WIDTH = 27
 
 
 def image_rows(
-    rows,
-    names=None,
-    path=None,
+    rows,  # for each row its images, uint8 or float in [-1, 1], [N, S, S, 3], S the same in all
+    names=None,  # a text for each row, at its left; with marks, for each group of len(marks) rows
+    path=None,  # where the picture is written as PNG
     *,
-    marks=("",),
-    right_names=None,
-    columns=(),
-    captions=None,
-    framed=None,
-    rule_after=0,
-    blocks=1,
-    headings=(),
+    marks=("",),  # small texts at the left of the rows of a group, such as ("teacher", "student")
+    right_names=(),  # a text for each row, at its right
+    columns=(),  # small texts above the columns
+    captions=None,  # for each row a list of small texts below its images
+    framed=None,  # for each row a list of bool: which images get a red frame, and a red caption
+    rule_after=0,  # after how many columns there is a vertical line
+    blocks=1,  # over how many columns of rows the groups are distributed
+    headings=(),  # a text above each block
     title="",
-    lines=(),
-    thumbnails=False,
+    lines=(),  # the sentences below the title
+    thumbnails=False,  # whether images of more than 128 pixels are made smaller
 ) -> np.ndarray:
-    """Shows rows of images below each other.
-
-    Args:
-        rows: List of rows, each images uint8 or float in [-1, 1], `[N, S, S, 3]`, S the same in all.
-        names: A text for each row, at its left; with `marks`, for each group of `len(marks)` rows.
-        path: Where the picture is written as PNG; None for nowhere.
-        marks: Small texts at the left of the rows of every group, such as ("teacher", "student").
-        right_names: A text for each row, at its right.
-        columns: A small text above each column.
-        captions: For each row a list of small texts below its images.
-        framed: For each row a list of bool: which images get a red frame, and a red caption.
-        rule_after: Number of columns at the left that a vertical line separates; 0 for no line.
-        blocks: Over how many columns of rows they are distributed.
-        headings: A text above each block.
-        title, lines: What stands on top, and the sentences that explain it.
-        thumbnails: Whether images of more than 128 pixels are made smaller.
-
-    Returns:
-        uint8 `[H, W, 3]`; of one size for the same images with other marks, as frames of a GIF must be.
-
-    Raises:
-        InputError: no images, images of several sizes, or another number of names than of rows.
-
-    Example:
-        >>> image_rows([np.zeros((3, 32, 32, 3), "uint8")], ["Bag"]).dtype
-        dtype('uint8')
-    """
-    rows = [_shown(row, thumbnails) for row in rows]
+    """Shows rows of images below each other, uint8 `[H, W, 3]`; marks don't change its size."""
+    rows = [np.asarray(row) for row in rows]
+    rows = [check_images(row if row.dtype == np.uint8 else to_uint8(row)) for row in rows]
+    if thumbnails:
+        rows = [resized(row, min(row.shape[1], _LARGEST_TILE)) for row in rows]
     group = len(marks)
     names = [""] * (len(rows) // group) if names is None else [shortened(name) for name in names]
     if not rows or len({row.shape[1] for row in rows}) != 1 or len(names) * group != len(rows):
@@ -73,7 +50,7 @@ def image_rows(
             f"Got {len(rows)} rows of images {sorted({row.shape[1:] for row in rows})} and {len(names)} "
             f"names. Expected at least one row, images of one size, and a name for every {group} rows."
         )
-    right_names = [shortened(name) for name in right_names or ()]
+    right_names = [shortened(name) for name in right_names]
 
     tile = rows[0].shape[1] * max(1, _TILE // rows[0].shape[1])
     left = _widest(names, _NAME)
@@ -176,21 +153,15 @@ def save_png(picture, path):
 
 
 def save_gif(frames, path, milliseconds=400):
-    """Writes an endless animation of pictures uint8 `[H, W, 3]`, which rests on its last frame.
-
-    Raises:
-        InputError: there is no frame, or their sizes differ.
-    """
+    """Writes an endless animation of pictures uint8 `[H, W, 3]`, which rests on its last frame."""
     if len({frame.shape for frame in frames}) != 1:
         raise InputError(
-            f"Got frames of shape {[frame.shape for frame in frames]}. Expected at least one frame, all "
-            "of one shape."
+            f"Got frames {[frame.shape for frame in frames]}. Expected at least one, all of one shape."
         )
     first, *others = [Image.fromarray(frame).quantize() for frame in frames]
     durations = [milliseconds] * len(others) + [5 * milliseconds]
-    animation = {"save_all": True, "append_images": others, "duration": durations, "loop": 0}
     with new_file(path) as aside:
-        first.save(aside, format="GIF", **animation)
+        first.save(aside, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return path
 
 
@@ -214,12 +185,6 @@ def shortened(name: str) -> str:
 def three_digits(value) -> str:
     """A number with three digits, zeros at the end included, so that many of them read alike."""
     return f"{value:#.3g}".rstrip(".")
-
-
-def _shown(images, thumbnails) -> np.ndarray:
-    images = np.asarray(images)
-    images = check_images(images if images.dtype == np.uint8 else to_uint8(images))
-    return resized(images, min(images.shape[1], _LARGEST_TILE)) if thumbnails else images
 
 
 def _header(title, lines, width) -> list:
