@@ -17,6 +17,7 @@ import re
 import ssl
 import threading
 import time
+from collections import defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from http.client import IncompleteRead
 from pathlib import Path
@@ -160,10 +161,19 @@ class ServingClient:
             InputError: two classes would share a folder; and as in `images`.
         """
         rows, folder = _checked_rows(classes, seeds, truncation), user_path(folder)
-        names, taken = {}, {}
+        names, classes_of = {}, defaultdict(set)
         with new_folder(folder) as unfinished:
             for place, png, class_name in self._generate(rows):
-                class_folder = _class_folder(rows.classes[place], class_name, taken)
+                class_ = rows.classes[place]
+                class_folder = as_file_name(class_name or str(class_))
+                # Some file systems take "Polo" and "polo" for one name.
+                classes = classes_of[class_folder.casefold()]
+                classes |= {class_name, class_} if isinstance(class_, int) else {class_name}
+                if len(classes) > len(set(map(type, classes))):  # two names, or two numbers
+                    raise InputError(
+                        f"Got the classes {sorted(classes, key=str)} for the folder {class_folder!r}. "
+                        "Expected one name and one number. Save them into different folders."
+                    )
                 names[place] = Path(class_folder, f"{place:05d}_seed_{rows.seeds[place]}.png")
                 (unfinished / class_folder).mkdir(parents=True, exist_ok=True)
                 (unfinished / names[place]).write_bytes(png)
@@ -190,7 +200,7 @@ class ServingClient:
         Raises:
             ServingError: there is no such model, or no answer.
         """
-        return self._transport.status()
+        return self._transport.ask("status", _versions)
 
     def metadata(self) -> dict:
         """Returns types and shapes of every signature of the model.
@@ -201,7 +211,7 @@ class ServingClient:
         Example:
             client.metadata()["sample"]["inputs"]  # {"label": "int64 [?]", "seed": "int64 [?]", ...}
         """
-        return self._transport.metadata()
+        return self._transport.ask("metadata", _signatures)
 
     def _generate(self, rows, strict=True):
         """Yields place, PNG and class name of every row; classes by number first, then by name."""
@@ -384,22 +394,6 @@ def _is_text(value) -> bool:
     return isinstance(value, str) and value.encode(errors="ignore").decode() == value != ""
 
 
-def _class_folder(class_, class_name, taken) -> str:
-    """The folder of a row's class; `taken` has the names and numbers of the classes of each folder."""
-    class_name = class_name or str(class_)
-    folder = as_file_name(class_name)
-    # Some file systems take "Polo" and "polo" for one name.
-    names, labels = taken.setdefault(folder.casefold(), (set(), set()))
-    names.add(class_name)
-    labels.update([class_] if isinstance(class_, int) else [])
-    if len(names) > 1 or len(labels) > 1:
-        raise InputError(
-            f"Got several classes for the folder {folder!r}: the names {sorted(names)}, the numbers "
-            f"{sorted(labels)}. Expected one. Save them into different folders."
-        )
-    return folder
-
-
 def _versions(answer) -> list:
     """From the JSON of a `GetModelStatusResponse`."""
     return [
@@ -433,6 +427,7 @@ def _described(info) -> str:
     return f"{kind} [{', '.join('?' if size == '-1' else size for size in sizes)}]"
 
 
+_PATHS = {"predict": ":predict", "status": "", "metadata": "/metadata"}  # over REST
 # REST: the code that each HTTP status stands for; of 400 and 500, which are several, the commonest.
 _CODES = {
     400: "INVALID_ARGUMENT",
@@ -464,39 +459,32 @@ class RestTransport:
         elif target.label is not None:
             self._url += f"/labels/{quote(target.label, safe='')}"
 
-    def predict(self, signature: str, inputs: dict) -> dict:
-        columns = {name: array.tolist() for name, array in inputs.items()}
-        body = {"signature_name": signature, "inputs": columns}
-        return self._ask("POST", ":predict", lambda answer: self._outputs(signature, answer), body)
-
-    def status(self) -> list:
-        return self._ask("GET", "", _versions)
-
-    def metadata(self) -> dict:
-        return self._ask("GET", "/metadata", _signatures)
-
     def close(self):
         pass  # no connection outlives its request
 
-    def _outputs(self, signature, answer):
-        outputs = answer["outputs"]
-        if isinstance(outputs, list):  # a single output comes without its name
-            (name,) = self.metadata()[signature]["outputs"]
-            outputs = {name: outputs}
-        for name, values in outputs.items():
-            if not isinstance(values, list):
-                raise TypeError(f"{name} has no rows")
-            if name.endswith("_bytes"):
-                outputs[name] = [base64.b64decode(value["b64"]) for value in values]
-        return outputs
+    def predict(self, signature: str, inputs: dict) -> dict:
+        def outputs_of(answer):
+            outputs = answer["outputs"]
+            if isinstance(outputs, list):  # a single output comes without its name
+                (name,) = self.ask("metadata", _signatures)[signature]["outputs"]
+                outputs = {name: outputs}
+            for name, values in outputs.items():
+                if not isinstance(values, list):
+                    raise TypeError(f"{name} has no rows")
+                if name.endswith("_bytes"):
+                    outputs[name] = [base64.b64decode(value["b64"]) for value in values]
+            return outputs
 
-    def _ask(self, method, suffix, read, body=None):
-        """Returns what the function `read` makes of the answer."""
+        columns = {name: array.tolist() for name, array in inputs.items()}
+        return self.ask("predict", outputs_of, {"signature_name": signature, "inputs": columns})
+
+    def ask(self, call: str, read, body=None):
+        """Returns what the function `read` makes of the answer's JSON."""
         try:
-            status, content = _within(self.timeout, self._send, method, self._url + suffix, body)
+            status, content = _within(self.timeout, self._send, call, body)
         except (OSError, UnicodeError, exceptions.HTTPError) as error:
-            raise ServingError(*_failure(_cause(error), self.timeout), self.target) from error
-        shown = content[:_SHOWN].decode(errors="replace")
+            raise ServingError(*_failure(error, self.timeout), self.target) from error
+        shown = repr(content[:_SHOWN].decode(errors="replace"))
         try:
             answer = json.loads(content)
             if status == 200:
@@ -506,14 +494,15 @@ class RestTransport:
                 reason += " (HTTP status 504)"  # the server's own limit, not this client's
         except _MALFORMED as error:
             if status == 200:
-                raise _malformed(repr(shown), self.target) from error
-            reason = f"HTTP status {status}: {shown!r}"
+                raise _malformed(shown, self.target) from error
+            reason = f"HTTP status {status}: {shown}"
         raise ServingError(_CODES.get(status, "UNKNOWN"), reason, self.target)
 
-    def _send(self, method, url, body):
+    def _send(self, call, body):
         """Returns status and content of the answer, after as many tries as there may be."""
         retry = _Retry(self.retries, **_RETRIES)
         retry.end = time.monotonic() + self.timeout
+        url, method = self._url + _PATHS[call], "POST" if body else "GET"
         request = requests.Request(method, url, json=body, headers={"Accept-Encoding": "identity"})
         trusted = ssl.get_default_verify_paths()  # what SSL_CERT_FILE names, or the system's
         verify = trusted.cafile or trusted.capath or True
@@ -575,15 +564,10 @@ def _is_passing(error) -> bool:
     return isinstance(error, exceptions.NewConnectionError) and not unknown_host
 
 
-def _cause(error):
-    """What happened on the socket, from inside what urllib3 and requests made of it."""
+def _failure(error, timeout):
+    """Code and reason of what happened on the socket, inside what urllib3 and requests made of it."""
     while isinstance(inner := getattr(error, "reason", None) or (*error.args, None)[0], Exception):
         error = inner
-    return error
-
-
-def _failure(error, timeout):
-    """Code and reason of an error without an answer."""
     if _is_passing(error):
         return "UNAVAILABLE", str(error)
     if isinstance(error, exceptions.ProtocolError):
@@ -605,6 +589,7 @@ class GrpcTransport:
         try:
             import grpc
             from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+            from tensorflow_serving.apis.model_pb2 import ModelSpec
         except ImportError as error:
             raise MissingPackageError(
                 f"gRPC can't be imported: {error}. Expected the package tensorflow-serving-api, which is an "
@@ -612,50 +597,45 @@ class GrpcTransport:
                 "REST port, such as 'http://127.0.0.1:8501'."
             ) from error
         self.target, self.timeout = target, timeout
-        address = target.address.removeprefix("grpc://")
+        version = None if target.version is None else {"value": target.version}
+        self._spec = ModelSpec(name=target.model, version=version, version_label=target.label)
         attempts = min(retries, 4) + 1  # 5 is the most that gRPC takes
         policy = {"maxAttempts": attempts, **_GRPC_RETRIES}
         config = {"methodConfig": [{"name": [{}], "retryPolicy": policy}]} if retries else {}
         options = [("grpc.service_config", json.dumps(config)), *_GRPC_OPTIONS]
-        self._channel = grpc.insecure_channel(address, options)
+        self._channel = grpc.insecure_channel(target.address.removeprefix("grpc://"), options)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
 
-    def predict(self, signature: str, inputs: dict) -> dict:
-        import tensorflow as tf
-        from tensorflow_serving.apis.predict_pb2 import PredictRequest
-
-        request = PredictRequest()
-        request.model_spec.signature_name = signature
-        for name, array in inputs.items():
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
-        return self._ask(self._predictions.Predict, request, _grpc_outputs)
-
-    def status(self) -> list:
-        from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
-
-        request = GetModelStatusRequest()
-        return self._ask(self._models.GetModelStatus, request, lambda r: _versions(_as_dict(r)))
-
-    def metadata(self) -> dict:
-        from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
-
-        method = self._predictions.GetModelMetadata
-        request = GetModelMetadataRequest(metadata_field=["signature_def"])
-        return self._ask(method, request, lambda r: _signatures(_as_dict(r)))
-
     def close(self):
         self._channel.close()
+
+    def predict(self, signature: str, inputs: dict) -> dict:
+        from tensorflow import make_tensor_proto
+        from tensorflow_serving.apis.predict_pb2 import PredictRequest
+
+        tensors = {name: make_tensor_proto(array) for name, array in inputs.items()}
+        request = PredictRequest(inputs=tensors, model_spec={"signature_name": signature})
+        return self._ask(self._predictions.Predict, request, _grpc_outputs)
+
+    def ask(self, call: str, read):
+        from google.protobuf.json_format import MessageToDict
+        from tensorflow_serving.apis.get_model_metadata_pb2 import GetModelMetadataRequest
+        from tensorflow_serving.apis.get_model_status_pb2 import GetModelStatusRequest
+
+        if call == "status":
+            method, request = self._models.GetModelStatus, GetModelStatusRequest()
+        else:
+            method = self._predictions.GetModelMetadata
+            request = GetModelMetadataRequest(metadata_field=["signature_def"])
+        names = {"preserving_proto_field_name": True}
+        return self._ask(method, request, lambda response: read(MessageToDict(response, **names)))
 
     def _ask(self, method, request, read):
         import grpc
         from google.protobuf.message import DecodeError
 
-        request.model_spec.name = self.target.model
-        if self.target.version is not None:
-            request.model_spec.version.value = self.target.version
-        elif self.target.label is not None:
-            request.model_spec.version_label = self.target.label
+        request.model_spec.MergeFrom(self._spec)
         try:
             response = method(request, timeout=self.timeout)
         except grpc.RpcError as error:
@@ -693,9 +673,3 @@ def _grpc_outputs(response) -> dict:
         if tensor.dtype == tf.string.as_datatype_enum and not name.endswith("_bytes"):
             outputs[name] = [value.decode(errors="replace") for value in outputs[name]]
     return outputs
-
-
-def _as_dict(response) -> dict:
-    from google.protobuf.json_format import MessageToDict
-
-    return MessageToDict(response, preserving_proto_field_name=True)

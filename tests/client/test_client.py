@@ -120,13 +120,13 @@ def test_files_lie_in_a_folder_for_each_class(client, tmp_path):
 def test_two_classes_never_share_a_folder(monkeypatch, tmp_path, client):
     monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("crane", "crane", "a b"))
     client.save(tmp_path / "one", [0, 0, "crane"], [1, 2, 3])
-    with pytest.raises(ValueError, match=r"for the folder 'crane': .*numbers \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"classes \[0, 1, 'crane'\] for the folder 'crane'"):
         client.save(tmp_path / "both", [0, 1], [1, 2])
     monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("a-b", "a b"))
-    with pytest.raises(ValueError, match=r"for the folder 'a_b': the names \['a b', 'a-b'\]"):
+    with pytest.raises(ValueError, match=r"\['a b', 'a-b'\] for the folder 'a_b'"):
         client.save(tmp_path / "signs", ["a-b", "a b"], [1, 2])
     monkeypatch.setattr("serving_fixtures.CLASS_NAMES", ("Polo", "polo"))
-    with pytest.raises(ValueError, match=r"the names \['Polo', 'polo'\]"):
+    with pytest.raises(ValueError, match=r"\[0, 1, 'Polo', 'polo'\] for the folder 'polo'"):
         client.save(tmp_path / "cases", [0, 1], [1, 2])
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
 
