@@ -227,7 +227,7 @@ def test_copied_images_are_found_with_their_originals(tmp_path, monkeypatch):
     assert scale.close == scale.generated == 24
     for block in (random, closest):
         assert block.distances[:, 0] == pytest.approx(0, abs=1e-3)
-        assert np.array_equal(block.neighbours[:, 0], block.images)
+        assert np.array_equal([near[0] for near in block.neighbours], block.images)
     assert searched == "124 of 124 real images, array"
 
 

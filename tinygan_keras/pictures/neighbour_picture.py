@@ -20,7 +20,7 @@ class NeighbourBlock(NamedTuple):
     heading: str  # which generated images these are
     names: list  # one per row, for example the class
     images: np.ndarray  # generated, uint8 [Q, S, S, 3]
-    neighbours: np.ndarray  # the real images nearest to each, nearest first, uint8 [Q, k, R, R, 3]
+    neighbours: list  # for each the real images nearest to it, nearest first, uint8 [k, R, R, 3]
     distances: np.ndarray  # float [Q, k]
 
 

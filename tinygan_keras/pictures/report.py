@@ -15,11 +15,11 @@ import numpy as np
 
 from ..classes.selection import class_numbers
 from ..data.image_sets import open_images
-from ..errors import InputError, UnusableFileError
+from ..errors import InputError
 from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
 from ..evaluation.metrics.neighbours import nearest_neighbours
-from ..files import user_path
+from ..files import check_writable, user_path
 from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator
 from ..generators.side_files import located
@@ -91,7 +91,7 @@ def draw_album(
     Raises:
         InputError: no such class or map; the number of classes is unknown; teacher, extractor or real
             images don't fit the generator.
-        MissingFileError, UnusableFileError: what is named isn't there, or `folder` is a file.
+        MissingFileError, UnusableFileError: what is named isn't there, or nothing can be written in `folder`.
 
     Example:
         for entry in draw_album("runs/mine", "pictures", real="fashion_mnist"):
@@ -104,8 +104,7 @@ def draw_album(
             f"Got per_class={per_class}. Expected at least 2, the ends of an interpolation."
         )
     folder = Path(user_path(folder))
-    if folder.is_file():
-        raise UnusableFileError(f"Got {folder}, a file. Expected a folder for the pictures.")
+    check_writable(folder)
     generator = _opened(generator, lambda path: open_generator(path, truncation))
     chosen = class_numbers(classes, generator.num_classes, generator.class_names, distinct=True)
     if classes is None or not (classes.strip() if isinstance(classes, str) else np.size(classes)):
@@ -140,25 +139,24 @@ def _opened(thing, load):
 
 def _found_teacher(generator) -> str | None:
     """The folder of the teacher that a run was distilled from, if it is on this machine."""
-    if not generator.teacher:
-        return None
-    return located(generator.teacher, generator.source, Path.is_dir)
+    name = generator.teacher
+    return located(name, generator.source, Path.is_dir) if name else None
 
 
 class ReportImages:
-    """Images of a generator, its teacher and reality, with their features; made when first asked for.
-
-    Every class of `classes` int `[C]` has every seed, class after class; the teacher's images are of the same
-    latents. The other arguments are those of `draw_album`, opened.
-    """
+    """Images of a generator and its teacher; real ones and features when they are first asked for."""
 
     def __init__(self, generator, teacher, extractor, real, classes, seeds, truncation, progress=0):
         self.generator, self.extractor, self.real = generator, extractor, real
         self.classes, self.per_class, self.seed = classes, len(seeds), seeds[0]
         self._progress = progress
-        grid = grid_of(classes, seeds)
-        self.student = GeneratedImages(generator, *grid, truncation)
-        self.teacher = GeneratedImages(teacher, *grid, truncation) if teacher else None
+        grid = grid_of(classes, seeds)  # class after class; the teacher's are of the same latents
+        student = GeneratedImages(generator, *grid, truncation)
+        self.labels, self.latents = student.labels, student.latents(0, student.count)
+        self.student_images, self.teacher_images = student.read(0, student.count), None
+        if teacher is not None:
+            teacher = GeneratedImages(teacher, *grid, truncation)
+            self.teacher_images = teacher.read(0, teacher.count)
         theirs = getattr(real, "class_names", None)
         # Names of another set of classes would be wrong ones.
         same = theirs is not None and len(theirs) == generator.num_classes
@@ -182,25 +180,9 @@ class ReportImages:
         places = np.arange(len(self.classes) * count).reshape(-1, count) % self.per_class
         return self.first(1) + places
 
-    def latent(self, number) -> np.ndarray:
-        """The latent float32 `[Z]` of one image."""
-        return self.student.latents(number, number + 1)[0]
-
-    @functools.cached_property
-    def student_images(self) -> np.ndarray:
-        return self.student.read(0, self.student.count)
-
-    @functools.cached_property
-    def teacher_images(self) -> np.ndarray:
-        return self.teacher.read(0, self.teacher.count)
-
     @functools.cached_property
     def student_features(self) -> np.ndarray:
         return self.extractor(self.student_images)[0]
-
-    @functools.cached_property
-    def teacher_features(self) -> np.ndarray:
-        return self.extractor(self.teacher_images)[0]
 
     def real_images(self, numbers) -> np.ndarray:
         """Real images by their numbers, uint8 `[n, S, S, 3]`."""
@@ -220,10 +202,7 @@ class ReportImages:
 
     @functools.cached_property
     def real_labels(self) -> np.ndarray | None:
-        """Labels int `[n]` in the generator's numbers, -1 for a class that it doesn't have.
-
-        None where there are no labels, or classes that can't be matched with the generator's.
-        """
+        """Labels int `[n]` in the generator's numbers, -1 where it has no such class; None if unknown."""
         theirs = self.real.class_names
         if self.real.labels is None or (theirs and not self.names):
             return None
@@ -234,36 +213,30 @@ class ReportImages:
         return np.array([numbers.get(name, -1) for name in theirs])[labels]
 
 
+_rows = functools.partial(image_rows, thumbnails=True)
+
 # A page is a function of `ReportImages` and the kind of map. It returns a picture uint8 `[H, W, 3]` and what
 # it shows, or None and why it can't be made.
 
 
 def _class_grid(images, _):
-    chosen = images.first(_GRID_IMAGES)
-    names = [images.name(label) for label in images.classes]
-    if images.teacher is None:
-        picture = image_rows(
-            images.student_images[chosen],
-            names,
-            title="What the generator makes, class by class",
-            lines=["Every image of a row has a random z of its own; a column has the same z."],
-            thumbnails=True,
-        )
+    if images.teacher_images is None:
+        sides = {"": images.student_images}
+        title = "What the generator makes, class by class"
+        line = "Every image of a row has a random z of its own; a column has the same z."
         text = "A row per class. There is no teacher to compare with: none was given or found."
-        return picture, text
-    picture = image_rows(
-        [side[row] for row in chosen for side in (images.teacher_images, images.student_images)],
-        names,
-        marks=("teacher", "student"),
-        blocks=2,
-        title="What the student has learned from its teacher",
-        lines=[
+    else:
+        sides = {"teacher": images.teacher_images, "student": images.student_images}
+        title = "What the student has learned from its teacher"
+        line = (
             "The images above each other are teacher's and student's for the same random z and class. Good: "
             "they show the same thing."
-        ],
-        thumbnails=True,
-    )
-    return picture, "For each class the teacher's images, and the student's below, from the same z."
+        )
+        text = "For each class the teacher's images, and the student's below, from the same z."
+    rows = [side[row] for row in images.first(_GRID_IMAGES) for side in sides.values()]
+    names = [images.name(label) for label in images.classes]
+    layout = {"marks": tuple(sides), "blocks": len(sides)}
+    return _rows(rows, names, title=title, lines=[line], **layout), text
 
 
 def _latent_interpolation(images, _):
@@ -271,11 +244,11 @@ def _latent_interpolation(images, _):
     pairs = max(1, min(_ROWS // len(images.classes), images.per_class // 2))
     for label, numbers in zip(images.classes, images.varied(2 * pairs), strict=True):
         for first, second in zip(numbers[::2], numbers[1::2], strict=False):
-            path = spherical_path(images.latent(first), images.latent(second), _STEPS)
+            path = spherical_path(images.latents[first], images.latents[second], _STEPS)
             labels = np.full(_STEPS, label, "int32")
             rows.append(generate_images(images.generator.draw, path, labels))
             names.append(images.name(label))
-    picture = image_rows(
+    picture = _rows(
         rows,
         names,
         columns=["z 1", *_shares()[1:-1], "z 2"],
@@ -285,7 +258,6 @@ def _latent_interpolation(images, _):
             "the great circle between the two.",
             "Good: every image in between is a plausible one of its class, and the change is gradual.",
         ],
-        thumbnails=True,
     )
     return picture, "Each row goes from one random z to another of the same class."
 
@@ -296,15 +268,15 @@ def _class_interpolation(images, _):
         return None, f"a {generator.format} takes one class per image and can't mix classes."
     if len(classes) < 2:
         return None, "only one class was chosen."
-    pairs, rows = list(zip(classes, np.roll(classes, -1), strict=True)), []
-    for place, (first, second) in enumerate(pairs):
-        latent = images.latent(images.varied(1)[place, 0])
+    others, rows = np.roll(classes, -1), []
+    for first, second, number in zip(classes, others, images.varied(1)[:, 0], strict=True):
+        latents = np.tile(images.latents[number], (_STEPS, 1))
         weights = class_path(first, second, generator.num_classes, _STEPS)
-        rows.append(generate_images(generator.mix, np.tile(latent, (_STEPS, 1)), weights))
-    picture = image_rows(
+        rows.append(generate_images(generator.mix, latents, weights))
+    picture = _rows(
         rows,
-        [images.name(first) for first, _ in pairs],
-        right_names=[images.name(second) for _, second in pairs],
+        [images.name(label) for label in classes],
+        right_names=[images.name(label) for label in others],
         columns=_shares(),
         title="From one class to another, with the same z",
         lines=[
@@ -312,7 +284,6 @@ def _class_interpolation(images, _):
             "embeddings; the numbers above are the share of the class at the right.",
             "Good: what z decides, such as pose and brightness, stays while the kind of thing changes.",
         ],
-        thumbnails=True,
     )
     return picture, "Each row goes from one class to another, z fixed."
 
@@ -334,23 +305,17 @@ def _neighbours(images, _):
     closest = images.first(1) + by_class.argsort(axis=1, kind="stable")
 
     count = max(1, min(_ROWS // len(images.classes), images.per_class))
+    shown = {
+        "Random images": images.varied(count),
+        f"The closest of {images.per_class} of each class": closest[:, :count],
+    }
     blocks = []
-    for heading, numbers in (
-        ("Random images", images.varied(count)),
-        (f"The closest of {images.per_class} of each class", closest[:, :count]),
-    ):
+    for heading, numbers in shown.items():
         rows = numbers.ravel()[:_ROWS]
-        near = images.real_numbers[found[rows]]
-        pixels = images.real_images(near.ravel())
-        blocks.append(
-            NeighbourBlock(
-                heading,
-                [images.name(label) for label in images.student.labels[rows]],
-                images.student_images[rows],
-                pixels.reshape(*near.shape, *pixels.shape[1:]),
-                distances[rows],
-            )
-        )
+        names = [images.name(label) for label in images.labels[rows]]
+        near = [images.real_images(own) for own in images.real_numbers[found[rows]]]
+        block = NeighbourBlock(heading, names, images.student_images[rows], near, distances[rows])
+        blocks.append(block)
     searched = f"{len(real):,} of {images.real.count:,} real images, {images.real.name}"
     text = "Generated images beside the nearest real ones: do any look copied?"
     text = " ".join([text, *getattr(images.real, "warnings", ())])
@@ -360,7 +325,7 @@ def _neighbours(images, _):
 def _feature_map(images, method):
     if images.extractor is None:
         return None, "it needs a feature extractor."
-    if images.real is None and images.teacher is None:
+    if images.real is None and images.teacher_images is None:
         return None, "it needs real images or a teacher to compare with."
     if len(images.classes) > MAX_COLOURS:
         text = f"it shows at most {MAX_COLOURS} classes, as many as colours can be told apart."
@@ -373,18 +338,17 @@ def _feature_map(images, method):
         if len(real) >= 3:
             features["real"], labels["real"] = real, real_labels
     rows = images.first(_MAP_POINTS).ravel()
-    if images.teacher is not None:
-        features["teacher"] = images.teacher_features[rows]
-    features["student" if images.teacher else "generated"] = images.student_features[rows]
+    if images.teacher_images is not None:
+        features["teacher"] = images.extractor(images.teacher_images)[0][rows]
+    name = "generated" if images.teacher_images is None else "student"
+    features[name] = images.student_features[rows]
     if len(features) < 2:
         return None, "it needs at least three real images of these classes, or a teacher."
     count = sum(map(len, features.values()))
     if method == "tsne" and count < MIN_TSNE_POINTS:
-        return None, (
-            f"t-SNE needs at least {MIN_TSNE_POINTS} images, these are {count}. Take more per class, or "
-            "the map pca."
-        )
-    labels = dict.fromkeys(features, images.student.labels[rows]) | labels
+        text = f"t-SNE needs at least {MIN_TSNE_POINTS} images, these are {count}. Take more, or the map pca."
+        return None, text
+    labels = dict.fromkeys(features, images.labels[rows]) | labels
     names = {label: images.name(label) for label in images.classes.tolist()}
     try:
         return feature_map(features, labels, names, method, images.seed), text
