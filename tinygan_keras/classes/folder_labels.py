@@ -13,16 +13,12 @@ _SHOWN_NAMES = 10
 
 
 def sample_file_name(index: int, label: int, class_name: str) -> str:
-    """Returns the name under which `tinygan sample` writes an image, such as "00000_003_Dress.png"."""
+    """The name under which `tinygan sample` writes an image, such as "00000_003_Dress.png"."""
     return f"{index:05d}_{label:03d}_{as_file_name(class_name)}.png"
 
 
 def labels_of_sample_names(files, class_names=None):
-    """Labels int32 `[N]` and class names, by file names such as "00000_003_Dress.png".
-
-    Labels are None if no name has one. Class names that are given have to agree with those of the files;
-    without, a label that no file has is named by its number.
-    """
+    """Labels int32 `[N]` and class names, by names such as "00000_003_Dress.png"; None if none has one."""
     matches = [_SAMPLE_STEM.fullmatch(PurePosixPath(file).stem) for file in files]
     unlabelled = [file for file, match in zip(files, matches, strict=True) if not match]
     if len(unlabelled) == len(files):
@@ -41,7 +37,7 @@ def labels_of_sample_names(files, class_names=None):
                 f"Got {file}, while label {label} is {found[label]!r} in the name of another file. "
                 "Expected one class per label. Keep the samples of different models apart."
             )
-    if class_names is None:
+    if class_names is None:  # a label that no file has is named by its number
         return labels, tuple(found.get(label, str(label)) for label in range(max(found) + 1))
     for label, name in found.items():
         known = label < len(class_names)
@@ -55,26 +51,25 @@ def labels_of_sample_names(files, class_names=None):
 
 
 def missing_classes(labels, class_names, wanted) -> list:
-    """Returns a warning, as a list of one, if `wanted` classes have no image, and else an empty list."""
+    """A warning, as a list of one, if `wanted` classes have no image; else an empty list."""
     present = set(np.unique(labels).tolist())
-    number = len(wanted) - len(present)
-    if number <= 0:
-        return []
-    # Labels may be dates: what is missing then fills no memory.
     missing = (label for label in wanted if label not in present)
-    first = itertools.islice(missing, _SHOWN_NAMES)
+    first = itertools.islice(
+        missing, _SHOWN_NAMES
+    )  # labels may be dates: all would fill the memory
     names = [f"{label} ({class_names[label]})" if class_names else str(label) for label in first]
+    number = len(wanted) - sum(label in wanted for label in present)
     shown = listed(names, _SHOWN_NAMES, number)
-    return [f"No image of {number:,} of {len(wanted):,} classes: {shown}."]
+    return [f"No image of {number:,} of {len(wanted):,} classes: {shown}."] if names else []
 
 
 def listed(names, most: int, count: int | None = None) -> str:
-    """Returns the first `most` of a list of names, and how many more of `count` there are, in one line."""
+    """The first `most` of a list of names, and how many more of `count` there are, in one line."""
     count = len(names) if count is None else count
     more = f", and {count - most:,} more" if count > most else ""
     return ", ".join(names[:most]) + more
 
 
 def as_file_name(class_name: str) -> str:
-    """Returns a class name with an underscore for all that is no letter and no digit."""
+    """A class name with an underscore for all that is no letter and no digit."""
     return re.sub(r"\W+", "_", class_name)

@@ -10,10 +10,7 @@ import functools
 from pathlib import Path
 from typing import NamedTuple
 
-ANIMALS = range(398)
-"""Ids of the animals, all that WordNet puts below n00015388: tench (0) to puffer (397)."""
-
-_FILE = Path(__file__).with_name("imagenet_classes.txt")
+ANIMALS = range(398)  # ids of all that WordNet puts below n00015388: tench (0) to puffer (397)
 
 
 class ImageNetClass(NamedTuple):
@@ -25,21 +22,21 @@ class ImageNetClass(NamedTuple):
 
 @functools.cache
 def imagenet_classes() -> tuple:
-    """Returns the 1000 `ImageNetClass`es by id."""
-    lines = _FILE.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("\t") for line in lines)
+    """The 1000 `ImageNetClass`es by id."""
+    file = Path(__file__).with_name("imagenet_classes.txt")
+    pairs = (line.split("\t") for line in file.read_text(encoding="utf-8").splitlines())
     return tuple(ImageNetClass(wnid, tuple(lemmas.split(", "))) for wnid, lemmas in pairs)
 
 
 @functools.cache
 def imagenet_ids() -> dict:
-    """Returns the id of each wnid, such as `{"n01440764": 0, ...}`."""
+    """The id of each wnid, such as `{"n01440764": 0, ...}`."""
     return {known.wnid: label for label, known in enumerate(imagenet_classes())}
 
 
 @functools.cache
 def imagenet_names() -> tuple:
-    """Returns a name per id, each once: the first lemma, and where that isn't enough "crane (n02012849)"."""
+    """A name per id, each once: the first lemma, and where that isn't enough "crane (n02012849)"."""
     first = [(known.lemmas[0], known.wnid) for known in imagenet_classes()]
     count = collections.Counter(name.lower() for name, _ in first)
     return tuple(f"{name} ({wnid})" if count[name.lower()] > 1 else name for name, wnid in first)

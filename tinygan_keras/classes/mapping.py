@@ -12,14 +12,7 @@ import numpy as np
 from ..errors import InputError
 from .folder_labels import listed
 from .imagenet import imagenet_classes, imagenet_ids, imagenet_names
-from .selection import (
-    class_synonyms,
-    given_names,
-    is_imagenet,
-    labels_by_name,
-    lower_name,
-    nearest,
-)
+from .selection import class_synonyms, given_names, is_imagenet, labels_by_name, lower_name, nearest
 
 _SHOWN = 10
 _LARGEST_LABEL = 2**31 - 1  # labels are int32
@@ -34,22 +27,14 @@ class ClassMap(NamedTuple):
 
 
 def match_classes(
-    names, num_classes=None, class_names=None, source="the data set", own_order=False, used=None
+    names,  # of the data set's classes; if all are numbers, such as "7" or "007", the class numbers
+    num_classes=None,  # and class_names: the classes to look for, as of a teacher; None: only the data set's
+    class_names=None,
+    source="the data set",  # its name
+    own_order=False,  # whether it counts its classes in an order that is part of it, as CIFAR-10 does
+    used=None,  # bool per class, whether it has images; the others need not be known, and are -1
 ) -> ClassMap:
-    """Gives each class of a data set its number.
-
-    Args:
-        names: Names of the classes of the data set, such as those of sub-folders. If all are numbers, such as
-            "7" or "007", they are the class numbers, unless there are class names that are numbers too.
-        num_classes, class_names: The classes to look for, as of a teacher; None: the names count themselves,
-            in their order.
-        source: Name of the data set.
-        own_order: The data set counts its classes in an order that is part of it, as CIFAR-10 does.
-        used: Bool per class, whether it has images; the others need not be known. None for all.
-
-    Returns:
-        `ClassMap`; labels of classes that are neither used nor known are -1.
-    """
+    """Gives each class of a data set its number."""
     names = tuple(str(name) for name in names)
     if num_classes is None and class_names is None:
         return _own_classes(names, source, own_order)
@@ -81,11 +66,7 @@ def known_names(num_classes, class_names) -> tuple | None:
 
 
 def map_classes(names, num_classes: int, class_names=None, source="the data set", own_order=False):
-    """Finds the class number of each name, int32 `[len(names)]`; see `match_classes`.
-
-    Upper and lower case are the same, and so are all characters but letters and digits. A wnid also finds the
-    class that is called like one of its lemmas.
-    """
+    """Finds the class number of each name, int32 `[len(names)]`; only letters and digits have to agree."""
     synonyms = class_synonyms(num_classes, class_names)
     if _all_numbers(names) and not any(name.isdecimal() for known in synonyms for name in known):
         labels = {name: [int(name)] if int(name) < num_classes else [] for name in names}

@@ -1,7 +1,8 @@
 """Which classes a text such as "animals", "0-9,17" or "goldfish, Egyptian cat" means.
 
 A name is one class or an error, never a guess: "cat" is in the names of several classes of ImageNet, and one
-of them is a panda. Needs no TensorFlow.
+of them is a panda. Upper and lower case are the same; classes of ImageNet are called by any lemma or by their
+wnid. Needs no TensorFlow.
 """
 
 import difflib
@@ -22,22 +23,13 @@ _WORD = re.compile(r"[\w']+")
 _SHOWN = 6
 
 
-def class_numbers(classes, num_classes, class_names=None, distinct=False) -> np.ndarray:
-    """Finds the class numbers int32 `[N]` that a user means.
-
-    Args:
-        classes: None or nothing for all; a number; a text, that is names, numbers, ranges with both ends
-            such as "0-9", or "animals" (the ids 0 to 397 of ImageNet), separated by commas; or a sequence
-            of these. Names are in upper or lower case; ImageNet's are any lemma of a class, and wnids.
-        num_classes: Number of classes; None if unknown, then `classes` are numbers.
-        class_names: Names by label, with commas between the synonyms of one; None: those of ImageNet if
-            there are 1000 classes, and else none. A list of the numbers themselves counts as None.
-        distinct: Return a set of classes, sorted and each once, not one number per mention.
-
-    Example:
-        >>> class_numbers("0-2, Egyptian cat", 1000)
-        array([  0,   1,   2, 285], dtype=int32)
-    """
+def class_numbers(
+    classes,  # None or nothing for all, a number, a text as above, or a sequence of numbers and texts
+    num_classes,  # None if unknown, then `classes` are numbers
+    class_names=None,  # by label, with commas between synonyms; None: ImageNet's of 1000 classes, else none
+    distinct=False,  # whether to return a set, sorted and each once, not one number per mention
+) -> np.ndarray:
+    """Finds the class numbers int32 `[N]` that a user means."""
     if num_classes is None and class_names is not None:
         num_classes = len(class_names)
     if isinstance(classes, (str, numbers.Integral)) or np.ndim(classes) == 0:
@@ -68,8 +60,7 @@ def _checked(labels, num_classes):
     wrong = labels[(labels < 0) | (labels > most)] if whole else labels
     if len(wrong):
         raise InputError(
-            f"Got the class {wrong.tolist()[0]}. Expected numbers from 0 to {most}, or names. Give one of "
-            "these."
+            f"Got the class {wrong.tolist()[0]}. Expected numbers from 0 to {most}, or names."
         )
     return labels
 
@@ -84,7 +75,7 @@ def _of_text(text, num_classes, class_names, synonyms):
         if not item:
             raise InputError(
                 f"Got the classes {text!r} with nothing between two commas or at an end. Expected a list "
-                "such as '0-9,17'. Take out the comma."
+                "such as '0-9,17'."
             )
         if match := _RANGE.fullmatch(item):
             first, last = int(match[1]), int(match[2] or match[1])
@@ -99,9 +90,7 @@ def _of_text(text, num_classes, class_names, synonyms):
         elif is_imagenet(num_classes, class_names):
             found += ANIMALS
         else:
-            names = (
-                f": {listed([str(name) for name in class_names], _SHOWN)}" if class_names else ""
-            )
+            names = f": {listed(list(map(str, class_names)), _SHOWN)}" if class_names else ""
             raise InputError(
                 f"Got the classes {ANIMALS_WORD!r} and {num_classes} classes{names}. Expected the 1000 "
                 "classes of ImageNet, whose ids 0 to 397 the word means. Give numbers or names."
@@ -110,7 +99,7 @@ def _of_text(text, num_classes, class_names, synonyms):
 
 
 def given_names(num_classes: int, class_names) -> tuple | None:
-    """Returns class names as strings, or None where there are none or they only repeat the numbers."""
+    """Class names as strings, or None where there are none or they only repeat the numbers."""
     names = None if class_names is None else tuple(str(name) for name in class_names)
     return None if names == tuple(str(label) for label in range(num_classes)) else names
 
