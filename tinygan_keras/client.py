@@ -90,7 +90,7 @@ class ServingClient:
         model="tinygan",
         version=None,
         label=None,
-        timeout=30.0,
+        timeout=30,
         retries=5,
         batch_size=32,
     ):
@@ -396,13 +396,10 @@ def _is_text(value) -> bool:
 
 def _versions(answer) -> list:
     """From the JSON of a `GetModelStatusResponse`."""
+    versions = answer.get("model_version_status", [])
+    found = ((v["version"], v.get("state", "UNKNOWN"), v.get("status", {})) for v in versions)
     return [
-        VersionStatus(
-            int(version["version"]),
-            version.get("state", "UNKNOWN"),
-            version.get("status", {}).get("error_message", ""),
-        )
-        for version in answer.get("model_version_status", [])
+        VersionStatus(int(v), state, about.get("error_message", "")) for v, state, about in found
     ]
 
 

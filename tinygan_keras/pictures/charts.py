@@ -40,17 +40,15 @@ def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
     if many:
         panels[0].hist(values, bins=40, color=_BLUE)
         panels[0].set_title(f"All {len(values):,} classes", loc="left", fontsize=11)
-        panels[0].set(xlabel="Frechet distance", ylabel="classes")
-        panels[0].set_xlim(left=0)
+        panels[0].set(xlabel="Frechet distance", ylabel="classes", xlim=(0, None))
         panels[1].set_title(f"The worst {len(shown)} classes", loc="left", fontsize=11)
     places = np.arange(len(shown))
     bars = panels[-1].barh(places, values[: len(shown)], color=_BLUE)
     panels[-1].bar_label(bars, [three_digits(value) for _, value in shown], padding=4, fontsize=9)
     panels[-1].set_yticks(places, [_name(label, class_names) for label, _ in shown])
-    panels[-1].set_xlim(0, 1.15 * values.max() or 1)  # with room for the longest bar's number
-    panels[-1].set_ylim(len(shown) - 0.4, -0.6)
     axis = "Frechet distance between real and generated images of the class (lower is better)"
-    panels[-1].set_xlabel(axis)
+    right = 1.15 * values.max() or 1  # with room for the longest bar's number
+    panels[-1].set(xlim=(0, right), ylim=(len(shown) - 0.4, -0.6), xlabel=axis)
     return _pixels(figure)
 
 
