@@ -90,7 +90,7 @@ class ServingClient:
         model="tinygan",
         version=None,
         label=None,
-        timeout=30,
+        timeout=30.0,
         retries=5,
         batch_size=32,
     ):
