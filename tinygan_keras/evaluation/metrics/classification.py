@@ -8,6 +8,7 @@ norm uses momentum 0.9: with 0.99 the statistics of a training this short lag be
 """
 
 import functools
+import itertools
 import math
 
 import numpy as np
@@ -115,13 +116,18 @@ def build_classifier(image_size: int, num_classes: int, seed: int = 0):
 
     seeds = iter(np.random.SeedSequence(seed).generate_state(100))
     full = {"dtype": "float32"}  # whatever the caller's policy: two scores must not differ by it
-    relu = layers.ReLU(**full)
+    relu = layers.ReLU(name="relu", **full)
+    numbers = (
+        itertools.count()
+    )  # names of our own, as those of Keras count up in the caller's process
 
     def convolution(inputs, channels, kernel, strides):
+        number = next(numbers)
         initializer = keras.initializers.HeNormal(seed=int(next(seeds)))
         options = {"padding": "same", "use_bias": False, "kernel_initializer": initializer, **full}
-        outputs = layers.Conv2D(channels, kernel, strides, **options)(inputs)
-        return layers.BatchNormalization(momentum=0.9, **full)(outputs)
+        name = f"convolution_{number}"
+        outputs = layers.Conv2D(channels, kernel, strides, name=name, **options)(inputs)
+        return layers.BatchNormalization(momentum=0.9, name=f"norm_{number}", **full)(outputs)
 
     images = keras.Input((image_size, image_size, 3), dtype="uint8", name="images")
     features = layers.Rescaling(1 / 127.5, -1.0, name="range", **full)(images)
@@ -131,7 +137,7 @@ def build_classifier(image_size: int, num_classes: int, seed: int = 0):
         shortcut = convolution(features, channels, 1, 2)
         features = relu(convolution(features, channels, 3, 2))
         features = convolution(features, channels, 3, 1)
-        features = relu(layers.Add(**full)([features, shortcut]))
+        features = relu(layers.Add(name=f"add_{stage}", **full)([features, shortcut]))
     features = layers.GlobalAveragePooling2D(name="pool", **full)(features)
     initializer = keras.initializers.GlorotUniform(seed=int(next(seeds)))
     logits = layers.Dense(num_classes, kernel_initializer=initializer, name="logits", **full)
