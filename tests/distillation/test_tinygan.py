@@ -246,6 +246,7 @@ def test_other_modes_equal_graph_mode(mode):
         assert other.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.full
 def test_two_replicas_give_the_losses_of_one_device():
     """Both replicas see the same half batch, so batch statistics are those of the whole batch.
 
@@ -347,6 +348,7 @@ def test_bad_settings_are_refused():
         make_model(pixel_weight=-1.0)
 
 
+@pytest.mark.full
 def test_xla_leaves_out_a_teacher_that_it_can_t_compile():
     teacher = LinearTeacher()
     teacher.is_pure = False

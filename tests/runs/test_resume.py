@@ -66,7 +66,7 @@ def assert_whole(folder):
 
 @pytest.mark.parametrize(
     "kills",
-    [1, pytest.param(3, marks=pytest.mark.full), pytest.param(20, marks=pytest.mark.slow)],
+    [pytest.param(3, marks=pytest.mark.full), pytest.param(20, marks=pytest.mark.slow)],
 )
 def test_a_run_killed_at_random_moments_ends_as_if_nothing_had_happened(
     processes, config, tmp_path, kills
