@@ -3,14 +3,13 @@
 Rejected: groups of settings. Nearly every name says where it belongs, and is shorter to override.
 """
 
-import difflib
 import math
 import os
 import runpy
 
 from ml_collections import ConfigDict, config_dict
 
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, nearest_name
 from ..evaluation.metrics import MONITORS, MONITORS_WITHOUT_REAL
 from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
@@ -146,9 +145,8 @@ def validate(config) -> ConfigDict:
 
 def unknown_setting(name: str, known) -> str:
     """The message for a setting that doesn't exist, with the nearest name that does."""
-    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    fix = f"Did you mean {nearest[0]!r}?" if nearest else "default_config() lists them all."
-    return f"Got the setting {name!r}. Expected one that exists. {fix}"
+    fix = nearest_name(name, known) or " default_config() lists them all."
+    return f"Got the setting {name!r}. Expected one that exists.{fix}"
 
 
 def differences(config: dict, other: dict) -> list:
