@@ -361,7 +361,6 @@ def test_xla_leaves_out_a_teacher_that_it_can_t_compile():
     assert model.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)
 
 
-@pytest.mark.full
 def test_a_teacher_that_is_set_later_is_the_one_of_the_next_step():
     class Negative(LinearTeacher):
         is_pure = False  # the step was to be compiled as a whole before

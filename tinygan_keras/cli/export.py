@@ -20,6 +20,7 @@ import importlib
 import shlex
 from pathlib import Path
 
+from ..embedded import find
 from ..errors import InputError
 from ..files import read_json
 from ..runtimes.formats import FORMATS
@@ -38,7 +39,7 @@ def run(flags):
     from ..generators.opening import load_student
     from ..generators.side_files import STUDENT_FILE, read_class_names, read_config
 
-    source = Path(flags.model)
+    source = Path(find(flags.model))
     student = load_student(source)
     config = read_config(source)
     known = {"class_names": read_class_names(source), "truncation": config.get("truncation")}
@@ -47,6 +48,7 @@ def run(flags):
 
         folder = source if source.is_dir() else source.parent
         report = folder / "report.json"
+        known["report"] = {"config": config}
         # Another file beside a report may hold any weights.
         if report.is_file() and (source.is_dir() or source.name == STUDENT_FILE):
             known["report"] = read_json(report)

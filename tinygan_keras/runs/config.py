@@ -3,13 +3,14 @@
 Rejected: groups of settings. Nearly every name says where it belongs, and is shorter to override.
 """
 
+import difflib
 import math
 import os
 import runpy
 
 from ml_collections import ConfigDict, config_dict
 
-from ..errors import InputError, MissingFileError, nearest_name
+from ..errors import InputError, MissingFileError
 from ..evaluation.metrics import MONITORS, MONITORS_WITHOUT_REAL
 from ..files import user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
@@ -32,7 +33,8 @@ def default_config() -> ConfigDict:
     config.seed = 0  # weights, order of the data, latents of the training
     config.sample_seed = 2**40  # of pictures and evaluation; beyond those of any training or cache
 
-    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
+    # Or a folder, or a name; "none": the teacher_cache alone, as it is with one of imported pairs.
+    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"
     config.truncation = 0.5
     config.image_size = config_dict.placeholder(int)  # None: the teacher's
 
@@ -44,7 +46,9 @@ def default_config() -> ConfigDict:
     # "none": no real images, no GAN terms; "fashion_mnist", "tfds:imagenet2012", "keras:cifar10", a folder
     # with a sub-folder per class, or an .npz file.
     config.data = "none"
-    config.data_subset = ""  # the file to read when Fashion-MNIST is not on this machine
+    config.data_subset = (
+        ""  # the file, or fashion_mnist_10k, to read if Fashion-MNIST isn't on this machine
+    )
     config.horizontal_flip = False  # of real images, at random
     config.classes = ""  # "": all; "animals", "0-9,17" or names: of teacher and real images
     config.teacher_samples = 0  # generated once, before training; 0: a live teacher in every step
@@ -145,8 +149,9 @@ def validate(config) -> ConfigDict:
 
 def unknown_setting(name: str, known) -> str:
     """The message for a setting that doesn't exist, with the nearest name that does."""
-    fix = nearest_name(name, known) or " default_config() lists them all."
-    return f"Got the setting {name!r}. Expected one that exists.{fix}"
+    nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    fix = f"Did you mean {nearest[0]!r}?" if nearest else "default_config() lists them all."
+    return f"Got the setting {name!r}. Expected one that exists. {fix}"
 
 
 def differences(config: dict, other: dict) -> list:
@@ -215,6 +220,8 @@ def _mistakes(config):
     without_real = config.data == "none" and config.monitor not in MONITORS_WITHOUT_REAL
     if config.teacher_samples and config.teacher_cache:
         yield "teacher_samples teacher_cache", "one of them", "Set teacher_samples=0"
+    if config.teacher == "none" and not config.teacher_cache:
+        yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
     if 0 < config.teacher_samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
     if config.evaluate_every and not config.extractor:
