@@ -25,6 +25,7 @@ FOUNDATION = {
     "files",
     "errors",
     "embedded",
+    "hugging_face",
     "tfgan",
     "keras_settings",
 }
@@ -36,7 +37,8 @@ MAY_IMPORT = {
     "latents": {"errors"},
     "images": {"errors"},
     "files": {"errors"},
-    "embedded": {"errors", "files"},
+    "hugging_face": {"errors"},
+    "embedded": {"errors", "files", "hugging_face"},
     "tfgan": {"errors"},
     "keras_settings": {"errors"},
     "classes": FOUNDATION,
@@ -123,15 +125,7 @@ def test_only_the_command_line_parses_flags():
     [
         (
             "import tinygan_keras",
-            (
-                "tensorflow",
-                "keras",
-                "tensorflow_gan",
-                "tensorflow_hub",
-                "matplotlib",
-                "PIL",
-                "torch",
-            ),
+            ("tensorflow", "keras", "tensorflow_gan", "tensorflow_hub", "matplotlib", "PIL"),
         ),
         # Keras loads PIL and matplotlib by itself where they are installed.
         ("import tinygan_keras.distillation.tinygan", ("tensorflow_gan", "tensorflow_hub")),

@@ -20,7 +20,6 @@ from .data.image_sets import open_images, open_training_images
 from .data.keras_sets import load_fashion_mnist, load_fashion_mnist_subset
 from .data.prepare_images import prepare_images
 from .data.teacher_cache import TeacherCache, verify_cache, write_cache
-from .data.teacher_pairs import import_pairs
 from .data.teacher_samples import sample_teacher
 from .distillation import losses
 from .distillation.tinygan import TinyGAN
@@ -38,10 +37,10 @@ from .runs.config import default_config
 from .runs.distill import distill
 from .runs.divergence import StopOnDivergence
 from .runs.evaluation_callback import EvaluationCallback
+from .runs.hub_repository import export_hub
 from .runtimes.litert import export_litert
 from .runtimes.onnx import export_onnx
 from .runtimes.openvino import export_openvino
 from .saved_model.exporting import export_saved_model
 from .teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from .teachers.hub import HubTeacher
-from .teachers.import_weights import import_generator

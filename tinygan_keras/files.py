@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -55,18 +54,15 @@ def new_file(path, replace=True):
 
 
 @contextlib.contextmanager
-def new_folder(path, replace=False):
-    """Yields a new `Path`; the folder made there is renamed to `path`, or removed.
-
-    A folder that is there already is refused, or deleted at the very end if `replace` is set.
-    """
+def new_folder(path):
+    """Yields a new `Path`; the folder made there is renamed to `path`, which must not exist, or removed."""
     if is_url(path):
         raise InputError(
             f"Got {path!r} to write a folder to. Expected a folder on a disk. Write it to one, and copy it "
             "there as a whole."
         )
     path = Path(user_path(path))
-    if path.exists() and not replace:
+    if path.exists():
         raise _existing(path)
     with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +73,8 @@ def new_folder(path, replace=False):
         ) as aside:
             unfinished = Path(aside) / path.name
             yield unfinished
-            if path.exists() and not replace:
-                raise _existing(path)
             if path.exists():
-                shutil.rmtree(path)
+                raise _existing(path)
             unfinished.rename(path)
 
 
@@ -156,20 +150,6 @@ def check_writable(path, what="the output"):
         for place in new:
             with contextlib.suppress(OSError):
                 place.rmdir()
-
-
-def check_room(path, needed: int, what):
-    """Refuses a place on a disk with less free space than so many bytes; `what` they are for."""
-    if is_url(path):
-        return
-    place = Path(user_path(path)).absolute()
-    place = next(folder for folder in (place, *place.parents) if folder.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise UnusableFileError(
-            f"Got {free >> 20:,} MiB of free space at {place}. Expected {needed >> 20:,} MiB for {what}. "
-            "Free some space, or choose another place."
-        )
 
 
 @contextlib.contextmanager

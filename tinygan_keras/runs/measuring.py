@@ -32,21 +32,16 @@ _NO_PATHS = ("", "none", "fashion_mnist", "fashion_mnist:test", *EXTRACTORS)
 
 def summarize(components, config, folder) -> dict:
     """Measures teacher, student and reference student, and returns the report but for its times."""
-    student = _student(components, config)
-    teacher = None if config.teacher == "none" else components.teacher
-    generators = {"student": student}
-    if teacher is not None:
-        generators["teacher"] = open_generator(teacher)
+    teacher, student = components.teacher, _student(components, config)
+    generators = {"teacher": open_generator(teacher), "student": student}
     if components.reference_student is not None:
         generators["reference_student"] = components.reference_student
     report = {name: _costs(generator) for name, generator in generators.items()}
-    if teacher is not None:
-        report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
+    report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
     if components.extractor is not None:
         result = _evaluate(components, config, student, teacher=teacher, folder=folder.evaluation)
         add_class_chart(result, folder.evaluation)
-        if teacher is not None:
-            report["teacher"] |= result["teacher"]["figures"]
+        report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
         if "reference_student" in generators:
@@ -100,7 +95,7 @@ def evaluation_settings(path, extractor=None) -> dict:
         "seed": config.sample_seed,
         "classes": restricted_classes(config, len(names or ()), names),
     }
-    if user_path(path).exists():  # rather than an embedded name: nothing is written to that folder
+    if find(path) == user_path(path):  # else it is a name: nothing is written to its folder
         settings |= {"out": str(folder.evaluation), "pictures": str(folder.pictures)}
     return {name: value for name, value in settings.items() if value not in (None, "")}
 
