@@ -21,6 +21,7 @@
 
 # %%
 import os
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +33,9 @@ from tinygan_keras.evaluation.results import as_table, beside_teacher, compare
 DEBUG = "TINYGAN_DEBUG" in os.environ  # seconds instead of two minutes
 IMAGES = 300 if DEBUG else 10_000
 
-extractor = tg.load_extractor("fashion_classifier")
-real = tg.open_images("fashion_mnist_10k")
+root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "saved_models").is_dir())
+extractor = tg.load_extractor(root / "saved_models/fashion_classifier")
+real = tg.open_images(root / "experiments/fashion_mnist/data/fashion_mnist_10k.npz")
 
 # %% [markdown]
 # ## Student beside teacher
@@ -44,10 +46,10 @@ real = tg.open_images("fashion_mnist_10k")
 
 # %%
 result = tg.evaluate(
-    "tinygan_fashion_32",
+    root / "saved_models/tinygan_fashion_32",
     extractor,
     reference=real,
-    teacher="biggan_fashion_32",
+    teacher=root / "saved_models/biggan_fashion_32",
     num_images=IMAGES,
 )
 print(as_table(beside_teacher(result, "student")))
@@ -70,7 +72,9 @@ result["notes"]
 result["protocol"]
 
 # %%
-fewer = tg.evaluate("tinygan_fashion_32", extractor, reference=real, num_images=IMAGES // 2)
+fewer = tg.evaluate(
+    root / "saved_models/tinygan_fashion_32", extractor, reference=real, num_images=IMAGES // 2
+)
 try:
     print(compare({"all": result, "half": fewer}))
 except ValueError as error:
@@ -83,9 +87,9 @@ except ValueError as error:
 
 # %%
 entries = tg.draw_album(
-    "tinygan_fashion_32",
-    "runs/album",
-    teacher="biggan_fashion_32",
+    root / "saved_models/tinygan_fashion_32",
+    root / "runs/album",
+    teacher=root / "saved_models/biggan_fashion_32",
     extractor=extractor,
     real=real,
     per_class=10 if DEBUG else 100,

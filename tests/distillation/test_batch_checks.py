@@ -270,6 +270,7 @@ def test_a_leftover_that_replicas_can_t_share_is_refused_where_it_is_known(repli
     assert steps_of(replicated) == step
 
 
+@pytest.mark.full
 def test_what_the_second_replica_alone_sees_is_reported(replicated):
     data = tf.data.Dataset.from_tensor_slices(as_arrays(good_then(last_label_too_large, 3)))
     with pytest.raises(ValueError, match="'label' with the value 3 in 1 batch of"):

@@ -17,7 +17,6 @@ import numpy as np
 from ..classes.folder_labels import listed
 from ..data.image_decoding import SUFFIXES
 from ..data.image_sets import open_images
-from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, content_hash, user_path
 from ..generators.generator import GeneratedImages, truncation_of
@@ -62,7 +61,7 @@ def evaluate(
     """Measures the images of a generator.
 
     Args:
-        generator: An embedded name, run folder, `.keras` file, export, teacher folder or TensorFlow Hub
+        generator: A run folder, `.keras` file, export, teacher folder or TensorFlow Hub
             handle; a Keras model or `Generator`; or images: a folder, an `.npz`, or what `open_images`
             returns.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
@@ -100,8 +99,8 @@ def evaluate(
     Example:
         result = evaluate(
             "runs/demo",
-            "fashion_classifier",
-            reference="fashion_mnist_10k",
+            "saved_models/fashion_classifier",
+            reference="experiments/fashion_mnist/data/fashion_mnist_10k.npz",
         )
         result["figures"]["frechet_distance"]
     """
@@ -235,7 +234,7 @@ def _is_images(subject) -> bool:
     """Whether it is a set of images, or the name of one, rather than a generator."""
     if not isinstance(subject, (str, os.PathLike)):
         return hasattr(subject, "read")
-    path = Path(find(subject))
+    path = Path(os.path.expanduser(subject))
     if path.suffix == ".npz" or str(subject).startswith(_DATA_SETS):
         return True
     models = ("saved_model.pb", "saved_model.pbtxt", "student.keras", "config.json")

@@ -41,10 +41,8 @@ class HubTeacher:
     holds it.
 
     Args:
-        handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), the embedded
-            `"biggan_fashion_32"`, a TensorFlow Hub handle such as
-            `"https://tfhub.dev/deepmind/biggan-deep-128/1"`, or such a folder on the Hugging Face Hub,
-            `"hf://OWNER/NAME[@REVISION][/FOLDER]"`.
+        handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), or a TensorFlow
+            Hub handle such as `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
         truncation: Scalar in [0, 1]; DeepMind's `biggan` modules begin at 0.02. It selects the batch-norm
             statistics and doesn't scale the latents: take those of the same truncation. It can't be changed.
         pure: `"auto"` reduces the module to a pure graph if that is possible and generates the same images,
@@ -56,8 +54,8 @@ class HubTeacher:
         parameters: int, floats in the variables that the output reads, without batch-norm statistics and
             the vectors of spectral normalisation.
         folder: str, where the module's files are.
-        class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
-            paper starts the student's; None where it isn't known which variable that is.
+        class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which a run
+            starts the student's; None where it isn't known which variable that is.
         content_hash: str, SHA-256 of the module's files; it names the teacher in reports.
 
     Call arguments:
@@ -70,11 +68,11 @@ class HubTeacher:
     Raises:
         InputError: a mistyped handle, a truncation out of range, a module with another signature, or a
             call with the wrong shape, type or label.
-        MissingFileError: no folder, URL or name.
+        MissingFileError: neither a folder nor a URL.
         UnusableFileError: the download failed; the message says how to place a copy by hand.
 
     Example:
-        >>> teacher = HubTeacher("biggan_fashion_32", truncation=0.5)
+        >>> teacher = HubTeacher("saved_models/biggan_fashion_32", truncation=0.5)
         >>> images = teacher(sample_latents(4, teacher.latent_dim, 0.5), [0, 1, 2, 3])
         >>> images.shape
         TensorShape([4, 32, 32, 3])
