@@ -4,7 +4,7 @@ Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its values, but for wh
 32 px: no truncation, because the whole of the small data set is wanted; a cache of 200,000 images, four for
 each real one, of which an epoch is one pass; three stages of the discriminator.
 Command: tinygan distill --config=experiments/cifar10/paper.py --workdir=runs/cifar10_paper
-    after the teacher (train_teacher.py) and the cache of its images are made, see README.md.
+    after the teacher (teacher.py) and the cache of its images are made, see README.md.
 Hardware: one GPU with 4 GB, 1 GB of disk; or 2 CPU cores. Wall time: 2 to 4 hours on a GPU, estimated and
 not run.
 Expected: unknown; no figure is published for this student.
@@ -13,12 +13,11 @@ Expected: unknown; no figure is published for this student.
 import runpy
 from pathlib import Path
 
-PAPER = runpy.run_path(str(Path(__file__).resolve().parent.parent / "imagenet_128" / "paper.py"))
-AUTHORS_STEP = PAPER["AUTHORS_STEP"]
+PAPER = Path(__file__).resolve().parent.parent / "imagenet_128" / "paper.py"
 
 
 def get_config():
-    config = PAPER["get_config"]()
+    config = runpy.run_path(str(PAPER))["get_config"]()
     config.name = "tinygan_cifar10"
     config.teacher = "runs/biggan_cifar10_32"
     config.teacher_cache = "runs/cache/biggan_cifar10_32"
@@ -27,7 +26,8 @@ def get_config():
     config.data = "keras:cifar10"  # or "tfds:cifar10"
 
     config.student = config.discriminator = "tinygan_32"
-    config.student_overrides.num_classes = config.discriminator_overrides.num_classes = 10
+    config.student_overrides = {"num_classes": 10}
+    config.discriminator_overrides = {"num_classes": 10}
     config.feature_weights = (1 / 4, 1 / 2, 1.0)
 
     config.steps = 187_500  # 30 epochs

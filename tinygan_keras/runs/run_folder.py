@@ -11,7 +11,7 @@ from pathlib import Path
 from ..classes.folder_labels import listed
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, plain, read_json, user_path, write_json, write_text
-from .config import default_config, differences
+from .config import differences
 
 try:
     import fcntl
@@ -28,6 +28,7 @@ class RunFolder:
         *("config.json", "data.json", "real_images.json", "seconds.json", "class_names.txt"),
         *("history.csv", "tensorboard", "checkpoints", "progress", "best", "student.keras"),
         *("saved_model", "samples.png", "training.gif", "evaluation", "pictures"),
+        *("module", "distill.py"),
         *("report.md", "report.json"),  # the last: with it a run is finished
     )
     """What a run writes, each an attribute: `config_json`. `overwrite` removes these and nothing else."""
@@ -53,10 +54,8 @@ class RunFolder:
 
     def check_config(self, config: dict):
         """Refuses a plain config that differs from that of the run in the folder, if there is one."""
-        former = read_json(self.config_json) if self.config_json.is_file() else config
-        # Settings that didn't exist then had the effect of their defaults.
-        former = plain({**default_config().to_dict(), **former})
-        if differing := differences(plain(config), former):
+        former = read_json(self.config_json) if self.config_json.is_file() else None
+        if former is not None and (differing := differences(plain(config), former)):
             lines = "\n  ".join(differing)
             raise InputError(
                 f"{self.path} holds a run with another config. Got\n  {lines}\nExpected the same config, "
