@@ -27,5 +27,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 if "keras" in sys.modules:  # keras.models.load_model finds the classes of what is imported
     with contextlib.suppress(UserError):  # said at the first use of a network
-        for name in ("TinyGAN", "StudentGenerator", "Discriminator", "BigGANGenerator"):
-            __getattr__(name)
+        for _name in ("TinyGAN", "StudentGenerator", "Discriminator", "BigGANGenerator"):
+            __getattr__(_name)

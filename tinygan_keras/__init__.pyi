@@ -37,8 +37,6 @@ from .runs.config import default_config
 from .runs.distill import distill
 from .runs.divergence import StopOnDivergence
 from .runs.evaluation_callback import EvaluationCallback
-from .runs.teach import teach
-from .runs.teacher_config import default_teacher_config
 from .runtimes.litert import export_litert
 from .runtimes.onnx import export_onnx
 from .runtimes.openvino import export_openvino

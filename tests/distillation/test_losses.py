@@ -34,7 +34,7 @@ def test_feature_distillation_gives_the_teacher_no_gradient():
 @pytest.mark.parametrize(("teacher", "student", "weights"), [(2, 1, 2), (1, 2, 2), (2, 2, 1)])
 def test_feature_distillation_rejects_lists_of_unequal_length(teacher, student, weights):
     tensor = tf.zeros((1, 1))
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="one weight per feature map"):
         losses.feature_distillation([tensor] * teacher, [tensor] * student, [1.0] * weights)
 
 

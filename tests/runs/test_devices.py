@@ -23,9 +23,8 @@ def test_mirrored_uses_every_device():
 
 
 @pytest.mark.parametrize("name", ["auto", "one"])
-def test_without_several_gpus_one_device_is_used(name):
-    if len(tf.config.list_logical_devices("GPU")) > 1:
-        pytest.skip("this machine has several GPUs")
+def test_without_several_gpus_one_device_is_used(name, monkeypatch):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
     assert make_strategy(name).num_replicas_in_sync == 1
 
 

@@ -54,9 +54,7 @@ def missing_classes(labels, class_names, wanted) -> list:
     """A warning, as a list of one, if `wanted` classes have no image; else an empty list."""
     present = set(np.unique(labels).tolist())
     missing = (label for label in wanted if label not in present)
-    first = itertools.islice(
-        missing, _SHOWN_NAMES
-    )  # labels may be dates: all would fill the memory
+    first = itertools.islice(missing, _SHOWN_NAMES)  # labels may be dates, too many to list
     names = [f"{label} ({class_names[label]})" if class_names else str(label) for label in first]
     number = len(wanted) - sum(label in wanted for label in present)
     shown = listed(names, _SHOWN_NAMES, number)

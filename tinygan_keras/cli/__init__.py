@@ -9,7 +9,6 @@ A command is a module: its docstring is its help, `FLAGS` names its flags (`flag
 TensorFlow is imported inside `run` only, so that help and mistakes are answered at once.
 """
 
-import difflib
 import importlib
 import os
 import sys
@@ -18,13 +17,12 @@ from types import SimpleNamespace
 
 from absl import flags as absl_flags
 
-from ..errors import InputError, UserError
+from ..errors import InputError, UserError, nearest_name
 from . import flags as table
 
 COMMANDS = {
     "cache": "generate samples of a teacher once, to learn from many times",
     "prepare": "convert real images once, to train on and to measure with",
-    "teach": "train a teacher on your own images",
     "distill": "distil a teacher into a student, from a config to a report",
     "sample": "generate images with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",
@@ -68,9 +66,8 @@ def main(arguments=None) -> int:
 def _run(name, arguments):
     """Runs one command, or prints its help."""
     if name not in COMMANDS:
-        nearest = difflib.get_close_matches(name, COMMANDS, n=1)
-        fix = f"Did you mean {nearest[0]!r}?" if nearest else "See tinygan --help."
-        raise InputError(f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}. {fix}")
+        fix = nearest_name(name, COMMANDS) or " See tinygan --help."
+        raise InputError(f"Got command {name!r}. Expected one of {', '.join(COMMANDS)}.{fix}")
     # TensorFlow's own log is about missing GPUs and skipped optimisations; errors come as exceptions.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever other programs are set to use

@@ -23,27 +23,24 @@ _SETTINGS = "\n".join(f"  {line}" for line in str(default_config()).strip().spli
 __doc__ += f"\n--config.NAME=VALUE changes one setting of the config. The defaults:\n{_SETTINGS}"
 
 
-def read_settings(arguments, defaults=default_config, needs_file=True):
+def read_settings(arguments):
     """Takes --config and --config.NAME=VALUE out of the arguments."""
     overrides = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(arguments), re.MULTILINE)
-    known = defaults()
+    known = default_config()
     for name in overrides:
         if name not in known:
             raise InputError(unknown_setting(name, known))
     flag_values = absl_flags.FlagValues()
     TABLE["config"].define("config", flag_values)
     program, *arguments = flag_values(["tinygan distill", *arguments], known_only=True)
-    if flag_values.config is None and needs_file:
+    if flag_values.config is None:
         if overrides:
             raise InputError(
                 f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
                 "changes, such as --config=experiments/fashion_mnist/config.py."
             )
         return {"config": None}, arguments
-    config = known
-    if flag_values.config is not None:
-        config = load_config(flag_values.config, defaults)
-    flag_values = absl_flags.FlagValues()
+    config, flag_values = load_config(flag_values.config), absl_flags.FlagValues()
     arguments = [program, *arguments]
     config_flags.DEFINE_config_dict("config", config, "", flag_values, sys_argv=arguments)
     _, *arguments = flag_values(arguments, known_only=True)

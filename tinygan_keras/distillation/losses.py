@@ -40,8 +40,14 @@ def feature_distillation(teacher_features, student_features, weights):
         Scalar float32.
 
     Raises:
-        ValueError: the three lists differ in length.
+        InputError: the three lists differ in length.
     """
+    counts = len(teacher_features), len(student_features), len(weights)
+    if len(set(counts)) > 1:
+        raise InputError(
+            f"Got {counts[0]} teacher maps, {counts[1]} student maps and {counts[2]} weights. Expected one "
+            "weight per feature map. Set as many feature_weights as the discriminator has stages."
+        )
     triples = zip(weights, teacher_features, student_features, strict=True)
     return sum(weight * _distance(teacher, student) for weight, teacher, student in triples)
 

@@ -216,18 +216,11 @@ def _open(
                 f"The {'generated' if names is None else 'real'} images have no class names: labels are "
                 f"matched by number, so that 0 is {(names or real.class_names)[0]} everywhere."
             )
-    opened = (
-        images,
-        extractor,
-        num_classes,
-        names or real_names,
-        teacher,
-        real,
-        test,
-        seed,
-        progress,
+    names = names or real_names
+    opened = MeasuredImages(
+        images, extractor, num_classes, names, teacher, real, test, seed, progress
     )
-    return MeasuredImages(*opened), rule, notes
+    return opened, rule, notes
 
 
 def _is_images(subject) -> bool:

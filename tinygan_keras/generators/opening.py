@@ -97,7 +97,6 @@ def _from_path(path, truncation):
             "a folder that `tinygan export` wrote, or a teacher: its folder or its TensorFlow Hub handle."
             + did_you_mean(source)
         )
-    path = download.module_folder(path)
     config, class_names = read_config(path), read_class_names(path)
     truncation = config.get("truncation") if truncation is None else truncation
     if truncation is not None:

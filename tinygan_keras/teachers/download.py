@@ -30,7 +30,7 @@ _DOWNLOAD_ERRORS += (EOFError, tarfile.TarError, zlib.error)  # of an archive th
 def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
     guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
-    folder = _resolve(handle, guess) if is_url(handle) else str(module_folder(user_path(handle)))
+    folder = _resolve(handle, guess) if is_url(handle) else str(user_path(handle))
     if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
@@ -44,12 +44,6 @@ def locate(handle: str, role: str = "teacher") -> str:
             "which saved_model.pb lies; if this is TensorFlow Hub's cache, delete the folder and try again."
         )
     return folder
-
-
-def module_folder(path: Path) -> Path:
-    """The module that `tinygan teach` has written in its folder, or the path itself."""
-    module = path / "module"
-    return module if (module / "saved_model.pb").is_file() else path
 
 
 def load(folder: str, handle: str, role: str = "teacher"):

@@ -37,8 +37,10 @@ def measure_classification_accuracy(images: MeasuredImages) -> Measured:
     ours, test = images.source, images.classification_test
     num_classes = 1 + int(max(ours.labels.max(), test.labels.max()))
     accuracy, parameters = classification_accuracy_score(
-        *(ours.read(0, ours.count), ours.labels),
-        *(test.read(0, test.count), test.labels),
+        ours.read(0, ours.count),
+        ours.labels,
+        test.read(0, test.count),
+        test.labels,
         num_classes,
         seed=images.seed,
         progress=images.progress,
@@ -117,9 +119,7 @@ def build_classifier(image_size: int, num_classes: int, seed: int = 0):
     seeds = iter(np.random.SeedSequence(seed).generate_state(100))
     full = {"dtype": "float32"}  # whatever the caller's policy: two scores must not differ by it
     relu = layers.ReLU(name="relu", **full)
-    numbers = (
-        itertools.count()
-    )  # names of our own, as those of Keras count up in the caller's process
+    numbers = itertools.count()  # for names of our own: Keras' count up in the whole process
 
     def convolution(inputs, channels, kernel, strides):
         number = next(numbers)
