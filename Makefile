@@ -10,20 +10,18 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full test-extras test-slow lint format clean
+.PHONY: help demo wheel test test-full test-extras test-slow lint format clean
 .NOTPARALLEL:
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes, 2 CPU cores)
-	@# An interrupted run is resumed. A finished one is kept under another name.
-	@if [ -e runs/demo/report.json ]; then \
-	  kept=runs/demo-$$(date +%Y%m%d-%H%M%S); mv runs/demo $$kept; \
-	  echo "Kept the earlier run as $$kept"; \
-	fi
-	.venv/bin/tinygan distill --config=experiments/fashion_mnist/config.py \
-	  --workdir=runs/demo $(DEMO_FLAGS)
+	.venv/bin/tinygan demo $(DEMO_FLAGS)
+
+wheel: .venv/installed  ## Build the wheel, which has all that the demo needs, in dist/
+	rm -rf build
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir=dist .
 
 test: .venv/installed-dev  ## Run the tests, without the slowest
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)
@@ -52,17 +50,17 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 
 # The demo needs no linter and no notebook, so it has a stamp of its own.
 # The larger set includes it.
-.venv/installed: requirements.txt pyproject.toml | .venv/bin/pip
+.venv/installed: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv (TensorFlow is large: a minute or two)"
 	@$(INSTALL) -e .
 	@touch $@
 
-.venv/installed-dev: requirements.txt pyproject.toml | .venv/bin/pip
+.venv/installed-dev: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv (TensorFlow is large: a minute or two)"
 	@$(INSTALL) -e '.[dev]'
 	@touch .venv/installed $@
 
-.venv/installed-extras: requirements.txt pyproject.toml | .venv/bin/pip
+.venv/installed-extras: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv, with PyTorch, Apache Beam, TensorFlow Datasets and runtimes (minutes)"
 	@$(INSTALL) -e '.[dev,tfds,beam,torch,litert,onnx,openvino]'
 	@touch .venv/installed .venv/installed-dev $@

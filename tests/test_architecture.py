@@ -18,7 +18,16 @@ PACKAGE = "tinygan_keras"
 # cli -> runs -> evaluation, pictures, saved_model, runtimes -> generators -> data, teachers, networks,
 # distillation -> classes, latents, images, files.
 # A room may import itself and what its entry lists: a room, or one module of it.
-FOUNDATION = {"classes", "latents", "images", "files", "errors", "tfgan", "keras_settings"}
+FOUNDATION = {
+    "classes",
+    "latents",
+    "images",
+    "files",
+    "errors",
+    "embedded",
+    "tfgan",
+    "keras_settings",
+}
 MODELS = FOUNDATION | {"distillation", "networks", "teachers", "data"}
 GENERATORS = MODELS | {"generators"}
 USES = {"evaluation", "pictures", "saved_model", "runtimes", "client"}
@@ -27,6 +36,7 @@ MAY_IMPORT = {
     "latents": {"errors"},
     "images": {"errors"},
     "files": {"errors"},
+    "embedded": {"errors", "files"},
     "tfgan": {"errors"},
     "keras_settings": {"errors"},
     "classes": FOUNDATION,

@@ -1,7 +1,8 @@
 """The demo: a student of the embedded Fashion-MNIST teacher, in ten minutes on two CPU cores.
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, at 32x32 and ten classes.
-Command: tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo
+Command: tinygan demo, in any folder; which is
+tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo in a checkout
 Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 10 minutes.
 Expected: the student's garments are those of the teacher's row above; its Frechet distance to real
 images is at most 3 times the teacher's, with less than 1/16 of the parameters. Figures: README.md.
@@ -9,7 +10,6 @@ images is at most 3 times the teacher's, with less than 1/16 of the parameters. 
 Departures from the paper, all for so short a run: higher learning rates, adversarial terms at every step
 and with more weight, a short average, and a pixel weight that starts higher and fades within the run. The
 class embedding starts at random, because the student's is half as long as the teacher's.
-Paths are relative to the top of the checkout.
 """
 
 from tinygan_keras import default_config
@@ -19,13 +19,13 @@ def get_config():
     config = default_config()
     config.name = "tinygan_fashion_32"
 
-    config.teacher = "saved_models/biggan_fashion_32"
+    config.teacher = "biggan_fashion_32"
     config.truncation = 1.0
     config.student = "tinygan_fashion_32"
     config.discriminator = "tinygan_fashion_32"
 
     config.data = "fashion_mnist"
-    config.data_subset = "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
+    config.data_subset = "fashion_mnist_10k"
     config.teacher_samples = 16_000
 
     config.batch_size = 32
@@ -42,6 +42,6 @@ def get_config():
     config.adversarial_gan_weight = 0.01
     config.adversarial_interval = 1
 
-    config.extractor = "saved_models/fashion_classifier"
-    config.reference_student = "saved_models/tinygan_fashion_32"
+    config.extractor = "fashion_classifier"
+    config.reference_student = "tinygan_fashion_32"
     return config

@@ -21,6 +21,7 @@ from ..errors import InputError, UserError, nearest_name
 from . import flags as table
 
 COMMANDS = {
+    "demo": "distil the embedded teacher, in ten minutes",
     "cache": "generate samples of a teacher once, to learn from many times",
     "prepare": "convert real images once, to train on and to measure with",
     "distill": "distil a teacher into a student, from a config to a report",

@@ -25,11 +25,7 @@ __doc__ += f"\n--config.NAME=VALUE changes one setting of the config. The defaul
 
 def read_settings(arguments):
     """Takes --config and --config.NAME=VALUE out of the arguments."""
-    overrides = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(arguments), re.MULTILINE)
-    known = default_config()
-    for name in overrides:
-        if name not in known:
-            raise InputError(unknown_setting(name, known))
+    overrides = overridden(arguments)
     flag_values = absl_flags.FlagValues()
     TABLE["config"].define("config", flag_values)
     program, *arguments = flag_values(["tinygan distill", *arguments], known_only=True)
@@ -40,8 +36,22 @@ def read_settings(arguments):
                 "changes, such as --config=experiments/fashion_mnist/config.py."
             )
         return {"config": None}, arguments
-    config, flag_values = load_config(flag_values.config), absl_flags.FlagValues()
-    arguments = [program, *arguments]
+    return override(load_config(flag_values.config), [program, *arguments])
+
+
+def overridden(arguments) -> list:
+    """The names in --config.NAME=VALUE, all of which are settings."""
+    names = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(arguments), re.MULTILINE)
+    known = default_config()
+    for name in names:
+        if name not in known:
+            raise InputError(unknown_setting(name, known))
+    return names
+
+
+def override(config, arguments):
+    """Takes --config.NAME=VALUE out of the arguments, the first of which is the program's name."""
+    flag_values = absl_flags.FlagValues()
     config_flags.DEFINE_config_dict("config", config, "", flag_values, sys_argv=arguments)
     _, *arguments = flag_values(arguments, known_only=True)
     return {"config": flag_values.config}, arguments

@@ -4,10 +4,9 @@
     tinygan evaluate --model=runs/mine --metrics=frechet_distance --out=evaluations/mine
     tinygan evaluate --model=https://tfhub.dev/deepmind/biggan-deep-128/1 --extractor=inception \\
         --real=imagenet_val_128/ --num_images=50000 --out=evaluations/biggan
-    tinygan evaluate --model=pictures/ --extractor=saved_models/fashion_classifier --real=fashion_mnist \\
-        --out=evaluations/pictures
+    tinygan evaluate --model=pictures/ --extractor=fashion_classifier --real=fashion_mnist --out=evaluations/pictures
 
-A model is a run folder, a .keras file, a folder that tinygan export wrote, a teacher, or a folder or .npz of
+A model is a run folder, an embedded name, a .keras file, a folder that tinygan export wrote, a teacher, or a folder or .npz of
 images. Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For
 a run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
 its folder. Image i has the seed --seed + i. Ctrl-C keeps what was measured so far; the same command resumes.
@@ -46,7 +45,7 @@ def run(flags):
     out = settings.get("out")
     if out is None:
         raise InputError(
-            f"Got --model={flags.model}, which is no run, and no --out. Expected a folder. Add --out."
+            f"Got no --out for --model={flags.model}, which has no run folder. Expected a folder. Add --out."
         )
     if settings.get("teacher") == "none":
         del settings["teacher"]

@@ -20,6 +20,7 @@ import importlib
 import shlex
 from pathlib import Path
 
+from ..embedded import find
 from ..errors import InputError
 from ..files import read_json
 from ..runtimes.formats import FORMATS
@@ -38,7 +39,7 @@ def run(flags):
     from ..generators.opening import load_student
     from ..generators.side_files import STUDENT_FILE, read_class_names, read_config
 
-    source = Path(flags.model)
+    source = Path(find(flags.model))
     student = load_student(source)
     config = read_config(source)
     known = {"class_names": read_class_names(source), "truncation": config.get("truncation")}

@@ -86,14 +86,16 @@ def choice(meaning, choices, default=None) -> Flag:
 
 TABLE = {
     # Of several commands.
-    "model": place("Run folder, .keras file, export, teacher or handle.", example="runs/mine"),
-    "teacher": place("Folder or TF-Hub handle.", example="saved_models/biggan_fashion_32"),
+    "model": place(
+        "Run folder, embedded name, .keras file, export, teacher or handle.", example="runs/mine"
+    ),
+    "teacher": place("Folder, embedded name or TF-Hub handle.", example="biggan_fashion_32"),
     "real": place(
         "Real images: a folder, an .npz file, a set of tinygan prepare, or a data set such as "
         "fashion_mnist:test, keras:cifar10:test or tfds:NAME; default: the run's.",
         example="fashion_mnist",
     ),
-    "extractor": place("Folder, handle or keras_inception_v3; default: the run's, or inception."),
+    "extractor": place("Folder, name or handle; default: the run's, or inception."),
     "resize": text("Kernel to its size: bilinear, bicubic+antialias, ...; default: the run's."),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
     "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
@@ -113,6 +115,8 @@ TABLE = {
     # distill
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
     "workdir": place("Run folder.", example="runs/mine"),
+    # demo
+    "demo.out": place("Run folder.", "runs/demo"),
     # prepare
     "data": place("Folder, .npz, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"),
     "image_size": whole("Side of the images, in pixels."),

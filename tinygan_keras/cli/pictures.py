@@ -1,8 +1,8 @@
 """tinygan pictures: shows what a generator can and can't do, for people to look at.
 
     tinygan pictures --model=runs/mine
-    tinygan pictures --model=saved_models/biggan_fashion_32 --extractor=saved_models/fashion_classifier \\
-        --real=fashion_mnist --map=tsne --out=pictures
+    tinygan pictures --model=biggan_fashion_32 --extractor=fashion_classifier --real=fashion_mnist_10k \\
+        --map=tsne --out=pictures
 
 For a run, teacher, extractor and real images are those of its config, and the pictures go into its folder.
 Class grid (the teacher above the student), interpolations in z and between classes; with a feature

@@ -2,12 +2,13 @@
 
     tinygan sample --model=runs/mine --out=samples.png
     tinygan sample --model=runs/mine --classes=Sneaker,8 --seeds=0-99 --out=pictures/
-    tinygan sample --model=saved_models/biggan_fashion_32 --truncation=0.5
+    tinygan sample --model=biggan_fashion_32 --truncation=0.5
     tinygan sample --model=runs/mine --seeds=0-499 --format=npz --out=calibration.npz
 
 It generates every class with every seed. The same class, seed and truncation give the same image, here and
-everywhere else. A model is a run folder, a .keras file, a folder that tinygan export wrote, or a teacher: its
-folder or its TensorFlow Hub handle. A teacher generates with its statistics for the truncation.
+everywhere else. A model is a run folder, an embedded name, a .keras file, a folder that tinygan export
+wrote, or a teacher: its folder or its TensorFlow Hub handle. A teacher generates with its statistics for
+the truncation.
 
 Without --format, an --out that ends in .png gives one picture, a row per class, one that ends in .npz a data
 set, and any other a folder of single images with the label in their names (--format=images). --format=folder

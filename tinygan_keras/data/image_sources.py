@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from ..classes.mapping import ClassMap, known_names, match_classes
+from ..embedded import find
 from ..errors import InputError, MissingFileError
-from ..files import content_hash, is_url, user_path
+from ..files import content_hash, is_url
 from ..images import check_images, check_labels
 from .image_decoding import file_text
 from .records.record_format import SETTINGS_FILE
 
 _EXPECTED = (
-    "'fashion_mnist' or 'fashion_mnist:test', 'keras:cifar10' or another of Keras' data sets, "
-    "'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of images, an .npz file with images "
+    "'fashion_mnist', 'fashion_mnist:test' or the embedded 'fashion_mnist_10k', 'keras:cifar10' or another "
+    "of Keras' data sets, 'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of images, an .npz file with images "
     "and labels, or a folder that tinygan prepare wrote"
 )
 _BLOCK = 256
@@ -133,7 +134,7 @@ def open_source(data, num_classes=None, class_names=None, labelled=False, data_s
         from .tfds_images import open_tfds
 
         return open_tfds(rest)
-    path = user_path(data) if text else Path(".missing")
+    path = find(data) if text else Path(".missing")
     if is_url(path) or ((path / SETTINGS_FILE).is_file() and any(path.glob("*.tfrecord"))):
         from .records.record_set import RecordSet
 

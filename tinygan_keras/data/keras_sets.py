@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..embedded import FASHION_MNIST, find
 from ..errors import InputError, MissingFileError, UnusableFileError
-from ..files import user_path
 from .image_sources import ArraySource, as_rgb
 
 _FASHION_TEXT = (
@@ -85,11 +85,11 @@ def load_fashion_mnist(split="train", download=True) -> LabelledImages:
     return LabelledImages(as_rgb(images), labels.astype("int32"), "full set, downloaded by Keras")
 
 
-def load_fashion_mnist_subset(path) -> LabelledImages:
-    """Loads the committed subset: 10,000 training images, 1,000 of each class, of 32x32x3.
+def load_fashion_mnist_subset(path=FASHION_MNIST) -> LabelledImages:
+    """Loads the embedded subset: 10,000 training images, 1,000 of each class, of 32x32x3.
 
     Args:
-        path: The `.npz` file, in a checkout `experiments/fashion_mnist/data/fashion_mnist_10k.npz`.
+        path: The `.npz` file, if not the one that comes with the package.
 
     Returns:
         `LabelledImages`, as `load_fashion_mnist` gives them.
@@ -97,11 +97,11 @@ def load_fashion_mnist_subset(path) -> LabelledImages:
     Raises:
         MissingFileError: there is no such file.
     """
-    path = user_path(path)
-    if not Path(path).is_file():
+    path = Path(find(path))
+    if not path.is_file():
         raise MissingFileError(
-            f"Got {str(path)!r}, which is no file. Expected the subset, in a checkout "
-            "experiments/fashion_mnist/data/fashion_mnist_10k.npz. Run from the top of the checkout."
+            f"Got {str(path)!r}, which is no file. Expected the subset. Leave it out, or name it "
+            f"{FASHION_MNIST}, for the one that comes with the package."
         )
     with np.load(path) as archive:
         images, labels = archive["images"], archive["labels"]
@@ -151,9 +151,10 @@ def _load(name, split):
 def _missing(name, reason=""):
     debian = f", or {DEBIAN_FOLDER} (Debian: apt install dataset-fashion-mnist)"
     place = f"{_keras_folder() / _SETS[name][1]}{debian if name == 'fashion_mnist' else ''}"
+    part = f", or take the embedded part of it, {FASHION_MNIST}" if name == "fashion_mnist" else ""
     return MissingFileError(
         f"Got keras:{name}, which is not on this machine{reason}. Expected {place}. Put the file there, "
-        "whole and unchanged, for Keras removes what it can't verify; or allow the download."
+        f"whole and unchanged, for Keras removes what it can't verify; or allow the download{part}."
     )
 
 

@@ -75,7 +75,7 @@ def write_cache(
         UnusableFileError: the folder or a file can't be written. What was finished stays.
 
     Example:
-        write_cache(HubTeacher("saved_models/biggan_fashion_32"), "runs/cache", count=20_000)
+        write_cache(HubTeacher("biggan_fashion_32"), "runs/cache", count=20_000)
     """
     check_numbers(worker, workers, count=count, shard_size=shard_size, batch_size=batch_size)
     check_seeds(seed, count)

@@ -68,7 +68,7 @@ def sample_teacher(
         InputError: `count` is less than 1, or `classes` are not the teacher's.
 
     Example:
-        samples = sample_teacher(HubTeacher("saved_models/biggan_fashion_32"), 1000, classes="0-4")
+        samples = sample_teacher(HubTeacher("biggan_fashion_32"), 1000, classes="0-4")
     """
     if count < 1:
         raise InputError(f"Got count={count} teacher samples. Expected 1 or more.")

@@ -57,7 +57,7 @@ class TinyGAN(keras.Model):
     Example:
         >>> import numpy as np
         >>> import tinygan_keras as tg
-        >>> student = tg.StudentGenerator.from_preset("tinygan_fashion_32")
+        >>> student = tg.StudentGenerator.from_preset("tinygan_fashion_32", load_weights=False)
         >>> discriminator = tg.Discriminator.from_preset("tinygan_fashion_32")
         >>> model = tg.TinyGAN(student, discriminator)
         >>> model.compile()

@@ -61,7 +61,7 @@ def evaluate(
     """Measures the images of a generator.
 
     Args:
-        generator: A run folder, `.keras` file, export, teacher folder or TensorFlow Hub
+        generator: An embedded name, run folder, `.keras` file, export, teacher folder or TensorFlow Hub
             handle; a Keras model or `Generator`; or images: a folder, an `.npz`, or what `open_images`
             returns.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
@@ -99,8 +99,8 @@ def evaluate(
     Example:
         result = evaluate(
             "runs/demo",
-            "saved_models/fashion_classifier",
-            reference="experiments/fashion_mnist/data/fashion_mnist_10k.npz",
+            "fashion_classifier",
+            reference="fashion_mnist_10k",
         )
         result["figures"]["frechet_distance"]
     """

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ..embedded import find
 from ..errors import InputError, MissingFileError
 from ..files import plain, read_json, user_path, write_json, write_text
 from .metrics import FIGURES
@@ -58,7 +59,7 @@ def write_report(report: dict, folder) -> Path:
 
 def read_evaluation(path) -> dict:
     """Reads an evaluation: `evaluation.json`, its folder, or the run folder around that."""
-    path = Path(user_path(path))
+    path = Path(find(path))
     candidates = (path / FILE, path / "evaluation" / FILE) if path.is_dir() else (path,)
     file = next((candidate for candidate in candidates if candidate.is_file()), None)
     if file is None:

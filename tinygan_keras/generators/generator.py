@@ -43,7 +43,7 @@ class Generator:
 
     Example:
         >>> import tinygan_keras as tg
-        >>> generator = tg.open_generator("saved_models/tinygan_fashion_32")
+        >>> generator = tg.open_generator("tinygan_fashion_32")
         >>> generator.generate("Sneaker,8", seeds=7).shape
         (2, 32, 32, 3)
     """

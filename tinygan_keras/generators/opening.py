@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.saved_model.loader_impl import parse_saved_model
 
+from ..embedded import find, names_like
 from ..errors import InputError, MissingFileError
-from ..files import content_hash, is_url, user_path
+from ..files import content_hash, is_url
 from ..latents import resolve_truncation
 from ..networks.network import check_class_weights, count_parameters
 from ..networks.student import StudentGenerator
@@ -33,9 +34,10 @@ def open_generator(model, truncation=None) -> Generator:
     file, or in the run folder around an exported SavedModel.
 
     Args:
-        model: A run folder, a `.keras` file, a folder that `tinygan export` wrote (a SavedModel, or a
-            student of a small runtime), a teacher's folder, or a TensorFlow Hub handle that starts with
-            https://. Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model
+        model: The name of an embedded model, such as "tinygan_fashion_32"; a run folder, a `.keras` file,
+            a folder that `tinygan export` wrote (a SavedModel, or a student of a small runtime), a
+            teacher's folder, or a TensorFlow Hub handle that starts with https://; a path that exists
+            comes before a name. Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model
             that is called with a pair of latents and labels and has `latent_dim`, `num_classes` and
             `image_size`. One that is trained further generates with its new weights, under its old hash.
         truncation: Scalar in [0, 1], the scale of the latents, and of a teacher that of its statistics; None
@@ -48,7 +50,7 @@ def open_generator(model, truncation=None) -> Generator:
             of range, or a model that is no generator.
 
     Example:
-        >>> generator = open_generator("saved_models/tinygan_fashion_32")
+        >>> generator = open_generator("tinygan_fashion_32")
         >>> generator.generate("Sneaker", seeds=7).shape
         (1, 32, 32, 3)
     """
@@ -71,7 +73,7 @@ load_generator = open_generator
 
 def load_student(path) -> keras.Model:
     """Loads the student of a run folder, or a `.keras` file."""
-    path = Path(user_path(path))
+    path = Path(find(path))
     file = path / STUDENT_FILE if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
         raise MissingFileError(
@@ -90,12 +92,12 @@ def _from_path(path, truncation):
     source = str(path)
     if is_url(source):
         return _from_teacher(HubTeacher(source, resolve_truncation(truncation)), source)
-    path = user_path(path)
+    path = find(path)
     if not path.exists():
         raise MissingFileError(
             f"Got {source!r}, which doesn't exist. Expected a run folder with student.keras, a .keras file, "
-            "a folder that `tinygan export` wrote, or a teacher: its folder or its TensorFlow Hub handle."
-            + did_you_mean(source)
+            "a folder that `tinygan export` wrote, a teacher (its folder or its TensorFlow Hub handle), or the "
+            f"name of an embedded model.{did_you_mean(source) or names_like(source)}"
         )
     config, class_names = read_config(path), read_class_names(path)
     truncation = config.get("truncation") if truncation is None else truncation

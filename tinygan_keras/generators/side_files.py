@@ -5,6 +5,7 @@ A run writes both. A teacher's folder may have them too, with the `truncation` o
 
 from pathlib import Path
 
+from ..embedded import EMBEDDED, find
 from ..files import read_json, read_text, write_text
 
 STUDENT_FILE = "student.keras"
@@ -29,7 +30,9 @@ def write_class_names(folder, names):
 
 
 def located(name, path, is_there=Path.exists) -> str | None:
-    """Finds what a config names relative to where the run was started: here, or above the run at `path`."""
+    """Finds what a config names: here, by an embedded name, or above the run at `path`, its start perhaps."""
+    if name in EMBEDDED:
+        return name
     places = (Path(), *Path(path).resolve().parents)
     return next((str(place / name) for place in places if is_there(place / name)), None)
 
@@ -46,7 +49,7 @@ def which_weights(config: dict, path=None) -> str | None:
 
 def _beside(path, name):
     """The file `name` in the folder, beside the file, or in the run folder around an exported model."""
-    path = Path(path)
+    path = Path(find(path))
     folders = [path if path.is_dir() else path.parent]
     # A folder that isn't a run's may hold a file of this name that has nothing to do with the model.
     parents = path.resolve().parents[:2]

@@ -1,12 +1,14 @@
 """What student and discriminator have in common: two inputs, a config, presets, and weights of classes."""
 
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from ..embedded import EMBEDDED
 from ..errors import InputError
 
 
@@ -35,6 +37,7 @@ class ConditionalNetwork(keras.Model):
 
     ARGUMENTS = ()  # of the constructor; kept as attributes of the same names
     PRESETS = {}
+    WEIGHTS = None  # file in the embedded folder that has the name of a preset
 
     def __init__(self, inputs, outputs, dtype=None, **kwargs):
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
@@ -75,19 +78,59 @@ class ConditionalNetwork(keras.Model):
         return cls(**config)
 
     @classmethod
-    def from_preset(cls, name: str, **overrides):
-        """Builds the network named `name` (see `presets()`), with single arguments overridden."""
+    def from_preset(cls, name: str, load_weights: bool | None = None, **overrides):
+        """Builds the network named `name`, trained where weights come with the package.
+
+        Args:
+            name: One of `presets()`.
+            load_weights: None: trained if there are weights and no override makes another network of it,
+                and else random. True insists on trained weights; False starts from random ones, as a
+                training does.
+            **overrides: Constructor arguments that differ from those of the preset.
+
+        Raises:
+            InputError: no such preset, or `load_weights=True` where there are none that fit.
+
+        Example:
+            >>> import tinygan_keras as tg
+            >>> untrained = tg.StudentGenerator.from_preset("tinygan_fashion_32", load_weights=False)
+            >>> tg.StudentGenerator.presets()["tinygan_128"]["weights"]
+            False
+        """
         if name not in cls.PRESETS:
             raise InputError(
                 f"Got preset {name!r}. Expected one of {', '.join(sorted(cls.PRESETS))}. Choose one, or "
                 "call the constructor with your own channels."
             )
-        return cls(**{**cls.PRESETS[name], **overrides})
+        preset = cls.PRESETS[name]
+        network = cls(**{**preset, **overrides})
+        shape = set(overrides) & set(cls.ARGUMENTS) - {"synchronized"}
+        changed = sorted(key for key in shape if getattr(network, key) != preset.get(key))
+        trained = [name for name, preset in cls.presets().items() if preset["weights"]]
+        fits = name in trained and not changed
+        if load_weights and not fits:
+            other = f" with another {' and '.join(changed)}" if changed else ""
+            raise InputError(
+                f"Got load_weights=True for the {cls.__name__} {name!r}{other}, for which no weights come "
+                f"with the package. Expected one of those that have them: {', '.join(trained) or 'none'}. "
+                "Train it (tinygan distill), read weights that others trained (tinygan import), open a "
+                "student of the Hugging Face Hub (hf://OWNER/NAME), or set load_weights=False."
+            )
+        if fits and load_weights is not False:
+            network.load_weights(EMBEDDED[name] / cls.WEIGHTS)
+        return network
 
     @classmethod
     def presets(cls) -> dict:
-        """Returns the constructor arguments of every preset by name."""
-        return {name: dict(arguments) for name, arguments in cls.PRESETS.items()}
+        """Returns `arguments` of the constructor and whether `weights` come along, by name of preset."""
+        return {
+            name: {
+                "arguments": dict(arguments),
+                "weights": bool(cls.WEIGHTS)
+                and (EMBEDDED.get(name, Path()) / cls.WEIGHTS).is_file(),
+            }
+            for name, arguments in cls.PRESETS.items()
+        }
 
 
 def check_class_weights(class_weights, latents, num_classes: int) -> tf.Tensor:

@@ -48,6 +48,7 @@ class StudentGenerator(ConditionalNetwork):
 
     ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
     PRESETS = STUDENTS
+    WEIGHTS = "student.keras"
 
     def __init__(
         self,

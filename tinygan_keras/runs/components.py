@@ -222,4 +222,4 @@ def _network(config, name, network, **arguments):
             f"{network.__name__}: {', '.join(network.ARGUMENTS)}. Correct or remove the others."
         )
     arguments = {"dtype": config.dtype_policy, **arguments, **overrides}
-    return network.from_preset(config[name], **arguments)
+    return network.from_preset(config[name], load_weights=False, **arguments)

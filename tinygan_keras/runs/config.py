@@ -32,7 +32,7 @@ def default_config() -> ConfigDict:
     config.seed = 0  # weights, order of the data, latents of the training
     config.sample_seed = 2**40  # of pictures and evaluation; beyond those of any training or cache
 
-    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # or a folder
+    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # a folder, or a name
     config.truncation = 0.5
     config.image_size = config_dict.placeholder(int)  # None: the teacher's
 
@@ -44,7 +44,9 @@ def default_config() -> ConfigDict:
     # "none": no real images, no GAN terms; "fashion_mnist", "tfds:imagenet2012", "keras:cifar10", a folder
     # with a sub-folder per class, or an .npz file.
     config.data = "none"
-    config.data_subset = ""  # the file to read when Fashion-MNIST is not on this machine
+    config.data_subset = (
+        ""  # the file, or fashion_mnist_10k, to read if Fashion-MNIST isn't on this machine
+    )
     config.horizontal_flip = False  # of real images, at random
     config.classes = ""  # "": all; "animals", "0-9,17" or names: of teacher and real images
     config.teacher_samples = 0  # generated once, before training; 0: a live teacher in every step

@@ -70,7 +70,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
 
     Example:
         config = default_config()
-        config.teacher, config.truncation = "saved_models/biggan_fashion_32", 1.0
+        config.teacher, config.truncation = "biggan_fashion_32", 1.0
         config.student = config.discriminator = "tinygan_fashion_32"
         report = distill(config, "runs/mine")
     """

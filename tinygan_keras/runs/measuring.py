@@ -9,11 +9,13 @@ from types import SimpleNamespace
 import keras
 import tensorflow as tf
 
+from ..embedded import find
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
 from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
+from ..files import user_path
 from ..generators.cost import images_per_second, multiply_adds
 from ..generators.opening import open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
@@ -81,7 +83,7 @@ def evaluation_callback(components, config, folder) -> EvaluationCallback | None
 
 def evaluation_settings(path, extractor=None) -> dict:
     """What repeats the evaluation of a run folder, but for an extractor given; {} for anything else."""
-    folder, config = RunFolder(path), _run_config(path)
+    folder, config = RunFolder(find(path)), _run_config(path)
     if config is None:
         return {}
     names = read_class_names(folder.path)
@@ -92,9 +94,9 @@ def evaluation_settings(path, extractor=None) -> dict:
         "num_images": config.evaluation_images,
         "seed": config.sample_seed,
         "classes": restricted_classes(config, len(names or ()), names),
-        "out": str(folder.evaluation),
-        "pictures": str(folder.pictures),
     }
+    if user_path(path).exists():  # rather than an embedded name: nothing is written to that folder
+        settings |= {"out": str(folder.evaluation), "pictures": str(folder.pictures)}
     return {name: value for name, value in settings.items() if value not in (None, "")}
 
 
@@ -112,7 +114,7 @@ def measured_images(path, student=None):
 
 def _run_config(path) -> SimpleNamespace | None:
     """The settings of a run folder, with paths as seen from here; None if it is none."""
-    folder = RunFolder(path)
+    folder = RunFolder(find(path))
     if not folder.config_json.is_file() or not folder.student_keras.is_file():
         return None
     settings = {**default_config().to_dict(), **read_config(folder.path)}

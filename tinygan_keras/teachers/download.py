@@ -16,8 +16,9 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ..embedded import find, names_like
 from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
-from ..files import content_hash, is_url, user_path
+from ..files import content_hash, is_url
 from .catalog import DEEPMIND, did_you_mean
 
 STALL_SECONDS = 60.0
@@ -30,11 +31,12 @@ _DOWNLOAD_ERRORS += (EOFError, tarfile.TarError, zlib.error)  # of an archive th
 def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
     guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
-    folder = _resolve(handle, guess) if is_url(handle) else str(user_path(handle))
+    folder = _resolve(handle, guess) if is_url(handle) else str(find(handle))
     if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
-            f"Got the {role} {handle!r}, which is neither a folder nor a URL. Expected a folder that "
-            f"holds saved_model.pb, or a TensorFlow Hub handle that starts with https://.{guess}"
+            f"Got the {role} {handle!r}, which is no folder, URL or name. Expected a folder that holds "
+            "saved_model.pb, a TensorFlow Hub handle that starts with https://, or the name of an embedded "
+            f"model.{guess or names_like(handle)}"
         )
     names = sorted(tf.io.gfile.listdir(folder))
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):

@@ -41,8 +41,9 @@ class HubTeacher:
     holds it.
 
     Args:
-        handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), or a TensorFlow
-            Hub handle such as `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
+        handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), the embedded
+            `"biggan_fashion_32"`, or a TensorFlow Hub handle such as
+            `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
         truncation: Scalar in [0, 1]; DeepMind's `biggan` modules begin at 0.02. It selects the batch-norm
             statistics and doesn't scale the latents: take those of the same truncation. It can't be changed.
         pure: `"auto"` reduces the module to a pure graph if that is possible and generates the same images,
@@ -68,11 +69,11 @@ class HubTeacher:
     Raises:
         InputError: a mistyped handle, a truncation out of range, a module with another signature, or a
             call with the wrong shape, type or label.
-        MissingFileError: neither a folder nor a URL.
+        MissingFileError: no folder, URL or name.
         UnusableFileError: the download failed; the message says how to place a copy by hand.
 
     Example:
-        >>> teacher = HubTeacher("saved_models/biggan_fashion_32", truncation=0.5)
+        >>> teacher = HubTeacher("biggan_fashion_32", truncation=0.5)
         >>> images = teacher(sample_latents(4, teacher.latent_dim, 0.5), [0, 1, 2, 3])
         >>> images.shape
         TensorShape([4, 32, 32, 3])

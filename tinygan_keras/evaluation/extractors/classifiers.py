@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from ...embedded import find
 from ...errors import InputError, MissingFileError
-from ...files import user_path
 from ...teachers import download
 from ...teachers.module_graph import outside
 
@@ -37,11 +37,11 @@ class Classifier:
 
 def load_folder(path, input_size: int | None = None) -> Classifier:
     """Loads the SavedModel or TF1 Hub module in a folder of this machine."""
-    folder = Path(user_path(path))
+    folder = Path(find(path))
     if not any((folder / f"saved_model.{ending}").is_file() for ending in ("pb", "pbtxt")):
         raise MissingFileError(
             f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a SavedModel "
-            "folder such as saved_models/fashion_classifier, which "
+            "folder, or the embedded fashion_classifier, which "
             "experiments/fashion_mnist/train_classifier.py writes."
         )
     return load_saved_model(str(folder), folder.resolve().name, input_size)

@@ -13,8 +13,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from ...embedded import MODELS, find
 from ...errors import InputError, MissingFileError, nearest_name
-from ...files import user_path
 from ...images import check_images, to_float, to_uint8
 from ...teachers import download
 from . import keras_inception
@@ -39,8 +39,8 @@ class FeatureExtractor:
     call.
 
     Args:
-        path: The folder of a SavedModel or of a TF1 Hub module; or a loaded `Classifier`. Handles and
-            names are the matter of `load_extractor`.
+        path: The folder or embedded name of a SavedModel or TF1 Hub module; or a loaded `Classifier`.
+            Handles and other names are the matter of `load_extractor`.
         batch_size: Images per call of the classifier. The last batch is filled up to this size, so that
             the classifier only ever sees one shape.
         resize: What to do with images of another size than S. None refuses them; otherwise a kernel:
@@ -59,7 +59,7 @@ class FeatureExtractor:
         ValueError: it takes or returns something else, or `resize` is unknown.
 
     Example:
-        extractor = FeatureExtractor("saved_models/fashion_classifier")
+        extractor = FeatureExtractor("fashion_classifier")
         features, logits = extractor(images)
     """
 
@@ -163,7 +163,7 @@ def load_extractor(
 
     Args:
         name: One of
-            - the folder of a SavedModel or TF1 Hub module, such as "saved_models/fashion_classifier";
+            - the folder of a SavedModel or TF1 Hub module, or the embedded "fashion_classifier";
             - a TensorFlow Hub handle, "https://...";
             - "inception", the Inception network with which TF-GAN measures, from TensorFlow Hub: 299
               pixels, features `pool_3` of 2048 floats, 1008 logits;
@@ -205,11 +205,11 @@ def load_extractor(
         resize = resize or "bilinear"
     elif "://" in name:
         classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
-    elif not os.path.exists(user_path(name)):
+    elif not find(name).exists():
         raise MissingFileError(
             f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
-            f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; or the folder of a "
-            f"SavedModel, such as saved_models/fashion_classifier.{nearest_name(name, NAMES)}"
+            f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; the folder of a "
+            f"SavedModel; or an embedded one of {', '.join(MODELS)}.{nearest_name(name, (*NAMES, *MODELS))}"
         )
     else:
         classifier = load_folder(name, input_size)
