@@ -9,15 +9,17 @@ Stopped at any moment, the same command resumes. A finished run keeps its folder
 --config.NAME=VALUE changes one setting; tinygan distill --help lists them.
 """
 
+import os
 import time
 from pathlib import Path
 
 from ..embedded import DEMO_CONFIG
 from ..errors import InputError
+from ..files import file_errors
 from ..runs.config import load_config
 from .distill import overridden, override
 
-FLAGS = ("out",)
+FLAGS = REQUIRED = ("out",)
 
 
 def read_settings(arguments):
@@ -34,9 +36,10 @@ def read_settings(arguments):
 def run(flags):
     from ..runs.distill import distill
 
-    folder = Path(flags.out)
+    folder = Path(os.path.abspath(flags.out) if flags.out == "." else flags.out)
     if (folder / "report.json").exists():
         kept = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
-        folder.rename(kept)
+        with file_errors(folder):
+            folder.rename(kept)
         print(f"Kept the earlier run as {kept}")
     distill(flags.config, folder)

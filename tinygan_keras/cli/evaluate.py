@@ -4,12 +4,14 @@
     tinygan evaluate --model=runs/mine --metrics=frechet_distance --out=evaluations/mine
     tinygan evaluate --model=https://tfhub.dev/deepmind/biggan-deep-128/1 --extractor=inception \\
         --real=imagenet_val_128/ --num_images=50000 --out=evaluations/biggan
-    tinygan evaluate --model=pictures/ --extractor=fashion_classifier --real=fashion_mnist --out=evaluations/pictures
+    tinygan evaluate --model=pictures/ --extractor=fashion_classifier --real=fashion_mnist \\
+        --out=evaluations/pictures
 
-A model is a run folder, an embedded name, a .keras file, a folder that tinygan export wrote, a teacher, or a folder or .npz of
-images. Real images are squares of the generator's size: imagenet_val_128/ is a folder of 128x128 images. For
-a run, extractor, real images, teacher and truncation are those of its config, and the evaluation goes into
-its folder. Image i has the seed --seed + i. Ctrl-C keeps what was measured so far; the same command resumes.
+A model is a run folder, an embedded name, a .keras file, a folder that tinygan export wrote, a teacher, or a
+folder or .npz of images. Real images are squares of the generator's size: imagenet_val_128/ is a folder of
+128x128 images. For a run, extractor, real images, teacher and truncation are those of its config, and the
+evaluation goes into its folder; of an embedded name into --out. Image i has the seed --seed + i. Ctrl-C keeps
+what was measured so far; the same command resumes.
 
 Metrics: frechet_distance, intra_class_frechet, kernel_distance, inception_score, precision_recall,
 label_accuracy, classification_accuracy; of a student beside its teacher frechet_to_teacher, teacher_fidelity.

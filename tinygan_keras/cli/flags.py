@@ -116,7 +116,7 @@ TABLE = {
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
     "workdir": place("Run folder.", example="runs/mine"),
     # demo
-    "demo.out": place("Run folder.", "runs/demo"),
+    "demo.out": place("Run folder.", "runs/demo", "runs/demo"),
     # prepare
     "data": place("Folder, .npz, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"),
     "image_size": whole("Side of the images, in pixels."),

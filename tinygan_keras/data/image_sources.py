@@ -21,8 +21,8 @@ from .records.record_format import SETTINGS_FILE
 
 _EXPECTED = (
     "'fashion_mnist', 'fashion_mnist:test' or the embedded 'fashion_mnist_10k', 'keras:cifar10' or another "
-    "of Keras' data sets, 'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of images, an .npz file with images "
-    "and labels, or a folder that tinygan prepare wrote"
+    "of Keras' data sets, 'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of images, an .npz "
+    "file with images and labels, or a folder that tinygan prepare wrote"
 )
 _BLOCK = 256
 _IN_MEMORY = 2**30
