@@ -34,17 +34,16 @@ import tinygan_keras as tg
 DEBUG = "TINYGAN_DEBUG" in os.environ  # a minute instead of ten
 STEPS_PER_EPOCH, EPOCHS, SAMPLES = (5, 2, 256) if DEBUG else (150, 10, 16_000)
 
-root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "saved_models").is_dir())
-
 # %% [markdown]
 # ## The teacher
 #
-# `HubTeacher` loads a TF-Hub handle or a folder of the same format. With a GPU and a network you would
-# write `tg.HubTeacher("https://tfhub.dev/deepmind/biggan-deep-128/1", truncation=0.5)` here and choose the
-# presets `tinygan_128` below; nothing else changes.
+# `HubTeacher` loads a TF-Hub handle, a folder of the same format, or the small teacher that comes with the
+# package. With a GPU and a network you would write
+# `tg.HubTeacher("https://tfhub.dev/deepmind/biggan-deep-128/1", truncation=0.5)` here and choose the presets
+# `tinygan_128` below; nothing else changes.
 
 # %%
-teacher = tg.HubTeacher(root / "saved_models/biggan_fashion_32", truncation=1.0)
+teacher = tg.HubTeacher("biggan_fashion_32", truncation=1.0)
 teacher
 
 # %% [markdown]
@@ -53,14 +52,16 @@ teacher
 
 # %%
 samples = tg.sample_teacher(teacher, SAMPLES)
-real = tg.load_fashion_mnist_subset(root / "experiments/fashion_mnist/data/fashion_mnist_10k.npz")
+real = tg.load_fashion_mnist_subset()
 batches = tg.distillation_batches(samples, real, batch_size=32)
 
 # %% [markdown]
 # ## Student, discriminator, model
+#
+# The package has this student's weights, too; here it starts from random ones.
 
 # %%
-student = tg.StudentGenerator.from_preset("tinygan_fashion_32")
+student = tg.StudentGenerator.from_preset("tinygan_fashion_32", load_weights=False)
 discriminator = tg.Discriminator.from_preset("tinygan_fashion_32")
 print(f"{teacher.parameters:,} -> {student.count_params():,} parameters")
 
@@ -116,9 +117,9 @@ plt.show()
 # TensorFlow Serving loads.
 
 # %%
-runs = root / "runs" / "quickstart"
+runs = Path("runs/quickstart")
 runs.mkdir(parents=True, exist_ok=True)
 model.save(runs / "tinygan.keras")
 version = 1 + sum(1 for _ in (runs / "saved_model").glob("[0-9]*"))
 tg.export_saved_model(model.ema_student, runs / "saved_model" / str(version))
-print("Written:", *sorted(p.relative_to(root) for p in runs.iterdir()), sep="\n")
+print("Written:", *sorted(runs.iterdir()), sep="\n")

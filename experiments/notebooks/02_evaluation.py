@@ -21,7 +21,6 @@
 
 # %%
 import os
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,9 +32,8 @@ from tinygan_keras.evaluation.results import as_table, beside_teacher, compare
 DEBUG = "TINYGAN_DEBUG" in os.environ  # seconds instead of two minutes
 IMAGES = 300 if DEBUG else 10_000
 
-root = next(p for p in (Path.cwd(), *Path.cwd().parents) if (p / "saved_models").is_dir())
-extractor = tg.load_extractor(root / "saved_models/fashion_classifier")
-real = tg.open_images(root / "experiments/fashion_mnist/data/fashion_mnist_10k.npz")
+extractor = tg.load_extractor("fashion_classifier")
+real = tg.open_images("fashion_mnist_10k")
 
 # %% [markdown]
 # ## Student beside teacher
@@ -46,10 +44,10 @@ real = tg.open_images(root / "experiments/fashion_mnist/data/fashion_mnist_10k.n
 
 # %%
 result = tg.evaluate(
-    root / "saved_models/tinygan_fashion_32",
+    "tinygan_fashion_32",
     extractor,
     reference=real,
-    teacher=root / "saved_models/biggan_fashion_32",
+    teacher="biggan_fashion_32",
     num_images=IMAGES,
 )
 print(as_table(beside_teacher(result, "student")))
@@ -72,9 +70,7 @@ result["notes"]
 result["protocol"]
 
 # %%
-fewer = tg.evaluate(
-    root / "saved_models/tinygan_fashion_32", extractor, reference=real, num_images=IMAGES // 2
-)
+fewer = tg.evaluate("tinygan_fashion_32", extractor, reference=real, num_images=IMAGES // 2)
 try:
     print(compare({"all": result, "half": fewer}))
 except ValueError as error:
@@ -87,9 +83,9 @@ except ValueError as error:
 
 # %%
 entries = tg.draw_album(
-    root / "saved_models/tinygan_fashion_32",
-    root / "runs/album",
-    teacher=root / "saved_models/biggan_fashion_32",
+    "tinygan_fashion_32",
+    "runs/album",
+    teacher="biggan_fashion_32",
     extractor=extractor,
     real=real,
     per_class=10 if DEBUG else 100,
