@@ -90,7 +90,7 @@ def prepare(folder):
     from tinygan_keras.saved_model.exporting import export_saved_model
 
     keras.utils.set_random_seed(0)
-    student = StudentGenerator.from_preset(FLAGS.preset)
+    student = StudentGenerator.from_preset(FLAGS.preset, load_weights=False)
     student.save(folder / STUDENT)
     export_saved_model(student, folder / EXPORTED)
     size = sum(file.stat().st_size for file in (folder / EXPORTED).rglob("*") if file.is_file())

@@ -336,7 +336,7 @@ def test_the_committed_subset_is_opened(repository):
 @pytest.mark.parametrize("name", ["cifar10", "no/such.npz", ""])
 def test_unknown_names_list_what_is_known(name):
     with pytest.raises(
-        FileNotFoundError, match=r"Expected 'fashion_mnist' or 'fashion_mnist:test'"
+        FileNotFoundError, match=r"Expected 'fashion_mnist', 'fashion_mnist:test' or the embedded"
     ):
         open_images(name)
 
