@@ -31,9 +31,9 @@ test-full: .venv/installed-dev  ## Run every test that needs nothing but this ma
 	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge"
 
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS or edge runtimes
-	.venv/bin/python -m pytest -q --durations=10 -m "torch or beam or tfds or edge"
+	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge) and not slow"
 
-test-slow: .venv/installed-dev  ## Run the tests that take minutes each
+test-slow: .venv/installed-extras  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -q --durations=10 -m slow
 
 lint: .venv/installed-dev  ## Check style and formatting

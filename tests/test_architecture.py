@@ -123,7 +123,15 @@ def test_only_the_command_line_parses_flags():
     [
         (
             "import tinygan_keras",
-            ("tensorflow", "keras", "tensorflow_gan", "tensorflow_hub", "matplotlib", "PIL"),
+            (
+                "tensorflow",
+                "keras",
+                "tensorflow_gan",
+                "tensorflow_hub",
+                "matplotlib",
+                "PIL",
+                "torch",
+            ),
         ),
         # Keras loads PIL and matplotlib by itself where they are installed.
         ("import tinygan_keras.distillation.tinygan", ("tensorflow_gan", "tensorflow_hub")),

@@ -43,3 +43,4 @@ from .runtimes.openvino import export_openvino
 from .saved_model.exporting import export_saved_model
 from .teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from .teachers.hub import HubTeacher
+from .teachers.import_weights import import_generator

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -54,15 +55,18 @@ def new_file(path, replace=True):
 
 
 @contextlib.contextmanager
-def new_folder(path):
-    """Yields a new `Path`; the folder made there is renamed to `path`, which must not exist, or removed."""
+def new_folder(path, replace=False):
+    """Yields a new `Path`; the folder made there is renamed to `path`, or removed.
+
+    A folder that is there already is refused, or deleted at the very end if `replace` is set.
+    """
     if is_url(path):
         raise InputError(
             f"Got {path!r} to write a folder to. Expected a folder on a disk. Write it to one, and copy it "
             "there as a whole."
         )
     path = Path(user_path(path))
-    if path.exists():
+    if path.exists() and not replace:
         raise _existing(path)
     with file_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +77,10 @@ def new_folder(path):
         ) as aside:
             unfinished = Path(aside) / path.name
             yield unfinished
-            if path.exists():
+            if path.exists() and not replace:
                 raise _existing(path)
+            if path.exists():
+                shutil.rmtree(path)
             unfinished.rename(path)
 
 

@@ -4,128 +4,86 @@
     python experiments/imagenet_128/make_stand_in.py --image_size=64
     python experiments/imagenet_128/make_stand_in.py --image_size=32 --num_classes=10
 
-A minute on two CPU cores. For machines that can't fetch the real module: configs, caches and benchmarks
+Half a minute on two CPU cores. For machines that can't fetch the real module: configs, caches and benchmarks
 run against it step by step. Its images are patterns without meaning that differ by class and latent, so a
-student of it proves that things run and how fast, never how well. The network is `biggan_deep.py`.
+student of it proves that things run and how fast, never how well. The network is the package's, with weights
+here that have been normalised as training would have left them, and with measured batch-norm statistics.
 
-Like DeepMind's it is a TF1 Hub module: signature `default`, z, one-hot y and truncation to images; variables
-have the names of the original, and lie there twice, raw and averaged. Rejected: the trap of the original,
-whose first call after a new truncation is wrong. It is a matter of loading, and the tests of `HubTeacher`
-have small modules for it.
+Like DeepMind's it is a TF1 Hub module: signature `default`, z, one-hot y and truncation to images. Rejected:
+the trap of the original, whose first call after a new truncation is wrong. It is a matter of loading, and the
+tests of `HubTeacher` have small modules for it.
 """
 
 import argparse
-import shutil
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from biggan_deep import STATISTICS_ROWS, WIDTHS, Generator, spectral_norm, whiten
-from tensorflow.core.protobuf import saved_model_pb2
 
-tf1 = tf.compat.v1
+from tinygan_keras.teachers.biggan_deep import (
+    STATISTICS_ROWS,
+    WIDTHS,
+    BigGANDeep,
+    spectral_norm,
+    whiten,
+    write_hub_module,
+)
 
-AVERAGED = "ema_0.9999"
+MEASURED_ROWS = (0, 25, 50)  # the others lie on lines between them
+MEASURED_IMAGES = 16
 
 
 def write_stand_in(folder, image_size=128, num_classes=1000, channels=None, latent_dim=128, seed=0):
-    """Writes the module into a new folder.
-
-    Args:
-        folder: Where to; it must not exist.
-        image_size: 32, 64 or 128.
-        num_classes: Number of classes.
-        channels: Width of the narrowest feature map; None: that of the published design.
-        latent_dim: Length of z.
-        seed: Seed of the weights.
-
-    Returns:
-        The folder as a `Path`; `HubTeacher(folder)` loads it.
-
-    Raises:
-        FileExistsError: the folder exists.
-        ValueError: there is no design for that size.
-
-    Example:
-        write_stand_in("runs/stand_in_128")
-    """
-    folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{folder} exists. Expected a new folder. Remove it or name another.")
-    if image_size not in WIDTHS:
-        raise ValueError(f"Got image_size={image_size}. Expected one of {sorted(WIDTHS)}.")
-    generator = Generator(image_size, num_classes, channels, latent_dim)
-    generator.initialize(seed)
-    generator.measure_statistics()
-    aside = folder.with_name(folder.name + ".tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    _write_hub_module(generator, aside)
-    return aside.rename(folder)
+    """Writes the module with random weights into the new folder; the arguments are `BigGANDeep`'s."""
+    generator = BigGANDeep(image_size, num_classes, channels, latent_dim)
+    draw_weights(generator, np.random.default_rng(seed))
+    measure_statistics(generator)
+    return write_hub_module(generator, folder)
 
 
-def _write_hub_module(generator, folder):
-    """The TF1 Hub format: a meta graph with one signature, a checkpoint beside it, and a marker."""
-    (folder / "variables").mkdir(parents=True)
-    values = {}  # variable to array; fed, because constants of 400 MB don't fit into a graph
+def draw_weights(generator, random):
+    """Sets random weights, 200 MB of them in the published design, and their power-iteration vectors."""
+    for name, shape in generator.shapes().items():
+        if not name.endswith("/w"):
+            started_at_zero = name.endswith(("/b", "/offset"))
+            generator.weights[name] = np.full(shape, 0.0 if started_at_zero else 1.0, "float32")
+            continue
+        weight = generator.weights[name] = random.standard_normal(shape, "float32")
+        if name != "linear/w":
+            # Near the largest singular vector, as training would have left it.
+            matrix = weight.reshape(-1, shape[-1])
+            vector = random.standard_normal((1, shape[-1]), "float32")
+            for _ in range(4):
+                vector = vector @ matrix.T @ matrix
+                vector /= np.linalg.norm(vector)
+            generator.power_vectors[f"{name.removesuffix('/w')}/u0"] = vector
 
-    def variable(name, value, trainable=False):
-        value = np.asarray(value, "float32")
-        made = tf1.get_variable(
-            name, value.shape, initializer=tf1.zeros_initializer(), trainable=trainable
-        )
-        values[made] = value
-        return made
 
-    tensors = {}
+def measure_statistics(generator):
+    """Sets batch-norm statistics from batches at a few truncations, as standing statistics are measured."""
+    weights = {name: tf.constant(value) for name, value in generator.weights.items()}
+    for name, vector in generator.power_vectors.items():
+        name = name.replace("/u0", "/w")
+        weights[name] = spectral_norm(weights[name], tf.constant(vector))
+    measured = {}
 
-    def weight(name):
-        if name not in tensors:
-            value = generator.weights[name]
-            # Nothing reads the raw copy. It is zero, so that whoever does read it will notice.
-            variable(name, np.zeros_like(value), trainable=True)
-            tensor = variable(f"{name}/{AVERAGED}", value)
-            vector = f"{name.removesuffix('/w')}/u0"
-            if vector in generator.power_vectors:
-                tensor = spectral_norm(tensor, variable(vector, generator.power_vectors[vector]))
-            tensors[name] = tf.identity(tensor)
-        return tensors[name]
+    def by_batch(features, norm):
+        mean, variance = tf.nn.moments(features, (0, 1, 2))
+        measured.setdefault(norm, []).append((mean.numpy(), variance.numpy()))
+        return whiten(features, mean, variance)
 
-    with tf.Graph().as_default() as graph, tf1.variable_scope("", use_resource=True):
-        z = tf1.placeholder(tf.float32, [None, generator.latent_dim], "z")
-        y = tf1.placeholder(tf.float32, [None, generator.num_classes], "y")
-        truncation = tf1.placeholder(tf.float32, [], "truncation")
-        position = truncation * (STATISTICS_ROWS - 1)
-        # Two neighbouring rows share the weight.
-        shares = tf.maximum(0.0, 1.0 - tf.abs(tf.range(float(STATISTICS_ROWS)) - position))
-
-        def normalize(features, norm):
-            statistics = (
-                tf.linalg.matvec(variable(f"{norm}/{part}_table", table), shares, transpose_a=True)
-                for part, table in zip(
-                    ("mean", "variance"), generator.statistics[norm], strict=True
-                )
-            )
-            return whiten(features, *statistics)
-
-        images = generator.images(z, y, weight, normalize)
-        meta_graph = tf1.train.export_meta_graph(strip_default_attrs=True)
-        meta_graph.signature_def["default"].CopyFrom(
-            tf1.saved_model.signature_def_utils.predict_signature_def(
-                {"z": z, "y": y, "truncation": truncation}, {"default": images}
-            )
-        )
-        saver = tf1.train.Saver(sharded=True)  # made after the export: a hub module has none
-        with tf1.Session(graph=graph) as session:
-            feeds = {made.initializer.inputs[1]: value for made, value in values.items()}
-            session.run(
-                [made.initializer for made in values], feeds
-            )  # one call: each costs a second
-            prefix = str(folder / "variables" / "variables")
-            saver.save(session, prefix, write_meta_graph=False, write_state=False)
-    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
-    saved_model.meta_graphs.append(meta_graph)
-    (folder / "saved_model.pb").write_bytes(saved_model.SerializeToString(deterministic=True))
-    (folder / "tfhub_module.pb").write_bytes(b"\x08\x03")  # ModuleDef{format: FORMAT_V3}
+    classes = np.arange(MEASURED_IMAGES) * 7 % generator.num_classes
+    y = tf.one_hot(classes, generator.num_classes)
+    for row in MEASURED_ROWS:
+        shape = (MEASURED_IMAGES, generator.latent_dim)
+        z = tf.random.stateless_truncated_normal(shape, (row, 0), alg="philox")
+        generator.images(z * row / (STATISTICS_ROWS - 1), y, weights.get, by_batch)
+    rows = np.arange(STATISTICS_ROWS)
+    for norm, points in measured.items():
+        tables = [np.stack(column) for column in zip(*points, strict=True)]
+        generator.statistics[norm] = [
+            np.stack([np.interp(rows, MEASURED_ROWS, channel) for channel in table.T], axis=1)
+            for table in tables
+        ]
 
 
 def main():

@@ -20,6 +20,7 @@ from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
 from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import differences, epochs, validate
 from tinygan_keras.runs.distill import distill
+from tinygan_keras.teachers.biggan_deep import BigGANDeep
 from tinygan_keras.teachers.hub import HubTeacher
 
 SIZES = {"imagenet_128": 128, "imagenet_64": 64, "cifar10": 32}
@@ -189,10 +190,8 @@ def test_every_run_sees_as_many_teacher_images_as_its_paper_twin(repository, nam
 # The stand-in
 
 
-def test_stand_in_has_the_size_of_the_original(scripts):
-    from biggan_deep import Generator
-
-    large = Generator()
+def test_stand_in_has_the_size_of_the_original():
+    large = BigGANDeep()
     assert large.parameters == pytest.approx(50_390_000, abs=5_000)  # as published
     assert len(large.blocks) == 10 and large.attention_size == 64
     shapes = large.shapes()
@@ -255,10 +254,10 @@ def test_half_size_teacher_has_one_truncation(halved):
 def test_stand_in_refuses_to_overwrite_and_unknown_sizes(scripts, tmp_path):
     from make_stand_in import write_stand_in
 
-    with pytest.raises(FileExistsError, match="Remove it"):
+    with pytest.raises(FileExistsError, match="delete it first"):
         write_stand_in(tmp_path)
-    with pytest.raises(ValueError, match="32, 64, 128"):
-        write_stand_in(tmp_path / "new", image_size=256)
+    with pytest.raises(ValueError, match="32, 64, 128, 256, 512"):
+        write_stand_in(tmp_path / "new", image_size=48)
     assert not list(tmp_path.iterdir())
 
 

@@ -48,6 +48,7 @@ def run(flags):
 
         folder = source if source.is_dir() else source.parent
         report = folder / "report.json"
+        known["report"] = {"config": config}
         # Another file beside a report may hold any weights.
         if report.is_file() and (source.is_dir() or source.name == STUDENT_FILE):
             known["report"] = read_json(report)

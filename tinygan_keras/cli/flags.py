@@ -124,6 +124,11 @@ TABLE = {
     # cache
     "count": whole("Samples in all workers' shards together.", example="20000"),
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
+    # import
+    "import.model": place("PyTorch checkpoint, or a folder with one.", example="pytorch_model.bin"),
+    "import.out": place("New folder.", example="teachers/biggan_deep_128"),
+    "discriminator": switch("Keep the discriminator too, of the authors' TinyGAN."),
+    "import.overwrite": switch("Replace what was imported to --out before."),
     # sample
     "sample.out": place("A .png or .npz file, or a new folder; default: samples, by the --format."),
     "sample.format": choice("Default: by --out.", ("png", "npz", "images", "folder", "tfrecord")),

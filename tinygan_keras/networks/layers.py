@@ -40,6 +40,10 @@ def leaky_relu(features):
 class _SpectralNorm:
     """Mixin: one power iteration per training call, else `u` is only read; gradient through W / sigma(W)."""
 
+    is_normalized = (
+        False  # True: the kernel has been divided before, as those of imported networks are
+    )
+
     def _add_power_iteration_vector(self, columns: int):
         self.u = self.add_weight(
             name="u",
@@ -58,6 +62,8 @@ class _SpectralNorm:
         layers.Layer.load_own_variables(self, store)
 
     def _normalized(self, kernel, training: bool):
+        if self.is_normalized:
+            return kernel
         kernel = ops.cast(kernel, "float32")
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
         v = ops.stop_gradient(_unit(ops.matmul(self.u, ops.transpose(matrix))))

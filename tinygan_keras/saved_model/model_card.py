@@ -33,6 +33,7 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
         "latents": f"{generator.latent_dim} numbers: {LAW}",
         "teacher": teacher or config.get("teacher"),
         "truncation of the training": truncation,
+        "classes of the training": (config.get("classes") or "all") if config else None,
         "parameters": f"{count_parameters(generator):,}",
         "multiply-adds per image": _multiply_adds(generator),
     }
