@@ -20,6 +20,7 @@ from .data.image_sets import open_images, open_training_images
 from .data.keras_sets import load_fashion_mnist, load_fashion_mnist_subset
 from .data.prepare_images import prepare_images
 from .data.teacher_cache import TeacherCache, verify_cache, write_cache
+from .data.teacher_pairs import import_pairs
 from .data.teacher_samples import sample_teacher
 from .distillation import losses
 from .distillation.tinygan import TinyGAN

@@ -158,6 +158,20 @@ def check_writable(path, what="the output"):
                 place.rmdir()
 
 
+def check_room(path, needed: int, what):
+    """Refuses a place on a disk with less free space than so many bytes; `what` they are for."""
+    if is_url(path):
+        return
+    place = Path(user_path(path)).absolute()
+    place = next(folder for folder in (place, *place.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise UnusableFileError(
+            f"Got {free >> 20:,} MiB of free space at {place}. Expected {needed >> 20:,} MiB for {what}. "
+            "Free some space, or choose another place."
+        )
+
+
 @contextlib.contextmanager
 def file_errors(path, tensorflow=False):
     """Turns errors of file systems into `UserError`; TensorFlow's too at a URL, or if `tensorflow` says so.

@@ -5,6 +5,16 @@ r"""tinygan cache: generates samples of a teacher once and keeps them, for many 
     tinygan cache ... --worker=3 --workers=8
     tinygan cache ... --runner=DirectRunner --beam_options="--direct_num_workers=2"
     tinygan cache --out=cache/ --verify
+    tinygan cache --import=pairs.npz --out=cache/
+
+--import takes pairs that another program generated, whatever it is, in place of a teacher:
+- an .npz file with latents (or z) float [N, Z], labels (or y) int [N], images (or x) [N, S, S, 3], uint8 or
+  float in [-1, 1], and perhaps class_names;
+- a folder of the TinyGAN authors' program: all_noises.npy, all_labels.npy, and 0.png, 1.png, ... in it or
+  in a sub-folder;
+- a folder of DiStyleGAN: class_3/image_0.png and class_3/noise_0.pt (extra torch), and so on.
+Latents are kept as they are. A pair without one half is left out and named. Class names are those of the
+file, or of class_names.txt in the folder.
 
 Stopped at any moment, the same command goes on where it was. Workers on several hosts may share --out, or
 have one each that are copied into one folder later: every shard is the same whoever makes it. --verify
@@ -23,8 +33,10 @@ from ..files import check_writable, is_url, user_path
 from .flags import check_required
 
 SHARES = ("shard_size", "worker", "workers")
+_IMPORT = ("num_classes", "truncation", "encoding", *SHARES)
 _SETTINGS = ("count", "seed", "classes", "batch_size", "encoding", *SHARES)
 FLAGS = (*_SETTINGS, "teacher", "out", "truncation", "runner", "beam_options", "verify")
+FLAGS += ("import", "num_classes")
 REQUIRED = ("out",)
 
 
@@ -35,6 +47,9 @@ def run(flags):
 
         teacher = module_hash(locate(flags.teacher)) if flags.teacher else None
         report_problems(flags.out, verify_cache(flags.out, teacher))
+        return
+    if pairs := getattr(flags, "import"):
+        import_given(pairs, flags)
         return
     check_required("cache", ("teacher", "count"), flags)
     runner = pipeline_options(flags)
@@ -57,6 +72,27 @@ def run(flags):
     print(f"{made} of truncation {teacher.truncation:g}: {flags.out}")
     if left:
         print("The others are those of other workers, and may come from other folders.")
+
+
+def import_given(pairs, flags):
+    """Imports the pairs of another program."""
+    others = [
+        name for name in ("teacher", "count", "seed", "classes", "runner") if getattr(flags, name)
+    ]
+    if others:
+        raise InputError(
+            f"Got --import and --{' and --'.join(others)}. Expected one or the other: pairs are imported as "
+            "they are, all of them. Leave one out."
+        )
+    check_numbers(flags.worker, flags.workers)
+    check_out(flags.out)
+
+    from ..data.teacher_pairs import import_pairs
+    from ..generators.side_files import read_class_names
+
+    settings = {name: getattr(flags, name) for name in _IMPORT}
+    names = read_class_names(pairs) if user_path(pairs).is_dir() else None
+    print(import_pairs(pairs, flags.out, class_names=names, **settings))
 
 
 def pipeline_options(flags) -> list | None:

@@ -124,6 +124,8 @@ TABLE = {
     # cache
     "count": whole("Samples in all workers' shards together.", example="20000"),
     "encoding": choice("How images are kept, both lossless.", ("png", "raw"), "png"),
+    "cache.import": place("Pairs of another program, in place of --teacher.", example="pairs.npz"),
+    "num_classes": whole("Of imported pairs; default: those named, or the largest label + 1."),
     # import
     "import.model": place("PyTorch checkpoint, or a folder with one.", example="pytorch_model.bin"),
     "import.out": place("New folder.", example="teachers/biggan_deep_128"),

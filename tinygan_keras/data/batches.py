@@ -40,7 +40,8 @@ def distillation_batches(
     Returns:
         Data set of dicts as `TinyGAN` takes them, images float32 in [-1, 1]: `latent` `[B, Z]`, `label`
         `[B]`, `teacher_image` `[B, S, S, 3]` (absent with a live teacher), and, with real images, `image`,
-        `image_label` and `fresh_latent` `[B, Z]`.
+        `image_label` and `fresh_latent` `[B, Z]`. Where the latents of a cache were given, fresh ones are
+        those of the batch, each at the place of the next: of their distribution, whatever it is.
 
     Raises:
         InputError: there is no teacher sample, no real image or no such class.
@@ -62,7 +63,10 @@ def distillation_batches(
         return {"latent": latent, "label": tf.gather(tf.constant(labels), place)}
 
     def joined(*dicts):
-        return {name: value for part in dicts for name, value in part.items()}
+        batch = {name: value for part in dicts for name, value in part.items()}
+        if real is not None and getattr(source, "given_latents", False):
+            batch["fresh_latent"] = tf.roll(batch["latent"], 1, axis=0)
+        return batch
 
     if hasattr(source, "batches"):
         streams = [source.batches(batch_size, seed + 3, start_step)]

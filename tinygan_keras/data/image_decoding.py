@@ -53,6 +53,7 @@ _THREADS = 16  # decoding is bound by processors, but a network disk answers man
 _AT_A_TIME = 32
 _NAMED, _SHOWN = 100, 5
 _QUIET_SECONDS = 5.0
+_SKIP = "Replace or delete them, or leave them out: tinygan prepare --skip_unreadable."
 
 
 class Decoded(NamedTuple):
@@ -197,12 +198,12 @@ class Decoding:
         shown = listed(names, _NAMED, number)
         return f"{number:,} of {self.count + number:,} files that can't be decoded: {shown}"
 
-    def check_readable(self):
+    def check_readable(self, fix=_SKIP):
         """Raises InputError if images can't be decoded."""
         if self.unreadable:
             raise InputError(
                 f"Got {self._source.name} with {self.unreadable_text()}. Expected images: JPEG, PNG, BMP, "
-                "GIF or WebP. Replace or delete them, or leave them out: tinygan prepare --skip_unreadable."
+                f"GIF or WebP. {fix}"
             )
 
     def check_one_size(self):

@@ -155,31 +155,38 @@ def open_source(data, num_classes=None, class_names=None, labelled=False, data_s
 
 
 def _open_archive(path):
+    expected = (
+        "Expected images uint8 [N, S, S, 3] and, if there are any, labels and class_names. Write it with "
+        "np.savez(path, images=..., labels=...)."
+    )
+    names = {name: (name,) for name in ("images", "labels", "class_names")}
+    images, *others = read_archive(path, names, ("images",), expected).values()
+    padded = " (28x28 gray, padded to 32x32 RGB)" if images.shape[1:] == (28, 28) else ""
+    return ArraySource(images, others[0], path.name + padded, others[1])
+
+
+def read_archive(path, names: dict, required, expected) -> dict:
+    """Arrays of an .npz, by what they are: the first there is of some names each, None if there is none."""
+    found = {}
     try:
         if not zipfile.is_zipfile(path):  # np.load reads other formats too
             raise zipfile.BadZipFile("it is no zip archive, or cut off")
         with np.load(path, allow_pickle=False) as archive:
-            names = archive.files
-            if "images" not in names:
-                raise ValueError(f"it holds {sorted(names)} and no images")
-            images = _archive_images(path, archive)
-            labels, class_names = (
-                archive[name] if name in names else None for name in ("labels", "class_names")
-            )
+            for meaning, known in names.items():
+                name = next((name for name in known if name in archive.files), None)
+                if name is None and meaning in required:
+                    raise ValueError(f"it holds {sorted(archive.files)} and no {meaning}")
+                found[meaning] = None if name is None else _array(path, archive, name)
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"Got {path}, which can't be read: {error}. Expected images uint8 [N, S, S, 3] and, if "
-            "there are any, labels and class_names. Write it with np.savez(path, images=..., labels=...)."
-        ) from error
-    padded = " (28x28 gray, padded to 32x32 RGB)" if images.shape[1:] == (28, 28) else ""
-    return ArraySource(images, labels, path.name + padded, class_names)
+        raise InputError(f"Got {path}, which can't be read: {error}. {expected}") from error
+    return found
 
 
-def _archive_images(path, archive):
-    """The images in memory; if they are many, in a temporary file, so that memory stays flat."""
+def _array(path, archive, name):
+    """An array in memory; if it is large, in a temporary file, so that memory stays flat."""
     with zipfile.ZipFile(path) as members:
-        if members.getinfo("images.npy").file_size <= _IN_MEMORY:
-            return archive["images"]
+        if members.getinfo(f"{name}.npy").file_size <= _IN_MEMORY:
+            return archive[name]
         # What is mapped stays until the array goes, though the file has no name any more.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            return np.load(members.extract("images.npy", folder), "r", allow_pickle=False)
+            return np.load(members.extract(f"{name}.npy", folder), "r", allow_pickle=False)

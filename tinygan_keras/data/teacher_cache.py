@@ -17,10 +17,10 @@ from ..errors import InputError
 from ..files import plain
 from ..images import to_float
 from ..latents import LAW, check_seeds
-from .records.record_format import TEACHER_SAMPLES, check_numbers
+from .records.record_format import GIVEN, TEACHER_SAMPLES, check_numbers
 from .records.record_set import RecordSet, read_settings, verify_records
 from .records.record_writer import write_records
-from .teacher_samples import generate_samples
+from .teacher_samples import TeacherSamples, generate_samples
 
 # What of a teacher decides its samples.
 _OF_TEACHER = ("content_hash", "truncation", "num_classes", "latent_dim", "image_size")
@@ -77,10 +77,9 @@ def write_cache(
     Example:
         write_cache(HubTeacher("biggan_fashion_32"), "runs/cache", count=20_000)
     """
-    check_numbers(worker, workers, count=count, shard_size=shard_size, batch_size=batch_size)
+    numbers = {"count": count, "shard_size": shard_size, "batch_size": batch_size}
+    check_numbers(worker, workers, encoding, **numbers)
     check_seeds(seed, count)
-    if encoding not in ("png", "raw"):
-        raise InputError(f"Got encoding={encoding!r}. Expected png or raw. Leave it out for png.")
     missing = [name for name in (*_OF_TEACHER, "handle") if getattr(teacher, name, None) is None]
     if missing:
         raise InputError(
@@ -115,7 +114,7 @@ def write_cache(
 
 
 class TeacherCache(RecordSet):
-    """The samples that `tinygan cache` made; opening it reads no image, and what is read is checked.
+    """Samples that `tinygan cache` made or imported; opening it reads no image, and what is read is checked.
 
     Args:
         folder: The cache.
@@ -127,6 +126,8 @@ class TeacherCache(RecordSet):
         classes: Tuple of int, the labels that take turns; labels: int32 `[count]`.
         class_names: List of str by label, or None.
         teacher: str, the handle it was made with; content_hash: str, SHA-256 of the teacher's files.
+            Of imported pairs, both are those of the pairs.
+        given_latents: bool, whether the latents are of no rule of ours, but came with imported pairs.
 
     Raises:
         MissingFileError: there is no cache.
@@ -150,6 +151,14 @@ class TeacherCache(RecordSet):
         self.classes = tuple(self.settings["classes"])
         self.content_hash = self.settings["content_hash"]
         self.teacher = self.provenance["teacher"]
+        self.given_latents = self.settings["latents"] == GIVEN
+
+    def samples(self, numbers) -> TeacherSamples:
+        """Those with these numbers, in memory."""
+        numbers, size = np.asarray(numbers), self.settings["shard_size"]
+        records = [self._shard_records(int(n) // size)[int(n) % size] for n in numbers]
+        found = self._decode(tf.constant(records))
+        return TeacherSamples(*(found[name].numpy() for name in ("latent", "label", "image")))
 
     @functools.cached_property
     def class_embedding(self) -> np.ndarray | None:

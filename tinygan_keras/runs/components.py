@@ -6,12 +6,14 @@ from typing import Any
 
 import keras
 from keras import ops
+from ml_collections import ConfigDict
 
 from ..classes.imagenet import imagenet_names
 from ..classes.selection import class_numbers, is_imagenet
 from ..data.batches import distillation_batches
 from ..data.image_sets import ImageSet, open_images, open_training_images
 from ..data.keras_sets import FASHION_MNIST_NAMES
+from ..data.records.record_format import GIVEN, read_settings
 from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..distillation.batch_checks import check_agreement
@@ -33,7 +35,7 @@ _XLA = {"auto": "auto", "on": True, "off": False}
 class Components:
     """What a run is made of."""
 
-    teacher: HubTeacher
+    teacher: HubTeacher | TeacherCache  # the cache, where there is no teacher
     cache: TeacherCache | None  # of the teacher's samples
     real_images: ImageSet | None  # to train with
     measured_images: Any  # real images to measure distances to; None without
@@ -57,11 +59,15 @@ def open_components(config, strategy) -> Components:
         extractor = load_extractor(config.extractor, resize=config.resize or None)
     if config.reference_student:
         reference_student = open_generator(config.reference_student)
-    teacher = HubTeacher(config.teacher, truncation=config.truncation)
+    if config.teacher == "none":
+        teacher = TeacherCache(config.teacher_cache)
+    else:
+        teacher = HubTeacher(config.teacher, truncation=config.truncation)
+    names = getattr(teacher, "class_names", None) or read_class_names(teacher.folder)
     check_agreement("the teacher", teacher, "the setting image_size", config)
     if reference_student is not None:
         check_agreement("the teacher", teacher, "the reference student", reference_student)
-    real_images, names, classes = open_data(config, teacher, read_class_names(teacher.folder))
+    real_images, names, classes = open_data(config, teacher, names)
     if real_images is not None:
         print(real_images.report(config.horizontal_flip))
     if extractor is not None:
@@ -89,6 +95,13 @@ def open_components(config, strategy) -> Components:
     return Components(
         teacher, cache, real_images, measured, extractor, reference_student, model, names, classes
     )
+
+
+def without_teacher(config) -> ConfigDict:
+    """The config without its teacher, if its cache is of imported pairs, which have none."""
+    if config.teacher_cache and read_settings(config.teacher_cache)["latents"] == GIVEN:
+        config.teacher = "none"
+    return config
 
 
 def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
@@ -190,7 +203,8 @@ def open_cache(config, teacher, classes) -> TeacherCache:
             f"{got} with {cache.count} samples. Expected at least one batch ({config.batch_size}). Make a "
             "larger cache, or lower batch_size."
         )
-    check_sample_seed(config, cache.settings["seed"], cache.count)
+    if not cache.given_latents:
+        check_sample_seed(config, cache.settings["seed"], cache.count)
     return cache
 
 

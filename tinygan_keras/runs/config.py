@@ -32,7 +32,8 @@ def default_config() -> ConfigDict:
     config.seed = 0  # weights, order of the data, latents of the training
     config.sample_seed = 2**40  # of pictures and evaluation; beyond those of any training or cache
 
-    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"  # a folder, or a name
+    # Or a folder, or a name; "none": the teacher_cache alone, as it is with one of imported pairs.
+    config.teacher = "https://tfhub.dev/deepmind/biggan-deep-128/1"
     config.truncation = 0.5
     config.image_size = config_dict.placeholder(int)  # None: the teacher's
 
@@ -217,6 +218,8 @@ def _mistakes(config):
     without_real = config.data == "none" and config.monitor not in MONITORS_WITHOUT_REAL
     if config.teacher_samples and config.teacher_cache:
         yield "teacher_samples teacher_cache", "one of them", "Set teacher_samples=0"
+    if config.teacher == "none" and not config.teacher_cache:
+        yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
     if 0 < config.teacher_samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
     if config.evaluate_every and not config.extractor:

@@ -23,7 +23,7 @@ from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png
 from ..saved_model.exporting import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
-from .components import Components, open_batches, open_components
+from .components import Components, open_batches, open_components, without_teacher
 from .config import epochs, validate
 from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
@@ -74,7 +74,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         config.student = config.discriminator = "tinygan_fashion_32"
         report = distill(config, "runs/mine")
     """
-    config = validate(config)
+    config = without_teacher(validate(config))
     folder = RunFolder(workdir)
     writes = config.devices != "multi_worker" or tf_config()[2]
     with folder.locked() if writes else contextlib.nullcontext():

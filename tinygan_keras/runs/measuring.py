@@ -32,16 +32,21 @@ _NO_PATHS = ("", "none", "fashion_mnist", "fashion_mnist:test", *EXTRACTORS)
 
 def summarize(components, config, folder) -> dict:
     """Measures teacher, student and reference student, and returns the report but for its times."""
-    teacher, student = components.teacher, _student(components, config)
-    generators = {"teacher": open_generator(teacher), "student": student}
+    student = _student(components, config)
+    teacher = None if config.teacher == "none" else components.teacher
+    generators = {"student": student}
+    if teacher is not None:
+        generators["teacher"] = open_generator(teacher)
     if components.reference_student is not None:
         generators["reference_student"] = components.reference_student
     report = {name: _costs(generator) for name, generator in generators.items()}
-    report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
+    if teacher is not None:
+        report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
     if components.extractor is not None:
         result = _evaluate(components, config, student, teacher=teacher, folder=folder.evaluation)
         add_class_chart(result, folder.evaluation)
-        report["teacher"] |= result["teacher"]["figures"]
+        if teacher is not None:
+            report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
         if "reference_student" in generators:

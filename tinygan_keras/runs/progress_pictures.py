@@ -15,12 +15,22 @@ _PER_CLASS = 8
 
 
 class Gallery:
-    """Makes pictures of a student on fixed seeds; with many classes, of ten spread over them."""
+    """Makes pictures of a student on fixed seeds; with many classes, of ten spread over them.
+
+    Without a teacher they are of samples of its cache: as many of a class, the same again if they are few.
+    """
 
     def __init__(self, components, config):
         teacher, self.class_names = components.teacher, components.class_names
         classes = np.array(components.classes or range(teacher.num_classes))
         places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
+        if config.teacher == "none":
+            of_class = (
+                np.flatnonzero(teacher.labels == label)[:_PER_CLASS] for label in classes[places]
+            )
+            numbers = np.concatenate([np.resize(found, _PER_CLASS) for found in of_class])
+            self.latents, self.labels, self.teacher_images = teacher.samples(numbers)
+            return
         seeds = range(config.sample_seed, config.sample_seed + _PER_CLASS)
         self.labels, seeds = grid_of(classes[places], seeds)
         self.latents = latents_of_seeds(seeds, teacher.latent_dim, config.truncation)

@@ -11,7 +11,6 @@ what that package is kept for.
 
 import itertools
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +19,16 @@ import numpy as np
 
 from ..classes.imagenet import imagenet_names
 from ..classes.selection import is_imagenet
-from ..errors import (
-    ExistingFileError,
-    InputError,
-    MissingFileError,
-    MissingPackageError,
-    UnusableFileError,
+from ..errors import ExistingFileError, InputError, MissingFileError, MissingPackageError
+from ..files import (
+    check_room,
+    file_errors,
+    new_folder,
+    read_json,
+    user_path,
+    write_json,
+    write_text,
 )
-from ..files import file_errors, new_folder, read_json, user_path, write_json, write_text
 from ..networks.discriminator import Discriminator
 from ..networks.student import StudentGenerator
 from .biggan import BigGANGenerator
@@ -116,17 +117,10 @@ def import_generator(checkpoint, out, discriminator=False, overwrite=False) -> P
             f"Got {target}, which exists already. Expected a new name, or with overwrite=True (--overwrite) "
             "a folder that was imported before. Choose another name, or delete it first."
         )
-    content = _read(file)
+    content = read_torch(file, _expected())
     program, state = _recognise(content, file)
-    place = next(folder for folder in target.resolve().parents if folder.exists())
-    free = shutil.disk_usage(place).free
     # A Hub module holds raw and averaged variables.
-    needed = 3 * sum(value.nbytes for value in state.values())
-    if free < needed:
-        raise UnusableFileError(
-            f"Got {free >> 20:,} MiB of free space at {place}. Expected {needed >> 20:,} MiB for the "
-            "imported generator. Free some space, or choose another place."
-        )
+    check_room(target, 3 * sum(value.nbytes for value in state.values()), "the imported generator")
     try:
         generator = program.convert(state)
         critic = _discriminator(_tensors(content["D"])) if discriminator else None
@@ -157,29 +151,30 @@ def _find(path) -> Path:
 
 
 def _unusable(file, found, fix) -> InputError:
+    return InputError(f"Got {file}, {found}. Expected {_expected()}. {fix}")
+
+
+def _expected() -> str:
     *names, last = (program.name for program in PROGRAMS)
-    return InputError(
-        f"Got {file}, {found}. Expected a checkpoint that torch.save wrote of a generator of "
-        f"{', '.join(names)} or {last}. {fix}"
-    )
+    return f"a checkpoint that torch.save wrote of a generator of {', '.join(names)} or {last}"
 
 
 # === Reading ===
 
 
-def _read(file):
-    """What `torch.save` wrote."""
+def read_torch(file, expected):
+    """What `torch.save` wrote, if it is tensors alone; `expected` is for errors."""
     with open(file, "rb") as stream:
         start = stream.read(16)
     if not start.startswith((b"PK\x03\x04", b"\x80\x02")):
         found = f"no file of PyTorch's: it begins with {start!r}" if start else "an empty file"
-        raise _unusable(file, found, "Give the file with the weights.")
+        raise InputError(f"Got {file}, {found}. Expected {expected}. Give another file.")
     try:
         import torch
     except ImportError as error:
         raise MissingPackageError(
-            f"Got the PyTorch checkpoint {file} without the package torch. Expected it for reading such "
-            'files. Install it: pip install "tinygan-keras[torch]".'
+            f"Got PyTorch's {file} without the package torch. Expected it for reading such files. Install "
+            'it: pip install "tinygan-keras[torch]".'
         ) from error
     try:
         # A file from a GPU says so of every tensor.
@@ -188,11 +183,11 @@ def _read(file):
         reason = str(error).rpartition("WeightsUnpickler error: ")[2] or type(error).__name__
         if wanted := re.search(r"GLOBAL (\S+)", reason):
             found = f"whose pickle asks for {wanted[1]} and not for tensors alone, so that it might run code"
-            fix = "Where you trust it, save the state_dict of its generator."
+            fix = "Where you trust it, save its tensors alone, such as the state_dict of a network."
         else:
             found = f"which can't be read: {reason.splitlines()[0].removesuffix('.')}"
             fix = "It is cut off, or another kind of file: fetch it again."
-        raise _unusable(file, found, fix) from error
+        raise InputError(f"Got {file}, {found}. Expected {expected}. {fix}") from error
 
 
 def _tensors(content) -> dict:

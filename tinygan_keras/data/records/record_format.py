@@ -21,6 +21,7 @@ from ...files import UNFINISHED, content_hash, file_errors, plain, user_path
 
 SETTINGS_FILE = "settings.json"
 TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
+GIVEN = "given"  # in place of our rule of latents, where another program has made them
 FORMAT = 2
 _OURS = re.compile(r"\..*|[a-z-]+-[0-9a-f]{8}-\d+-of-\d+\.tfrecord")
 _PNG_COMPRESSION = 3  # encodes 1.4 times as fast as zlib's 6, files are up to an eighth larger
@@ -102,8 +103,10 @@ def read_settings(folder) -> RecordSettings:
         ) from error
 
 
-def check_numbers(worker=0, workers=1, **others):
-    """Refuses numbers that no set can have; all but `worker` are 1 or more."""
+def check_numbers(worker=0, workers=1, encoding="png", **others):
+    """Refuses numbers that no set can have, all but `worker` 1 or more, and unknown encodings."""
+    if encoding not in ("png", "raw"):
+        raise InputError(f"Got encoding={encoding!r}. Expected png or raw. Leave it out for png.")
     for name, value in {**others, "workers": workers}.items():
         if value is None or value < 1:
             raise InputError(f"Got {name}={value}. Expected 1 or more. Set {name}.")
