@@ -25,6 +25,7 @@ FOUNDATION = {
     "files",
     "errors",
     "embedded",
+    "hugging_face",
     "tfgan",
     "keras_settings",
 }
@@ -36,7 +37,8 @@ MAY_IMPORT = {
     "latents": {"errors"},
     "images": {"errors"},
     "files": {"errors"},
-    "embedded": {"errors", "files"},
+    "hugging_face": {"errors"},
+    "embedded": {"errors", "files", "hugging_face"},
     "tfgan": {"errors"},
     "keras_settings": {"errors"},
     "classes": FOUNDATION,

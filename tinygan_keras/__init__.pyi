@@ -38,6 +38,7 @@ from .runs.config import default_config
 from .runs.distill import distill
 from .runs.divergence import StopOnDivergence
 from .runs.evaluation_callback import EvaluationCallback
+from .runs.hub_repository import export_hub
 from .runtimes.litert import export_litert
 from .runtimes.onnx import export_onnx
 from .runtimes.openvino import export_openvino

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .errors import nearest_name
 from .files import is_url, user_path
+from .hugging_face import SCHEME, fetch
 
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE if (_PACKAGE / "saved_models").is_dir() else _PACKAGE.parent
@@ -21,7 +22,12 @@ EMBEDDED[FASHION_MNIST] = DEMO_CONFIG.parent / "data" / f"{FASHION_MNIST}.npz"
 
 
 def find(name):
-    """The place that a user means: a path that exists, else what is embedded by that name; URLs stay."""
+    """The place that a user means: a path that exists, else what is embedded by that name; URLs stay.
+
+    hf:// is the one that doesn't: it becomes a path in the cache of the Hugging Face Hub.
+    """
+    if os.fspath(name).startswith(SCHEME):
+        return fetch(os.fspath(name))
     path = user_path(name)
     if is_url(name) or path.exists():
         return path

@@ -61,7 +61,7 @@ def run(flags):
     from ..teachers.hub import HubTeacher
 
     truncation = flags.truncation
-    if truncation is None and not is_url(flags.teacher):
+    if truncation is None:
         truncation = read_config(flags.teacher).get("truncation")
     teacher = HubTeacher(flags.teacher, truncation=resolve_truncation(truncation))
     settings = {name: getattr(flags, name) for name in _SETTINGS}

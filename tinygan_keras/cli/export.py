@@ -1,7 +1,8 @@
-"""tinygan export: writes a student for TensorFlow Serving, or for a small and quick runtime.
+"""tinygan export: writes a student for TensorFlow Serving, a small runtime, or the Hugging Face Hub.
 
     tinygan export --model=runs/mine --out=serving/tinygan/1
     tinygan export --model=runs/mine --format=litert --precision=int8 --out=edge/mine_int8
+    tinygan export --model=runs/mine --format=hub --license=mit --out=hub/mine
 
 | --format | for | --precision | batch | extra |
 |---|---|---|---|---|
@@ -9,6 +10,7 @@
 | litert | LiteRT: phones, quickest at batch 1 | float32, float16, int8 | static, 1 | litert |
 | onnx | ONNX Runtime | float32, int8 | any, or static | onnx |
 | openvino | OpenVINO: Intel's processors | float32, int8 | any, or static | openvino |
+| hub | the Hugging Face Hub: hf upload OWNER/NAME hub/mine | float32 | any | hub |
 
 An extra is installed by pip install "tinygan-keras[litert]". --out is always a folder. Every format takes
 and gives float32 numbers. float16 are weights of half the size; int8 is calibrated on images of the student's
@@ -25,16 +27,29 @@ from ..errors import InputError
 from ..files import read_json
 from ..runtimes.formats import FORMATS
 
-FLAGS = ("model", "out", "format", "precision", "batch_size")
+FLAGS = ("model", "out", "format", "precision", "batch_size", "license", "base_model")
 REQUIRED = ("model", "out")
 
 
 def run(flags):
     sized = {} if flags.batch_size is None else {"batch_size": flags.batch_size}
-    if flags.format == "saved_model" and (sized or flags.precision != "float32"):
+    if flags.format not in FORMATS and (sized or flags.precision != "float32"):
         raise InputError(
-            f"Got --precision={flags.precision} and --batch_size={flags.batch_size} of a saved_model. "
+            f"Got --precision={flags.precision} and --batch_size={flags.batch_size} of a {flags.format}. "
             f"Expected float32 and any batch. Add --format={' or --format='.join(FORMATS)}."
+        )
+    of_card = {name: getattr(flags, name) for name in ("license", "base_model")}
+    of_card = {name: value for name, value in of_card.items() if value is not None}
+    if flags.format == "hub":
+        from ..runs.hub_repository import export_hub
+
+        path = export_hub(flags.model, flags.out, **of_card)
+        print(f"Exported to {path}\nNext: hf upload OWNER/NAME {shlex.quote(str(path))}")
+        return
+    if of_card:
+        raise InputError(
+            f"Got --{' and --'.join(of_card)} of a {flags.format}. Expected it of a repository of the "
+            "Hugging Face Hub only. Leave it out, or add --format=hub."
         )
     from ..generators.opening import load_student
     from ..generators.side_files import STUDENT_FILE, read_class_names, read_config

@@ -87,9 +87,12 @@ def choice(meaning, choices, default=None) -> Flag:
 TABLE = {
     # Of several commands.
     "model": place(
-        "Run folder, embedded name, .keras file, export, teacher or handle.", example="runs/mine"
+        "Run folder, .keras file, export, teacher, name, hf://OWNER/NAME or handle.",
+        example="runs/mine",
     ),
-    "teacher": place("Folder, embedded name or TF-Hub handle.", example="biggan_fashion_32"),
+    "teacher": place(
+        "Folder, name, hf://OWNER/NAME or TF-Hub handle.", example="biggan_fashion_32"
+    ),
     "real": place(
         "Real images: a folder, an .npz file, a set of tinygan prepare, or a data set such as "
         "fashion_mnist:test, keras:cifar10:test or tfds:NAME; default: the run's.",
@@ -153,9 +156,13 @@ TABLE = {
     # export
     "export.model": place("Run folder, or .keras file.", example="runs/mine"),
     "export.out": place("New folder; for a server, a number.", example="serving/tinygan/1"),
-    "export.format": choice("What it is for; see above.", ("saved_model", *FORMATS), "saved_model"),
+    "export.format": choice(
+        "What it is for; see above.", ("saved_model", "hub", *FORMATS), "saved_model"
+    ),
     "precision": choice("Of weights and arithmetic.", ("float32", "float16", "int8"), "float32"),
     "export.batch_size": whole("Images per call; default: 1 for litert, any for the others."),
+    "license": text("Of the weights, as the Hub names it (hub); default: unknown.", example="mit"),
+    "base_model": text("The teacher, as OWNER/NAME on the Hub (hub); default: an hf:// teacher."),
     # request
     "server": text("Address with scheme and port.", example="http://127.0.0.1:8501"),
     "request.model": text("The model's name on the server.", "tinygan"),

@@ -7,8 +7,8 @@
 
 It generates every class with every seed. The same class, seed and truncation give the same image, here and
 everywhere else. A model is a run folder, an embedded name, a .keras file, a folder that tinygan export
-wrote, or a teacher: its folder or its TensorFlow Hub handle. A teacher generates with its statistics for
-the truncation.
+wrote, or a teacher: its folder or its TensorFlow Hub handle; or one on the Hugging Face Hub,
+hf://OWNER/NAME[@REVISION][/FILE]. A teacher generates with its statistics for the truncation.
 
 Without --format, an --out that ends in .png gives one picture, a row per class, one that ends in .npz a data
 set, and any other a folder of single images with the label in their names (--format=images). --format=folder

@@ -17,6 +17,7 @@ import numpy as np
 from ..classes.folder_labels import listed
 from ..data.image_decoding import SUFFIXES
 from ..data.image_sets import open_images
+from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, content_hash, user_path
 from ..generators.generator import GeneratedImages, truncation_of
@@ -227,7 +228,7 @@ def _is_images(subject) -> bool:
     """Whether it is a set of images, or the name of one, rather than a generator."""
     if not isinstance(subject, (str, os.PathLike)):
         return hasattr(subject, "read")
-    path = Path(os.path.expanduser(subject))
+    path = Path(find(subject))
     if path.suffix == ".npz" or str(subject).startswith(_DATA_SETS):
         return True
     models = ("saved_model.pb", "saved_model.pbtxt", "student.keras", "config.json")

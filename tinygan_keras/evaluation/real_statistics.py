@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from ..data.image_sets import open_images
+from ..embedded import find
 from ..errors import InputError, MissingFileError
 from ..files import content_hash, new_file, user_path
 from .environment import environment
@@ -153,7 +154,7 @@ def load_reference(path) -> RealStatistics:
         MissingFileError: there is no such file.
         InputError: it isn't an intact `.npz` with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
     """
-    path = Path(user_path(path))
+    path = Path(find(path))
     if not path.is_file():
         raise MissingFileError(
             f"Got the real statistics {str(path)!r}, which is no file. Expected an .npz with mu and sigma. "
@@ -199,7 +200,7 @@ def open_real_statistics(real, extractor, class_names=None, progress=True) -> Re
 
 def is_statistics_file(path) -> bool:
     """Whether `path` is an `.npz` with `mu` and `sigma`, rather than one with images."""
-    path = Path(user_path(path))
+    path = Path(find(path))
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:

@@ -36,11 +36,11 @@ def open_generator(model, truncation=None) -> Generator:
     Args:
         model: The name of an embedded model, such as "tinygan_fashion_32"; a run folder, a `.keras` file,
             a folder that `tinygan export` wrote (a SavedModel, or a student of a small runtime), a
-            teacher's folder, or a TensorFlow Hub handle that starts with https://. A path that exists
-            comes before a name. Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any
-            Keras model that is called with a pair of latents and labels and has `latent_dim`,
-            `num_classes` and `image_size`. One that is trained further
-            generates with its new weights, under its old hash.
+            teacher's folder, or a TensorFlow Hub handle that starts with https://; or one of them on the
+            Hugging Face Hub, "hf://OWNER/NAME[@REVISION][/FILE]". A path that exists comes before a name. Or
+            what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model that is called
+            with a pair of latents and labels and has `latent_dim`, `num_classes` and `image_size`. One that
+            is trained further generates with its new weights, under its old hash.
         truncation: Scalar in [0, 1], the scale of the latents, and of a teacher that of its statistics; None
             for that of `config.json`, and else 0.5 for a teacher.
 
@@ -90,15 +90,14 @@ def load_student(path) -> keras.Model:
 
 
 def _from_path(path, truncation):
-    source = str(path)
-    if is_url(source):
+    source, path = str(path), find(path)
+    if is_url(path):
         return _from_teacher(HubTeacher(source, resolve_truncation(truncation)), source)
-    path = find(path)
     if not path.exists():
         raise MissingFileError(
             f"Got {source!r}, which doesn't exist. Expected a run folder with student.keras, a .keras file, "
-            "a folder that `tinygan export` wrote, a teacher (its folder or its TensorFlow Hub handle), or "
-            f"the name of an embedded model.{did_you_mean(source) or names_like(source)}"
+            "a folder that `tinygan export` wrote, a teacher (its folder or its TensorFlow Hub handle), "
+            f"hf://OWNER/NAME, or the name of an embedded model.{did_you_mean(source) or names_like(source)}"
         )
     config, class_names = read_config(path), read_class_names(path)
     truncation = config.get("truncation") if truncation is None else truncation

@@ -100,7 +100,7 @@ def evaluation_settings(path, extractor=None) -> dict:
         "seed": config.sample_seed,
         "classes": restricted_classes(config, len(names or ()), names),
     }
-    if user_path(path).exists():  # rather than an embedded name: nothing is written to that folder
+    if find(path) == user_path(path):  # else it is a name: nothing is written to its folder
         settings |= {"out": str(folder.evaluation), "pictures": str(folder.pictures)}
     return {name: value for name, value in settings.items() if value not in (None, "")}
 

@@ -1,4 +1,4 @@
-"""`model_card.md` of an exported folder: what it is, how to ask it, how good it is, how that was measured."""
+"""The model card of an exported folder: what it is, how to ask it, how good it is, how that was measured."""
 
 import contextlib
 import importlib.metadata
@@ -19,8 +19,13 @@ _LICENCE = (
 )
 
 
-def model_card(generator, class_names, truncation=None, teacher=None, report=None, notes=()) -> str:
-    """Returns the page, in Markdown; what is None is taken from the report, `notes` are sentences."""
+def model_card(
+    generator, class_names, truncation=None, teacher=None, report=None, notes=(), usage=None
+) -> str:
+    """Returns the page, in Markdown; what is None is taken from the report, `notes` are sentences.
+
+    `usage` stands in place of what a model server is asked.
+    """
     report = report or {}
     config = report.get("config") or {}
     figures = dict(report.get("figures") or report.get("student") or {})
@@ -39,9 +44,9 @@ def model_card(generator, class_names, truncation=None, teacher=None, report=Non
     }
     sections = [
         f"# TinyGAN student, {size} px",
-        "A class-conditional generator of images, exported for TensorFlow Serving by tinygan-keras.",
+        "A class-conditional generator of images, made by tinygan-keras.",
         _table(facts),
-        _request(class_names[0], 0.5 if truncation is None else float(truncation)),
+        usage or _request(class_names[0], 0.5 if truncation is None else float(truncation)),
         _listed("Figures", figures),
         _listed("Protocol of the figures", report.get("protocol")),
         _sentences("What the figures can't say", report.get("notes")),

@@ -31,7 +31,8 @@ _DOWNLOAD_ERRORS += (EOFError, tarfile.TarError, zlib.error)  # of an archive th
 def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
     guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
-    folder = _resolve(handle, guess) if is_url(handle) else str(find(handle))
+    folder = find(handle)
+    folder = _resolve(handle, guess) if is_url(folder) else str(folder)
     if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is no folder, URL or name. Expected a folder that holds "
@@ -43,7 +44,8 @@ def locate(handle: str, role: str = "teacher") -> str:
         raise InputError(
             f"Got the {role} {handle!r}; its folder {folder} holds {names or 'nothing'}, and no "
             "saved_model.pb. Expected an unpacked TF1 Hub module or a TF2 SavedModel. Pass the folder in "
-            "which saved_model.pb lies; if this is TensorFlow Hub's cache, delete the folder and try again."
+            "which saved_model.pb lies, or import a PyTorch checkpoint (tinygan import); if this is "
+            "TensorFlow Hub's cache, delete the folder and try again."
         )
     return folder
 

@@ -42,8 +42,9 @@ class HubTeacher:
 
     Args:
         handle: A folder that holds `saved_model.pb` (TF1 Hub format or TF2 SavedModel), the embedded
-            `"biggan_fashion_32"`, or a TensorFlow Hub handle such as
-            `"https://tfhub.dev/deepmind/biggan-deep-128/1"`.
+            `"biggan_fashion_32"`, a TensorFlow Hub handle such as
+            `"https://tfhub.dev/deepmind/biggan-deep-128/1"`, or such a folder on the Hugging Face Hub,
+            `"hf://OWNER/NAME[@REVISION][/FOLDER]"`.
         truncation: Scalar in [0, 1]; DeepMind's `biggan` modules begin at 0.02. It selects the batch-norm
             statistics and doesn't scale the latents: take those of the same truncation. It can't be changed.
         pure: `"auto"` reduces the module to a pure graph if that is possible and generates the same images,

@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...classes.folder_labels import listed
+from ...embedded import find
 from ...errors import InputError, UnusableFileError
 from ...files import content_hash, file_errors, user_path
 from ..shuffling import shared_by_replicas, shuffled_records
@@ -23,7 +24,7 @@ class RecordSet:
     """A finished set of records. Opening it reads names and settings; files are checked as they are read."""
 
     def __init__(self, folder):
-        self.folder = os.fspath(user_path(folder))
+        self.folder = os.fspath(find(folder))
         self.record_settings = read_settings(self.folder)
         self.settings = self.record_settings.settings
         self.provenance = self.record_settings.provenance
