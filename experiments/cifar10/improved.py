@@ -11,9 +11,17 @@ Fashion-MNIST, which reached 1.17 times its teacher's Frechet distance; on CIFAR
 import runpy
 from pathlib import Path
 
+from tinygan_keras import default_config
+
 
 def get_config():
-    config = runpy.run_path(str(Path(__file__).with_name("paper.py")))["get_config"]()
+    paper = runpy.run_path(str(Path(__file__).with_name("paper.py")))
+    config = paper["get_config"]()
+
+    # The step as it is here by default, with which the committed students of Fashion-MNIST were trained.
+    for name in paper["AUTHORS_STEP"]:
+        config[name] = default_config()[name]
+    config.student_overrides.num_classes = config.discriminator_overrides.num_classes = 10
 
     config.batch_size = 64
     config.steps = 93_750  # as many teacher images as in paper.py

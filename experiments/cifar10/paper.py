@@ -13,11 +13,12 @@ Expected: unknown; no figure is published for this student.
 import runpy
 from pathlib import Path
 
-PAPER = Path(__file__).resolve().parent.parent / "imagenet_128" / "paper.py"
+PAPER = runpy.run_path(str(Path(__file__).resolve().parent.parent / "imagenet_128" / "paper.py"))
+AUTHORS_STEP = PAPER["AUTHORS_STEP"]
 
 
 def get_config():
-    config = runpy.run_path(str(PAPER))["get_config"]()
+    config = PAPER["get_config"]()
     config.name = "tinygan_cifar10"
     config.teacher = "runs/biggan_cifar10_32"
     config.teacher_cache = "runs/cache/biggan_cifar10_32"
@@ -26,8 +27,7 @@ def get_config():
     config.data = "keras:cifar10"  # or "tfds:cifar10"
 
     config.student = config.discriminator = "tinygan_32"
-    config.student_overrides = {"num_classes": 10}
-    config.discriminator_overrides = {"num_classes": 10}
+    config.student_overrides.num_classes = config.discriminator_overrides.num_classes = 10
     config.feature_weights = (1 / 4, 1 / 2, 1.0)
 
     config.steps = 187_500  # 30 epochs

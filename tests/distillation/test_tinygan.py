@@ -161,6 +161,69 @@ def test_power_iteration_runs_once_a_step_in_the_discriminator_update_only():
     assert all(moved(before[:2], vectors[:2]))
 
 
+def count_of_iterations(model, batch):
+    """How many power iterations a step takes, with weights that stay."""
+    model.g_optimizer.learning_rate = model.d_optimizer.learning_rate = 0.0
+    stage = model.discriminator.get_layer("stage_0")
+    vectors = [stage.u.numpy()]
+    for _ in range(10):
+        stage(batch["image"], training=True)
+        vectors.append(stage.u.numpy())
+    stage.u.assign(vectors[0])
+    model.train_on_batch(batch)
+    distances = [np.abs(vector - stage.u.numpy()).max() for vector in vectors]
+    assert min(distances) < 1e-6
+    return int(np.argmin(distances))
+
+
+@pytest.mark.parametrize(("per_call", "counts"), [(False, [1, 1]), (True, [7, 5])])
+def test_power_iterations_are_one_a_step_or_one_a_call(per_call, counts):
+    model = make_model(
+        adversarial_interval=2, power_iteration_per_call=per_call, reuse_teacher_features=per_call
+    )
+    assert [count_of_iterations(model, make_batch()) for _ in counts] == counts
+    before = values(model.discriminator.variables)
+    model.test_on_batch(make_batch())
+    assert not any(moved(before, model.discriminator.variables))
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_teacher_features_come_from_after_the_discriminator_s_update_or_from_before(reuse):
+    model, batch = make_model(reuse_teacher_features=reuse), make_batch()
+    model.g_optimizer.learning_rate = 0.0
+    teacher = batch["teacher_image"], batch["label"]
+    maps_of = {True: model.discriminator(teacher)["features"]}
+    logs = model.train_on_batch(batch, return_dict=True)
+    maps_of[False] = model.discriminator(teacher)["features"]
+    images = model.student((batch["latent"], batch["label"]), training=True)
+    student = model.discriminator((images, batch["label"]))["features"]
+    expected = {
+        key: sum(
+            alpha * np.mean(np.abs(np.array(t) - np.array(s)))
+            for alpha, t, s in zip((0.25, 1.0), maps, student, strict=True)
+        )
+        for key, maps in maps_of.items()
+    }
+    assert logs["feature_distillation"] == pytest.approx(expected[reuse], rel=1e-5)
+    assert logs["feature_distillation"] != pytest.approx(expected[not reuse], rel=1e-3)
+
+
+@pytest.mark.parametrize("renew", [False, True])
+def test_the_student_s_gan_term_has_the_discriminator_s_latents_or_its_own(renew):
+    model, batch = make_model(renew_fresh_latents=renew), make_batch()
+    model.g_optimizer.learning_rate = 0.0
+    own = model._fresh_latents(batch["latent"].shape, again=True).numpy()
+    assert not np.isin(own, model._fresh_latents(batch["latent"].shape).numpy()).any()
+    logs = model.train_on_batch(batch, return_dict=True)
+    labels = batch["image_label"]
+    term_of = {}
+    for key, latents in ((True, own), (False, batch["fresh_latent"])):
+        images = model.student((latents, labels), training=True)
+        term_of[key] = -np.mean(model.discriminator((images, labels))["logits"])
+    assert logs["adversarial_gan"] == pytest.approx(term_of[renew], rel=1e-4)
+    assert logs["adversarial_gan"] != pytest.approx(term_of[not renew], rel=1e-3)
+
+
 def test_the_teacher_never_moves_and_is_never_saved(tmp_path):
     teacher = LinearTeacher()
     model = make_model(teacher)
@@ -235,10 +298,22 @@ def test_fresh_latents_repeat_with_the_step_and_follow_the_truncation():
     assert np.abs(first).max() > LinearTeacher.truncation  # not uniform on [-t, t]
 
 
-@pytest.mark.parametrize("mode", ["eager", "xla"])
-def test_other_modes_equal_graph_mode(mode):
-    graph = make_model(run_eagerly=False)
-    other = make_model(run_eagerly=mode == "eager", jit_compile=mode == "xla")
+# The third of the authors' settings makes random numbers: XLA has others, and so has each replica.
+AUTHORS_STEP = {"reuse_teacher_features": True, "power_iteration_per_call": True}
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings"),
+    [
+        ("eager", {}),
+        ("xla", {}),
+        ("eager", {**AUTHORS_STEP, "renew_fresh_latents": True, "adversarial_interval": 2}),
+        pytest.param("xla", {**AUTHORS_STEP, "adversarial_interval": 2}, marks=pytest.mark.full),
+    ],
+)
+def test_other_modes_equal_graph_mode(mode, settings):
+    graph = make_model(run_eagerly=False, **settings)
+    other = make_model(run_eagerly=mode == "eager", jit_compile=mode == "xla", **settings)
     other.set_weights(graph.get_weights())
     for seed in range(3):
         batch = make_batch(seed)
@@ -247,7 +322,8 @@ def test_other_modes_equal_graph_mode(mode):
 
 
 @pytest.mark.full
-def test_two_replicas_give_the_losses_of_one_device():
+@pytest.mark.parametrize("settings", [{}, pytest.param(AUTHORS_STEP, marks=pytest.mark.full)])
+def test_two_replicas_give_the_losses_of_one_device(settings):
     """Both replicas see the same half batch, so batch statistics are those of the whole batch.
 
     With SGD, because Adam would hide gradients that are twice too large. The host sets steps of both kinds
@@ -255,14 +331,16 @@ def test_two_replicas_give_the_losses_of_one_device():
     """
     half = make_batch()
     whole = {key: np.concatenate([value, value]) for key, value in half.items()}
-    one = make_model(run_eagerly=False, adversarial_interval=3)
+    one = make_model(run_eagerly=False, adversarial_interval=3, **settings)
     weights = one.get_weights()
     # Collectives of a second strategy in one process collide on CPUs, and other tests have theirs.
     strategy = tf.distribute.MirroredStrategy(
         ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
     )
     with strategy.scope():
-        two = make_model(run_eagerly=False, adversarial_interval=3, steps_per_execution=4)
+        two = make_model(
+            run_eagerly=False, adversarial_interval=3, steps_per_execution=4, **settings
+        )
     two.set_weights(weights)
     options = tf.data.Options()
     off = tf.data.experimental.AutoShardPolicy.OFF
@@ -292,6 +370,22 @@ def test_keras_file_round_trip_continues_exactly(tmp_path):
     assert got == pytest.approx(expected, rel=1e-4)
     expected = model.train_on_batch(batch, return_dict=True)
     assert loaded.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_file_from_before_a_setting_existed_loads_with_its_default():
+    model = make_model()
+    config, compiled = model.get_config(), model.get_compile_config()
+    later = (*AUTHORS_STEP, "renew_fresh_latents")
+    for name in later:
+        del compiled[name]
+    del config["student"]["config"]["start_at_identity"]
+    del config["discriminator"]["config"]["class_table_stddev"]
+    loaded = TinyGAN.from_config(config)
+    loaded.compile_from_config(compiled)
+    assert loaded.objectives == model.objectives
+    assert not any(getattr(loaded.objectives, name) for name in later)
+    assert loaded.student.get_config() == model.student.get_config()
+    assert loaded.discriminator.get_config() == model.discriminator.get_config()
 
 
 def test_keras_file_keeps_the_type_of_the_networks(tmp_path):
@@ -354,8 +448,9 @@ def test_xla_leaves_out_a_teacher_that_it_can_t_compile():
     teacher.is_pure = False
     batch = make_batch()
     del batch["teacher_image"]
-    model = make_model(teacher, jit_compile=True, run_eagerly=False)
-    expected = make_model(LinearTeacher(), run_eagerly=False)
+    settings = {"run_eagerly": False, "adversarial_interval": 2, **AUTHORS_STEP}
+    model = make_model(teacher, jit_compile=True, **settings)
+    expected = make_model(LinearTeacher(), **settings)
     expected.set_weights(model.get_weights())
     expected = expected.train_on_batch(batch, return_dict=True)
     assert model.train_on_batch(batch, return_dict=True) == pytest.approx(expected, rel=1e-3)

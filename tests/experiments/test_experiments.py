@@ -18,7 +18,7 @@ from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.generators import cost
 from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
 from tinygan_keras.runs.components import build_model
-from tinygan_keras.runs.config import differences, epochs, validate
+from tinygan_keras.runs.config import default_config, differences, epochs, validate
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.teachers.biggan_deep import BigGANDeep
 from tinygan_keras.teachers.hub import HubTeacher
@@ -146,6 +146,21 @@ def test_paper_is_the_paper_to_the_last_digit(repository):
     assert (config.student, config.discriminator) == ("tinygan_128", "tinygan_128")
     assert config.teacher == "https://tfhub.dev/deepmind/biggan-deep-128/1"
     assert config.teacher_cache and not config.teacher_samples and config.data != "none"
+
+
+def test_the_authors_step_is_in_every_paper_config_and_in_no_other(repository):
+    defaults = default_config()
+    for name in CONFIGS:
+        config = get_config(repository, name)
+        paper = name.endswith("paper")
+        switches = ("reuse_teacher_features", "power_iteration_per_call", "renew_fresh_latents")
+        assert [config[switch] for switch in switches] == [paper] * 3, name
+        assert config.adam_epsilon == (1e-8 if paper else defaults.adam_epsilon)
+        assert ("start_at_identity" in config.student_overrides) == paper
+        assert ("class_table_stddev" in config.discriminator_overrides) == paper
+        sizes = {"num_classes": 10} if name.startswith("cifar10") else {}
+        start = {"start_at_identity": False} if paper else {}
+        assert config.student_overrides.to_dict() == {**start, **sizes}
 
 
 def test_paper_decays_from_step_300_000_to_the_last(repository):

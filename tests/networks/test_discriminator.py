@@ -49,6 +49,14 @@ def test_logit_is_the_head_plus_the_projection_of_the_class():
     np.testing.assert_allclose(np.array(outputs["logits"]), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("given", "stddev"), [(None, 0.05 / 3**0.5), (1.0, 1.0)])
+def test_the_class_table_starts_with_the_deviation_that_is_set(given, stddev):
+    discriminator = Discriminator((4, 512), 1000, 8, class_table_stddev=given)
+    table = discriminator.get_layer("projection").embeddings.numpy()
+    assert table.std() == pytest.approx(stddev, rel=0.01) and abs(table.mean()) < 0.01 * stddev
+    assert Discriminator.from_config(discriminator.get_config()).class_table_stddev == given
+
+
 def test_features_are_post_activation_maps_with_slope_one_hundredth():
     discriminator = Discriminator(**TINY)
     images, labels = inputs()

@@ -31,6 +31,20 @@ def test_conditional_batch_norm_matches_numpy_and_starts_at_scale_one():
     np.testing.assert_allclose(outputs, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("channels", "entries"), [(2, 2), (3, 3), (5, 4)])
+def test_conditional_batch_norm_may_start_with_the_sum_of_the_condition_s_first_entries(
+    channels, entries
+):
+    layer = ConditionalBatchNormalization(start_at_identity=False)
+    condition = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    layer([np.zeros((6, 2, 2, channels), "float32"), condition])
+    scale_and_shift = np.array(layer.affine(condition)) - layer.affine.bias.numpy()
+    expected = condition[:, :entries].sum(1, keepdims=True)
+    np.testing.assert_allclose(scale_and_shift, expected.repeat(2 * channels, 1), rtol=1e-5)
+    bias = layer.affine.bias.numpy()
+    assert np.abs(bias).max() <= 0.5 and bias.std() > 0.1  # 1 / sqrt(4)
+
+
 def test_batch_norm_equals_keras_own_but_for_the_unbiased_moving_variance():
     features = np.random.default_rng(0).normal(2.0, 3.0, (4, 5, 5, 3)).astype("float32")
     ours = BatchNormalization(momentum=0.9, epsilon=1e-5)

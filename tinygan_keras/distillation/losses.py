@@ -8,6 +8,7 @@ The hinge comes from TF-GAN, through the one file that may touch it.
 """
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 from keras import ops
@@ -112,6 +113,9 @@ class Objectives:
     adversarial_gan_weight: float
     discriminator_gan_weight: float
     adversarial_interval: int
+    reuse_teacher_features: bool = False
+    power_iteration_per_call: bool = False
+    renew_fresh_latents: bool = False
 
     def __post_init__(self):
         self.feature_weights = tuple(float(weight) for weight in self.feature_weights)
@@ -125,40 +129,68 @@ class Objectives:
             )
 
     def discriminator_terms(self, discriminator, batch, images, fresh_images, training):
-        """`d_loss = L_KD_D + lambda_4 L_GAN_D` and its terms, of all images as one batch."""
+        """`d_loss = L_KD_D + lambda_4 L_GAN_D`, its terms, and the teacher's feature maps if reused."""
         pieces, labels = [batch["teacher_image"], images], [batch["label"]] * 2
         if fresh_images is not None:
             pieces += [batch["image"], fresh_images]
             labels += [batch["image_label"]] * 2
+        pieces = [ops.stop_gradient(piece) for piece in pieces]
         labels = [ops.cast(piece, "int32") for piece in labels]
-        inputs = (ops.stop_gradient(ops.concatenate(pieces)), ops.concatenate(labels))
-        logits = ops.split(discriminator(inputs, training=training)["logits"], len(pieces))
+        if training and self.power_iteration_per_call:
+            pairs = zip(pieces, labels, strict=True)
+            outputs = [discriminator(pair, training=True) for pair in pairs]
+            logits, features = [each["logits"] for each in outputs], outputs[0]["features"]
+        else:  # all images as one batch
+            inputs = (ops.concatenate(pieces), ops.concatenate(labels))
+            outputs = discriminator(inputs, training=training)
+            logits = ops.split(outputs["logits"], len(pieces))
+            features = [maps[: ops.shape(images)[0]] for maps in outputs["features"]]
         terms = {"discriminator_distillation": discriminator_adversarial(*logits[:2])}
+        if training and self.reuse_teacher_features:
+            terms["teacher_features"] = features
         d_loss = terms["discriminator_distillation"]
         if fresh_images is not None:
             terms["discriminator_gan"] = discriminator_adversarial(*logits[2:])
             d_loss = d_loss + self.discriminator_gan_weight * terms["discriminator_gan"]
         return {**terms, "d_loss": d_loss}
 
-    def student_terms(self, discriminator, batch, images, pixel_weight, adversarial):
+    def student_terms(
+        self,
+        discriminator,
+        batch,
+        images,
+        pixel_weight,
+        adversarial,
+        teacher_features=None,
+        training=False,
+    ):
         """`g_loss = L_KD_feat + lambda_1 L_KD_pix + lambda_2 L_KD_S` and its terms, on `S(z, y)`."""
+        iterate = training and self.power_iteration_per_call
+        discriminate = partial(discriminator, training=iterate)
         labels, teacher_images = batch["label"], batch["teacher_image"]
-        teacher = discriminator((teacher_images, labels), training=False)
-        student = discriminator((images, labels), training=False)
-        feature_maps = teacher["features"], student["features"]
+        if teacher_features is None:
+            teacher_features = discriminate((teacher_images, labels))["features"]
+        student = discriminate((images, labels))
+        logits = student["logits"]
+        if iterate:  # the authors' program takes the logits from a further call
+            logits = ops.cond(
+                adversarial, lambda: discriminate((images, labels))["logits"], lambda: logits
+            )
+        feature_maps = teacher_features, student["features"]
         terms = {
             "feature_distillation": feature_distillation(*feature_maps, self.feature_weights),
             "pixel_distillation": pixel_distillation(teacher_images, images),
-            "adversarial_distillation": generator_adversarial(student["logits"]),
+            "adversarial_distillation": generator_adversarial(logits),
         }
         weight = self.adversarial_distillation_weight * ops.cast(adversarial, "float32")
         g_loss = terms["feature_distillation"] + pixel_weight * terms["pixel_distillation"]
         g_loss += weight * terms["adversarial_distillation"]
         return {**terms, "g_loss": g_loss}
 
-    def fresh_terms(self, discriminator, batch, fresh_images):
+    def fresh_terms(self, discriminator, batch, fresh_images, training=False):
         """`L_GAN_S` on `S(z', y)`, and what it adds to `g_loss`: `lambda_3 L_GAN_S`."""
-        outputs = discriminator((fresh_images, batch["image_label"]), training=False)
+        iterate = training and self.power_iteration_per_call
+        outputs = discriminator((fresh_images, batch["image_label"]), training=iterate)
         term = generator_adversarial(outputs["logits"])
         return {"adversarial_gan": term, "g_loss": self.adversarial_gan_weight * term}
 

@@ -17,12 +17,15 @@ class Discriminator(ConditionalNetwork):
         channels: Filters of the stages, from the image side up; each stage halves the image.
         num_classes: Number of classes.
         image_size: Side of the images.
+        class_table_stddev: Standard deviation of the class table at the start; None takes Keras' uniform
+            distribution, whose deviation is 0.029. The authors' program has PyTorch's, 1: Adam moves such a
+            table 35 times less in a step, as a share of its size.
         dtype: Keras dtype policy, such as "mixed_bfloat16"; None for the global one.
 
     Call arguments:
         inputs: A pair: images float `[B, S, S, 3]` in [-1, 1], labels int `[B]`.
-        training: Take one power-iteration step in every layer. The student's update calls with False:
-            its update then leaves the discriminator as it was. (In the authors' program it moves too.)
+        training: Take one power-iteration step in every layer. The student's update calls with False, so
+            that it leaves the discriminator as it was, but for `power_iteration_per_call` of `TinyGAN`.
 
     Returns:
         A dict: `logits` float32 `[B, 1]`; `features`, the post-activation maps of the stages.
@@ -40,7 +43,7 @@ class Discriminator(ConditionalNetwork):
     Reference: Chang & Lu, arXiv:2009.13829; Miyato & Koyama, arXiv:1802.05637.
     """
 
-    ARGUMENTS = ("channels", "num_classes", "image_size")
+    ARGUMENTS = ("channels", "num_classes", "image_size", "class_table_stddev")
     PRESETS = DISCRIMINATORS
 
     def __init__(
@@ -48,6 +51,7 @@ class Discriminator(ConditionalNetwork):
         channels=(32, 64, 128, 256, 512),
         num_classes=1000,
         image_size=128,
+        class_table_stddev=None,
         dtype=None,
         **kwargs,
     ):
@@ -67,7 +71,10 @@ class Discriminator(ConditionalNetwork):
             features = stage(features)
             maps.append(features)
         pooled = ops.sum(features, axis=(1, 2))
-        embed = SpectralEmbedding(num_classes, channels[-1], dtype=dtype, name="projection")
+        start = "uniform"
+        if class_table_stddev is not None:
+            start = keras.initializers.RandomNormal(stddev=class_table_stddev)
+        embed = SpectralEmbedding(num_classes, channels[-1], start, dtype=dtype, name="projection")
         matched = ops.sum(pooled * embed(labels), axis=-1, keepdims=True)
         logits = SpectralDense(1, dtype=dtype, name="head")(pooled) + matched
         outputs = {"logits": ops.cast(logits, "float32"), "features": maps}
@@ -77,3 +84,4 @@ class Discriminator(ConditionalNetwork):
         self.channels = tuple(channels)
         self.num_classes = num_classes
         self.image_size = image_size
+        self.class_table_stddev = class_table_stddev

@@ -18,18 +18,26 @@ from .layers import PACKAGE
 class ConditionalBatchNormalization(layers.Layer):
     """Batch normalisation whose scale and shift are linear in a condition vector (arXiv:1610.07629)."""
 
-    def __init__(self, momentum=0.9, epsilon=1e-5, synchronized=False, **kwargs):
+    def __init__(
+        self, momentum=0.9, epsilon=1e-5, synchronized=False, start_at_identity=True, **kwargs
+    ):
         super().__init__(**kwargs)
         self.momentum = momentum
         self.epsilon = epsilon
         self.synchronized = synchronized
+        self.start_at_identity = start_at_identity
 
     def build(self, input_shape):
         (*_, channels), condition_shape = input_shape
+        if self.start_at_identity:
+            kernel, bias = keras.initializers.RandomNormal(stddev=0.02), _scale_one_shift_zero
+        else:  # for each channel the sum of the condition's first entries, as many as there are channels
+            bound = condition_shape[-1] ** -0.5
+            kernel, bias = _ones_in_first_rows, keras.initializers.RandomUniform(-bound, bound)
         self.affine = layers.Dense(
             2 * channels,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),
-            bias_initializer=_scale_one_shift_zero,  # on the wrong axis in the authors' program
+            kernel_initializer=kernel,
+            bias_initializer=bias,
             dtype=self.dtype_policy,
             name="affine",
         )
@@ -74,7 +82,7 @@ class ConditionalBatchNormalization(layers.Layer):
         return ops.cast(vectors[:, None, None, :], self.compute_dtype)
 
     def get_config(self):
-        names = ("momentum", "epsilon", "synchronized")
+        names = ("momentum", "epsilon", "synchronized", "start_at_identity")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -113,3 +121,9 @@ def batch_norm(layer, features, scale, shift):
 def _scale_one_shift_zero(shape, dtype=None):
     (size,) = shape
     return ops.concatenate([ops.ones(size // 2, dtype), ops.zeros(size // 2, dtype)])
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+def _ones_in_first_rows(shape, dtype=None):
+    rows = ops.arange(shape[0])[:, None] < shape[1] // 2
+    return ops.cast(ops.broadcast_to(rows, shape), dtype)

@@ -87,7 +87,7 @@ def open_components(config, strategy) -> Components:
         synchronized = replicas > 1 and config.synchronized_batch_norm
         model = build_model(config, synchronized, teacher if live else None)
     check_agreement("the teacher", teacher, "the student", model.student)
-    # The student's class embedding starts from the teacher's, as in the paper, if it has that shape.
+    # The student's class embedding starts from the teacher's, if it has that shape.
     table, student = teacher.class_embedding, model.student
     if table is not None and table.shape == (student.num_classes, student.embedding_dim):
         student.set_class_embedding(table)
@@ -113,6 +113,7 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
             LinearDecay(learning_rate, start, config.steps),
             beta_1=config.beta_1,
             beta_2=config.beta_2,
+            epsilon=config.adam_epsilon,
             global_clipnorm=config.gradient_clip_norm or None,
         )
 

@@ -18,6 +18,7 @@ PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "refere
 LOSS_SETTINGS = (  # keywords of `TinyGAN.compile`
     *("feature_weights", "pixel_weight", "pixel_weight_decay", "adversarial_distillation_weight"),
     *("adversarial_gan_weight", "discriminator_gan_weight", "adversarial_interval"),
+    *("reuse_teacher_features", "power_iteration_per_call", "renew_fresh_latents"),
 )
 
 
@@ -60,6 +61,9 @@ def default_config() -> ConfigDict:
     config.d_learning_rate = 2e-4
     config.beta_1 = 0.0
     config.beta_2 = 0.9
+    # Keras' default. PyTorch's, and so the authors', is 1e-8; in a step of the paper's, 1e-7 damps the moves
+    # of a quarter of the student's weights by more than 10 %.
+    config.adam_epsilon = 1e-7
     # Fraction of the run after which both rates fall linearly to 0. The original starts at step
     # 300,000 however long the run, so that shorter runs never decay.
     config.learning_rate_decay_start = 0.4
@@ -74,6 +78,10 @@ def default_config() -> ConfigDict:
     config.adversarial_gan_weight = 0.002
     config.discriminator_gan_weight = 0.2
     config.adversarial_interval = 5
+    # The authors' program does these three; see TinyGAN.compile.
+    config.reuse_teacher_features = False
+    config.power_iteration_per_call = False
+    config.renew_fresh_latents = False
 
     config.extractor = ""  # folder, TF-Hub handle, or name of the feature extractor; "": no figures
     config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
@@ -179,7 +187,10 @@ _RANGES = {
     "a number in (0, 1]": (lambda value: 0 < value <= 1, "truncation"),
     "a number in [0, 1)": (lambda value: 0 <= value < 1, "beta_1 beta_2 ema_decay"),
     "a number in [0, 1]": (lambda value: 0 <= value <= 1, "learning_rate_decay_start"),
-    "more than 0": (lambda value: value > 0, "g_learning_rate d_learning_rate divergence_limit"),
+    "more than 0": (
+        lambda value: value > 0,
+        "g_learning_rate d_learning_rate adam_epsilon divergence_limit",
+    ),
     "0 or more": (
         lambda value: value >= 0,
         "feature_weights pixel_weight pixel_weight_decay adversarial_distillation_weight "

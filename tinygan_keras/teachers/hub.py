@@ -56,8 +56,8 @@ class HubTeacher:
         parameters: int, floats in the variables that the output reads, without batch-norm statistics and
             the vectors of spectral normalisation.
         folder: str, where the module's files are.
-        class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which the
-            paper starts the student's; None where it isn't known which variable that is.
+        class_embedding: float32 `[num_classes, K]`, the module's shared class embedding, from which a run
+            starts the student's; None where it isn't known which variable that is.
         content_hash: str, SHA-256 of the module's files; it names the teacher in reports.
 
     Call arguments:
