@@ -23,6 +23,7 @@ from tinygan_keras.evaluation.results import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
+from tinygan_keras.runs.config import default_config
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
@@ -282,6 +283,15 @@ def named_images(**levels):
     """One image of one level for each name."""
     pixels = np.array(list(levels.values()), "uint8")[:, None, None, None] * np.ones((1, 2, 2, 3))
     return ArrayImages(pixels.astype("uint8"), files=list(levels))
+
+
+def test_a_run_from_before_a_setting_existed_is_resumed_with_its_default(tmp_path):
+    folder, config = RunFolder(tmp_path), default_config().to_dict()
+    former = {name: value for name, value in config.items() if name != "renew_fresh_latents"}
+    folder.begin(former, {})
+    folder.check_config(config)
+    with pytest.raises(ValueError, match="renew_fresh_latents: True, was False"):
+        folder.check_config({**config, "renew_fresh_latents": True})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..classes.folder_labels import listed
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, plain, read_json, user_path, write_json, write_text
-from .config import differences
+from .config import default_config, differences
 
 try:
     import fcntl
@@ -53,8 +53,10 @@ class RunFolder:
 
     def check_config(self, config: dict):
         """Refuses a plain config that differs from that of the run in the folder, if there is one."""
-        former = read_json(self.config_json) if self.config_json.is_file() else None
-        if former is not None and (differing := differences(plain(config), former)):
+        former = read_json(self.config_json) if self.config_json.is_file() else config
+        # Settings that didn't exist then had the effect of their defaults.
+        former = plain({**default_config().to_dict(), **former})
+        if differing := differences(plain(config), former):
             lines = "\n  ".join(differing)
             raise InputError(
                 f"{self.path} holds a run with another config. Got\n  {lines}\nExpected the same config, "
