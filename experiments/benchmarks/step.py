@@ -2,6 +2,7 @@
 
     python experiments/benchmarks/step.py             # six minutes on two CPU cores
     python experiments/benchmarks/step.py --compile   # torch.compile beside it; ten minutes more
+    python experiments/benchmarks/step.py --settings=reuse_teacher_features,renew_fresh_latents   # ours alone
 
 Both sides train the networks of `tinygan_128` under the paper's settings on batches in memory that carry the
 teacher's images and real ones. The opponent is `experiments/pytorch_twin`, of which
@@ -22,6 +23,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 from absl import app, flags
 
 FLAGS = flags.FLAGS
@@ -29,6 +31,11 @@ flags.DEFINE_integer("batch_size", 8, "Images of a batch.", lower_bound=1)
 flags.DEFINE_integer("rounds", 8, "Cycles of each variant.", lower_bound=1)
 flags.DEFINE_integer("warm_up", 2, "Cycles of each variant that don't count.", lower_bound=1)
 flags.DEFINE_bool("compile", False, "Time torch.compile too.")
+flags.DEFINE_list(
+    "settings",
+    [],
+    "Time ours with each of these settings on, and no PyTorch; joined by + for several.",
+)
 flags.DEFINE_float("pause", 0.5, "Seconds of rest between two turns.", lower_bound=0)
 
 OURS, EAGER = "ours", ("PyTorch, NCHW", "PyTorch, channels last")
@@ -82,6 +89,8 @@ def serve(name, batch_size, connection):
 
 def main(_):
     names = [OURS, *EAGER, *(COMPILED if FLAGS.compile else ())]
+    if FLAGS.settings:
+        names = [OURS, *(f"{OURS}, {settings}" for settings in FLAGS.settings)]
     load = os.getloadavg()[0]
     sides = {}
     for name in names:  # one after the other, so that no warm-up disturbs another
@@ -93,6 +102,11 @@ def main(_):
             time.sleep(FLAGS.pause)
             side.seconds.append(side.ask("cycle"))
     memory = {name: side.ask("peak_memory") for name, side in sides.items()}
+    if FLAGS.settings:
+        for side in sides.values():
+            side.stop()
+        report_settings(sides, memory)
+        return
     ceilings = {name: sides[name].ask("matrix_product") for name in (OURS, EAGER[0])}
     for name in names[1:]:
         sides[name].stop()
@@ -126,6 +140,16 @@ def report_times(sides, memory):
     )
     for name, value, wanted, limit in rows:
         print(f"| {name} | {value:.2f} | <= {wanted} | {'met' if value <= limit else 'MISSED'} |")
+
+
+def report_settings(sides, memory):
+    """Seconds per step with settings on, and what each costs by the medians of cycles side by side."""
+    print("| a step of 128 px | median, s | quickest, s | over ours, median | peak memory, GB |")
+    print("|---|---:|---:|---:|---:|")
+    for name, side in sides.items():
+        ratio = statistics.median(np.divide(side.seconds, sides[OURS].seconds))
+        cells = (statistics.median(side.seconds), min(side.seconds), ratio, memory[name])
+        print(f"| {name} | {' | '.join(f'{x:.3f}' for x in cells)} |")
 
 
 def report_parts(seconds, parts):

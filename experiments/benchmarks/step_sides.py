@@ -18,8 +18,8 @@ MATRIX = 4096
 
 def make(name, batch_size):
     """Returns the side of that name; see `step.py` for the names."""
-    if name == "ours":
-        return Ours(batch_size)
+    if name.startswith("ours"):
+        return Ours(batch_size, name.partition(", ")[2])
     return Twin(batch_size, "channels last" in name, compiled="compile" in name)
 
 
@@ -43,9 +43,9 @@ class Measured:
 
 
 class Ours(Measured):
-    """`TinyGAN` as `fit` runs it, under the default configuration: the paper's."""
+    """`TinyGAN` as `fit` runs it, under the default configuration, with some settings on."""
 
-    def __init__(self, batch_size):
+    def __init__(self, batch_size, settings=""):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
@@ -53,7 +53,9 @@ class Ours(Measured):
         from tinygan_keras.runs.config import default_config
 
         self.batch_size = batch_size
-        self.model = build_model(default_config())
+        config = default_config()
+        config.update(dict.fromkeys(filter(None, settings.split("+")), True))
+        self.model = build_model(config)
         self.model.make_train_function()
         batches = make_batches(batch_size)
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
