@@ -39,6 +39,8 @@ from .runs.distill import distill
 from .runs.divergence import StopOnDivergence
 from .runs.evaluation_callback import EvaluationCallback
 from .runs.hub_repository import export_hub
+from .runs.teach import teach
+from .runs.teacher_config import default_teacher_config
 from .runtimes.litert import export_litert
 from .runtimes.onnx import export_onnx
 from .runtimes.openvino import export_openvino

@@ -4,7 +4,7 @@ Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its values, but for wh
 32 px: no truncation, because the whole of the small data set is wanted; a cache of 200,000 images, four for
 each real one, of which an epoch is one pass; three stages of the discriminator.
 Command: tinygan distill --config=experiments/cifar10/paper.py --workdir=runs/cifar10_paper
-    after the teacher (train_teacher.py) and the cache of its images are made, see README.md.
+    after the teacher (teacher.py) and the cache of its images are made, see README.md.
 Hardware: one GPU with 4 GB, 1 GB of disk; or 2 CPU cores. Wall time: 2 to 4 hours on a GPU, estimated and
 not run.
 Expected: unknown; no figure is published for this student.

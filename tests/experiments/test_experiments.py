@@ -20,6 +20,7 @@ from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
 from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import default_config, differences, epochs, validate
 from tinygan_keras.runs.distill import distill
+from tinygan_keras.runs.teacher_config import default_teacher_config, validate_teacher_config
 from tinygan_keras.teachers.biggan_deep import BigGANDeep
 from tinygan_keras.teachers.hub import HubTeacher
 
@@ -129,6 +130,26 @@ def test_configs_open_with_how_to_run_them(repository, name):
         assert heading in docstring, heading
     command = re.search(r"tinygan distill --config=(\S+) --workdir=runs/\S+", docstring)
     assert command and command[1] == f"experiments/{name}.py"
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10"])
+def test_configs_of_teachers_are_valid_and_build_their_networks(repository, name):
+    config = get_config(repository, f"{name}/teacher")
+    docstring = (repository / "experiments" / name / "teacher.py").read_text().split('"""')[1]
+    for heading in ("Paper:", "Command:", "Hardware:", "Wall time:", "Expected:"):
+        assert heading in docstring, heading
+    assert f"tinygan teach --config=experiments/{name}/teacher.py --out=runs/" in docstring
+    complete = validate_teacher_config(config)
+    assert complete.steps % complete.steps_per_epoch == 0
+    config.debug = True
+    assert validate_teacher_config(config).steps <= 20
+    if name == "fashion_mnist":  # what the defaults are known to reach, they reach
+        own = ("name", "data", "data_subset", "extractor")
+        changed = differences(complete.to_dict(), default_teacher_config().to_dict())
+        assert {line.split(":")[0] for line in changed} == set(own)
+    else:  # what the configs beside it expect of their teacher
+        student = STUDENTS[get_config(repository, "cifar10/paper").student]
+        assert config.latent_dim == config.embedding_dim == student["latent_dim"]
 
 
 def test_paper_is_the_paper_to_the_last_digit(repository):

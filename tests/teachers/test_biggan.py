@@ -97,29 +97,88 @@ def test_saved_teacher_is_what_hub_teacher_loads(generator, tmp_path):
         save_teacher(generator, path)
 
 
-def test_training_moves_both_networks_and_the_average():
+def gan(d_steps=1, g_rate=0.1, d_rate=0.1):
+    """A compiled model, eager, and a batch for it."""
+
     def make():
         return BigGANGenerator(**{**TINY, "attention_size": None})
 
+    keras.utils.set_random_seed(0)
     discriminator = BigGANDiscriminator(channels=(4, 4, 4), num_classes=3, image_size=16)
-    model = ClassConditionalGAN(make(), discriminator, ema_generator=make(), ema_decay=0.5)
-    model.compile(keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1), run_eagerly=True)
-    before = [v.numpy() for v in model.ema_generator.trainable_variables]
-    start = [v.numpy() for v in discriminator.trainable_variables]
-    latents, labels = inputs()
-    images = np.random.default_rng(0).uniform(-1, 1, (5, 16, 16, 3)).astype("float32")
-    batch = {"image": images, "label": labels.astype("int32"), "latent": latents}
+    model = ClassConditionalGAN(make(), discriminator, make(), ema_decay=0.5, d_steps=d_steps)
+    rates = keras.optimizers.SGD(g_rate), keras.optimizers.SGD(d_rate)
+    model.compile(*rates, divergence_limit=100.0, run_eagerly=True)
+    count = 5 * d_steps
+    latents, labels = inputs(count)
+    images = np.random.default_rng(0).uniform(-1, 1, (count, 16, 16, 3)).astype("float32")
+    return model, {"image": images, "label": labels.astype("int32"), "latent": latents}
+
+
+def values(network):
+    return [v.numpy() for v in network.trainable_variables]
+
+
+def moved(before, network):
+    pairs = zip(before, network.trainable_variables, strict=True)
+    return [not np.array_equal(old, new.numpy()) for old, new in pairs]
+
+
+def test_training_moves_both_networks_and_the_average():
+    model, batch = gan()
+    before, start = values(model.ema_generator), values(model.discriminator)
     logs = model.train_on_batch(batch, return_dict=True)
-    assert set(logs) == {"d_loss", "g_loss"}
-    moved = [
-        not np.array_equal(a, v.numpy())
-        for a, v in zip(start, discriminator.trainable_variables, strict=True)
-    ]
-    assert all(moved)
-    trained = model.generator.trainable_variables
-    averaged = model.ema_generator.trainable_variables
-    for old, new, average in zip(before, trained, averaged, strict=True):
-        np.testing.assert_allclose(average.numpy(), 0.5 * (old + new.numpy()), atol=1e-6)
+    assert set(logs) == {"d_loss", "g_loss"} and int(model.step) == 1
+    assert all(moved(start, model.discriminator))
+    pairs = zip(before, values(model.generator), values(model.ema_generator), strict=True)
+    for old, new, average in pairs:  # the decay of the first step is 1/10
+        np.testing.assert_allclose(average, 0.1 * old + 0.9 * new, atol=1e-6)
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_each_optimizer_moves_its_own_network(network):
+    rates = {"d_rate": 0.0} if network == "generator" else {"g_rate": 0.0}
+    model, batch = gan(**rates)
+    before = {name: values(getattr(model, name)) for name in ("generator", "discriminator")}
+    model.train_on_batch(batch)
+    for name, old in before.items():
+        assert any(moved(old, getattr(model, name))) == (name == network)
+
+
+def test_the_generator_learns_from_the_discriminator_that_has_just_been_updated():
+    model, batch = gan(g_rate=0.0)
+    logs = model.train_on_batch(batch, return_dict=True)
+    # Rate 0 leaves the generator where it was; power iteration moves with every training call.
+    images = model.generator((batch["latent"], batch["label"]), training=True)
+    logits = model.discriminator((images, batch["label"]), training=False)
+    assert logs["g_loss"] == pytest.approx(-float(np.mean(logits)), rel=0.05)
+    before, _ = gan(g_rate=0.0)
+    old = before.discriminator((images, batch["label"]), training=False)
+    assert abs(logs["g_loss"] + float(np.mean(old))) > 10 * abs(logs["g_loss"] + np.mean(logits))
+
+
+def test_the_discriminator_may_learn_several_times_before_the_generator_does():
+    model, batch = gan(d_steps=2, g_rate=0.0)
+    model.train_on_batch(batch)
+    twice, _ = gan(g_rate=0.0)
+    for part in (slice(0, 5), slice(5, 10)):
+        twice.train_on_batch({name: value[part] for name, value in batch.items()})
+    for one, other in zip(*map(values, (model.discriminator, twice.discriminator)), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert (int(model.g_optimizer.iterations), int(model.d_optimizer.iterations)) == (1, 2)
+
+
+def test_losses_that_are_no_numbers_are_counted():
+    model, batch = gan()
+    model.train_on_batch({**batch, "image": batch["image"] * np.nan})
+    assert model.failures.numpy().tolist() == [1.0, 1.0]
+
+
+def test_statistics_of_one_truncation_leave_the_other_rows_alone():
+    generator = BigGANGenerator(**TINY)
+    settings = {"batches": 1, "batch_size": 6, "progress": False}
+    measure_standing_statistics(generator, truncation=0.75, classes=(0, 2), **settings)
+    means = generator.final_norm.mean_table.numpy()
+    assert not means[0].any() and means[1].any() and means[2].any()
 
 
 def test_a_latent_length_that_can_t_be_cut_is_refused():

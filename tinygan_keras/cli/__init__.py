@@ -25,6 +25,7 @@ COMMANDS = {
     "cache": "generate samples of a teacher once, to learn from many times",
     "prepare": "convert real images once, to train on and to measure with",
     "import": "read a generator that a PyTorch program trained",
+    "teach": "train a teacher on your own images",
     "distill": "distil a teacher into a student, from a config to a report",
     "sample": "generate images with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..embedded import DEMO_CONFIG
 from ..errors import InputError
 from ..files import file_errors
-from ..runs.config import load_config
+from ..runs.config import default_config, load_config
 from .distill import overridden, override
 
 FLAGS = REQUIRED = ("out",)
@@ -29,7 +29,7 @@ def read_settings(arguments):
             "Got --config. Expected none: the demo has its own. Use tinygan distill for another, or change "
             "single settings, such as --config.seed=1."
         )
-    overridden(arguments)
+    overridden(arguments, default_config())
     return override(load_config(DEMO_CONFIG), ["tinygan demo", *arguments])
 
 

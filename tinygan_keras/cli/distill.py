@@ -23,26 +23,29 @@ _SETTINGS = "\n".join(f"  {line}" for line in str(default_config()).strip().spli
 __doc__ += f"\n--config.NAME=VALUE changes one setting of the config. The defaults:\n{_SETTINGS}"
 
 
-def read_settings(arguments):
+def read_settings(arguments, defaults=default_config, needs_file=True):
     """Takes --config and --config.NAME=VALUE out of the arguments."""
-    overrides = overridden(arguments)
+    overrides = overridden(arguments, defaults())
     flag_values = absl_flags.FlagValues()
     TABLE["config"].define("config", flag_values)
     program, *arguments = flag_values(["tinygan distill", *arguments], known_only=True)
-    if flag_values.config is None:
-        if overrides:
-            raise InputError(
-                f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
-                "changes, such as --config=experiments/fashion_mnist/config.py."
-            )
+    if flag_values.config is not None:
+        config = load_config(flag_values.config, defaults)
+    elif not needs_file:
+        config = defaults()
+    elif not overrides:
         return {"config": None}, arguments
-    return override(load_config(flag_values.config), [program, *arguments])
+    else:
+        raise InputError(
+            f"Got --config.{overrides[0]} and no --config. Expected a config file whose setting it "
+            "changes, such as --config=experiments/fashion_mnist/config.py."
+        )
+    return override(config, [program, *arguments])
 
 
-def overridden(arguments) -> list:
+def overridden(arguments, known) -> list:
     """The names in --config.NAME=VALUE, all of which are settings."""
     names = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(arguments), re.MULTILINE)
-    known = default_config()
     for name in names:
         if name not in known:
             raise InputError(unknown_setting(name, known))

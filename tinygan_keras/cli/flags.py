@@ -120,6 +120,11 @@ TABLE = {
     "workdir": place("Run folder.", example="runs/mine"),
     # demo
     "demo.out": place("Run folder.", "runs/demo", "runs/demo"),
+    # teach
+    "teach.config": place("Config file; default: by --image_size."),
+    "teach.data": place("Real images, as for prepare; or what that wrote.", example="photos/"),
+    "teach.image_size": whole("Side of the images: 32 (default), 64 or 128."),
+    "teach.out": place("Run folder, which becomes the teacher.", example="runs/teacher"),
     # prepare
     "data": place("Folder, .npz, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"),
     "image_size": whole("Side of the images, in pixels."),

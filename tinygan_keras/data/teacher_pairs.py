@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from ..classes.folder_labels import listed
+from ..embedded import find
 from ..errors import InputError, MissingFileError
-from ..files import check_room, content_hash, user_path
+from ..files import check_room, content_hash
 from ..images import check_labels, to_uint8
 from ..latents import resolve_truncation
 from .image_decoding import SUFFIXES, Decoding, file_text
@@ -85,7 +86,7 @@ def import_pairs(
     from .records.record_writer import write_records
 
     check_numbers(worker, workers, encoding, shard_size=shard_size)
-    source = open_pairs(Path(user_path(pairs)))
+    source = open_pairs(Path(find(pairs)))
     names = source.class_names if class_names is None else list(map(str, class_names))
     num_classes = num_classes or (len(names) if names else int(source.labels.max()) + 1)
     if names and num_classes != len(names):

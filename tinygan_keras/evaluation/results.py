@@ -34,8 +34,13 @@ def write_evaluation(result: dict, folder) -> Path:
     return _write(folder, "evaluation", result, sections)
 
 
-def write_report(report: dict, folder) -> Path:
-    """Writes what a run reached to `report.json`, whose path is returned, and `report.md`.
+def write_report(report: dict, folder, heading="# Distillation report") -> Path:
+    """Writes what a run reached to `report.json`, whose path is returned, and `report.md`."""
+    return _write(folder, "report", report, [report_page(report, heading)])
+
+
+def report_page(report: dict, heading: str) -> str:
+    """What a run reached, in Markdown.
 
     `teacher`, `student` and `reference_student` are dicts of costs and figures, the columns of the table;
     `protocol`, `notes`, `config` and `versions` get a section each, and so do all others together.
@@ -45,16 +50,16 @@ def write_report(report: dict, folder) -> Path:
     named = {*_COLUMNS, "protocol", "config", "versions", "notes"}
     config = json.dumps(report.get("config"), indent=2, sort_keys=True, ensure_ascii=False)
     sections = [
-        "# Distillation report",
+        heading,
         _figures(columns, {**_COSTS, **FIGURES}, report.get("teacher")),
-        columns and "In brackets: error bar, or multiple of the teacher's figure.",
+        len(columns) > 1 and "In brackets: error bar, or multiple of the teacher's figure.",
         _notes(report.get("notes")),
         _listing("Protocol", report.get("protocol")),
         _listing("Run", {key: value for key, value in report.items() if key not in named}),
         _listing("Versions", report.get("versions")),
         report.get("config") and _section("Config", f"```json\n{config}\n```"),
     ]
-    return _write(folder, "report", report, sections)
+    return "\n\n".join(filter(None, sections))
 
 
 def read_evaluation(path) -> dict:

@@ -99,6 +99,7 @@ def _from_path(path, truncation):
             "a folder that `tinygan export` wrote, a teacher (its folder or its TensorFlow Hub handle), "
             f"hf://OWNER/NAME, or the name of an embedded model.{did_you_mean(source) or names_like(source)}"
         )
+    path = download.module_folder(path)
     config, class_names = read_config(path), read_class_names(path)
     truncation = config.get("truncation") if truncation is None else truncation
     if truncation is not None:

@@ -36,13 +36,16 @@ def load_checkpoint(model, path):
         ) from error
 
 
+def averaged_generator(model):
+    """The averaged network of a `TinyGAN` or `ClassConditionalGAN`; None of any other model."""
+    return getattr(model, "ema_student", None) or getattr(model, "ema_generator", None)
+
+
 def state_of(model) -> list:
     """All variables that a resumed training needs, each once, in the same order in every process."""
-    optimizers = (
-        "g_optimizer",
-        "d_optimizer",
-    )  # Keras counts those in that it calls `optimizer` only
-    owners = [model, *(getattr(model, name) for name in optimizers if hasattr(model, name))]
+    names = ("student", "generator", "discriminator", "ema_student", "ema_generator")
+    names += ("g_optimizer", "d_optimizer")
+    owners = [model, *(getattr(model, name) for name in names if hasattr(model, name))]
     everything = [variable for owner in owners for variable in owner.variables]
     figures = {id(v) for metric in model.metrics for v in metric.variables}  # of one epoch only
     return list({id(v): v for v in everything if id(v) not in figures}.values())

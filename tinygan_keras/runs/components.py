@@ -71,14 +71,7 @@ def open_components(config, strategy) -> Components:
     if real_images is not None:
         print(real_images.report(config.horizontal_flip))
     if extractor is not None:
-        # It may have other classes than the teacher, and with a kernel to resize images another size.
-        extractor.protocol(teacher.image_size)  # refuses a size that it can't take
-        ours, theirs = teacher.num_classes, extractor.num_classes
-        if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
-            raise InputError(
-                f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the "
-                "feature extractor. Expected the same classes. Set another monitor or extractor."
-            )
+        check_extractor(config, extractor, teacher)
         measured = open_measured_images(config, real_images, names)
     if config.teacher_cache:
         cache = open_cache(config, teacher, classes)
@@ -104,19 +97,20 @@ def without_teacher(config) -> ConfigDict:
     return config
 
 
-def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
-    """The compiled, untrained `TinyGAN` of a complete config; without a teacher, batches have its images."""
-
-    def adam(learning_rate):
-        start = round(config.learning_rate_decay_start * config.steps)
-        return keras.optimizers.Adam(
-            LinearDecay(learning_rate, start, config.steps),
-            beta_1=config.beta_1,
-            beta_2=config.beta_2,
-            epsilon=config.adam_epsilon,
-            global_clipnorm=config.gradient_clip_norm or None,
+def check_extractor(config, extractor, generator):
+    """Refuses an extractor that can't take the images, or has other classes than the monitor needs."""
+    # With a kernel to resize images they may have another size.
+    extractor.protocol(generator.image_size)
+    ours, theirs = generator.num_classes, extractor.num_classes
+    if config.evaluate_every and config.monitor == "label_accuracy" and ours != theirs:
+        raise InputError(
+            f"Got monitor='label_accuracy' with {ours} classes of the teacher and {theirs} of the feature "
+            "extractor. Expected the same classes. Set another monitor or extractor."
         )
 
+
+def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
+    """The compiled, untrained `TinyGAN` of a complete config; without a teacher, batches have its images."""
     keras.utils.set_random_seed(config.seed)
     model = TinyGAN(
         _network(config, "student", StudentGenerator, synchronized=synchronized),
@@ -128,14 +122,26 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
         name=config.name,
     )
     model.compile(
-        g_optimizer=adam(config.g_learning_rate),
-        d_optimizer=adam(config.d_learning_rate),
+        g_optimizer=make_optimizer(config, config.g_learning_rate),
+        d_optimizer=make_optimizer(config, config.d_learning_rate),
         divergence_limit=config.divergence_limit,
         jit_compile=_XLA[config.jit_compile],
         steps_per_execution=config.steps_per_execution,
         **{name: config[name] for name in LOSS_SETTINGS},
     )
     return model
+
+
+def make_optimizer(config, learning_rate) -> keras.optimizers.Adam:
+    """Adam with the betas, the decay and the clipping of a config."""
+    start = round(config.learning_rate_decay_start * config.steps)
+    return keras.optimizers.Adam(
+        LinearDecay(learning_rate, start, config.steps),
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        epsilon=config.adam_epsilon,
+        global_clipnorm=config.gradient_clip_norm or None,
+    )
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

@@ -103,7 +103,7 @@ def default_config() -> ConfigDict:
     return config
 
 
-def load_config(path) -> ConfigDict:
+def load_config(path, defaults=default_config) -> ConfigDict:
     """Returns what the function `get_config` of a config file returns, completed with the defaults."""
     path = user_path(path)
     if not path.is_file():
@@ -118,17 +118,17 @@ def load_config(path) -> ConfigDict:
             f"Got the config file {path} without a function get_config that returns a ConfigDict, such as "
             "that of tinygan_keras.default_config(). Correct the file."
         )
-    defaults = default_config()
-    for name in defaults:
+    complete = defaults()
+    for name in complete:
         if name not in config:
-            config[name] = defaults.get_ref(name)  # which keeps the type where the value is None
+            config[name] = complete.get_ref(name)  # which keeps the type where the value is None
     return config
 
 
-def validate(config) -> ConfigDict:
+def validate(config, defaults=default_config, **choices) -> ConfigDict:
     """Returns a checked copy of a `ConfigDict` or dict, with all defaults, and of debug size if so set."""
     given = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
-    complete = default_config()
+    complete = defaults()
     for name, value in given.items():
         if name not in complete:
             raise InputError(unknown_setting(name, complete))
@@ -136,21 +136,22 @@ def validate(config) -> ConfigDict:
             complete[name] = value
         except TypeError as error:
             raise InputError(
-                f"Got {name}={value!r}. Expected a value like {default_config()[name]!r}."
+                f"Got {name}={value!r}. Expected a value like {defaults()[name]!r}."
             ) from error
-    for name in PATHS:
+    for name in filter(complete.__contains__, PATHS):
         complete[name] = os.fspath(user_path(complete[name])) if complete[name] else ""
-    for names, expected, fix in _mistakes(complete):
+    for names, expected, fix in _mistakes(complete, _CHOICES | choices):
         got = " and ".join(f"{name}={complete[name]!r}" for name in names.split())
         raise InputError(f"Got {got}. Expected {expected}. {fix}.")
     # Sample k of the teacher is the picture of the seed `seed + k`; each of 7 is a stream of the training.
-    check_sample_seed(complete, complete.seed, max(7, complete.teacher_samples))
+    check_sample_seed(complete, complete.seed, max(7, complete.get("teacher_samples", 0)))
     if complete.debug:
         complete.steps, complete.steps_per_epoch = 20, 10
         complete.steps_per_execution = math.gcd(complete.steps_per_execution, 10)
         complete.batch_size = min(complete.batch_size, 8)
         for name in ("teacher_samples", "evaluation_images", "training_evaluation_images"):
-            complete[name] = min(complete[name], 64)
+            if name in complete:
+                complete[name] = min(complete[name], 64)
     return complete
 
 
@@ -195,11 +196,12 @@ _RANGES = {
         lambda value: value >= 0,
         "feature_weights pixel_weight pixel_weight_decay adversarial_distillation_weight "
         "adversarial_gan_weight discriminator_gan_weight gradient_clip_norm seed sample_seed "
-        "teacher_samples evaluate_every patience",
+        "teacher_samples evaluate_every patience attention_size",
     ),
     "1 or more": (
         lambda value: value >= 1,
-        "image_size batch_size adversarial_interval steps steps_per_epoch steps_per_execution",
+        "image_size batch_size adversarial_interval steps steps_per_epoch steps_per_execution "
+        "latent_dim embedding_dim generator_channels discriminator_channels d_steps",
     ),
     # The covariance of features needs them.
     "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
@@ -214,24 +216,25 @@ _CHOICES = {
 }
 
 
-def _mistakes(config):
+def _mistakes(config, choices):
     """Yields settings that are wrong or don't go together, what is expected of them, and the fix."""
     for expected, (fits, names) in _RANGES.items():
-        for name in names.split():
+        for name in filter(config.__contains__, names.split()):
             values = config[name] if isinstance(config[name], tuple) else (config[name],)
             if not all(value is None or fits(value) for value in values):
                 yield name, expected, f"Set --config.{name}"
-    for name, choices in _CHOICES.items():
-        if config[name] not in choices:
-            yield name, f"one of {', '.join(choices)}", f"Set --config.{name}"
+    for name, possible in choices.items():
+        if name in config and config[name] not in possible:
+            yield name, f"one of {', '.join(map(str, possible))}", f"Set --config.{name}"
     per_epoch = min(config.steps, config.steps_per_epoch)
     whole = config.steps - config.steps % config.steps_per_epoch
     without_real = config.data == "none" and config.monitor not in MONITORS_WITHOUT_REAL
-    if config.teacher_samples and config.teacher_cache:
+    samples = config.get("teacher_samples", 0)
+    if samples and config.teacher_cache:
         yield "teacher_samples teacher_cache", "one of them", "Set teacher_samples=0"
-    if config.teacher == "none" and not config.teacher_cache:
+    if config.get("teacher") == "none" and not config.teacher_cache:
         yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
-    if 0 < config.teacher_samples < config.batch_size:
+    if 0 < samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
     if config.evaluate_every and not config.extractor:
         fix = "Set extractor, or evaluate_every=0"

@@ -6,10 +6,12 @@ resumes an interrupted run: teacher samples, order of the data and all state com
 
 import contextlib
 import dataclasses
+import functools
 import re
 import shlex
 import shutil
 import warnings
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -35,14 +37,15 @@ FRAMES = 40  # of the moving picture, at most
 
 
 @dataclasses.dataclass
-class _Run:
+class Run:
     """What the steps of a run share."""
 
     config: object
     folder: RunFolder
     workers: Workers
     watch: Stopwatch
-    components: Components
+    components: Components  # or those of another model: `model` is used here
+    open_batches: Callable  # from a step on
 
 
 def distill(config, workdir, overwrite=False) -> dict | None:
@@ -96,7 +99,8 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         with watch.phase("preparation"):
             components = open_components(config, workers.strategy)
             gallery = Gallery(components, config) if workers.is_chief else None
-        run = _Run(config, folder, workers, watch, components)
+        batches = functools.partial(open_batches, config, components)
+        run = Run(config, folder, workers, watch, components, batches)
         if not workers.is_chief:
             fit(run)
             return None
@@ -104,7 +108,13 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         data = {name: getattr(images, "fingerprint", None) for name, images in data.items()}
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
         watch.keep_in(folder.seconds_json)
-        train(run, gallery)
+        pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
+        try:
+            train(run, evaluation_callback(components, config, folder), pictures)
+        except KeyboardInterrupt:
+            save_student(run)
+            print(f"The student so far: {folder.student_keras}")
+            raise
     with watch.phase("evaluation"):
         report = summarize(components, config, folder)
     with watch.phase("export"):
@@ -115,15 +125,14 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
     return _list_results(folder)
 
 
-def train(run, gallery):
-    """Trains from the last checkpoint, if there is one, to the last epoch."""
+def train(run, evaluation, pictures):
+    """Trains from the last checkpoint, if there is one, to the last epoch; the callbacks are the run's."""
     config, folder, model = run.config, run.folder, run.components.model
     done, checkpoint = latest_checkpoint(folder.checkpoints)
     if checkpoint:
         print(f"Resuming after epoch {done} of {epochs(config)} from {checkpoint}")
         load_checkpoint(model, checkpoint)
         folder.repair_history(done)
-    evaluation = evaluation_callback(run.components, config, folder)
     if evaluation:
         evaluation.restore(done)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
@@ -131,17 +140,15 @@ def train(run, gallery):
         *([evaluation] if evaluation else []),  # first: the others log its figures
         keras.callbacks.CSVLogger(folder.history_csv, append=done > 0),
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
-        ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES)),
+        pictures,
         Checkpoints(folder.checkpoints),
         keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.watch.save()),
     ]
     try:
         fit(run, callbacks, done, enough)
     except KeyboardInterrupt:
-        save_student(run)
         done, _ = latest_checkpoint(folder.checkpoints)
-        print(f"\nInterrupted. The student so far: {folder.student_keras}")
-        print(f"The same command goes on after epoch {done}.")
+        print(f"\nInterrupted. The same command goes on after epoch {done}.")
         raise
     except DivergenceError as error:
         done, checkpoint = latest_checkpoint(folder.checkpoints)
@@ -150,7 +157,7 @@ def train(run, gallery):
 
 
 def fit(run, callbacks=(), done=0, enough=False):
-    """Calls `TinyGAN.fit` in every process; the chief's `done` and `enough` hold for all."""
+    """Calls the model's `fit` in every process; the chief's `done` and `enough` hold for all."""
     config, workers, components = run.config, run.workers, run.components
     done = workers.from_chief(done)
     if workers.from_chief(enough):
@@ -158,7 +165,7 @@ def fit(run, callbacks=(), done=0, enough=False):
     workers.share(components.model)
     steps_per_epoch = min(config.steps, config.steps_per_epoch)
     with run.watch.phase("teacher_samples"):
-        batches = open_batches(config, components, done * steps_per_epoch)
+        batches = run.open_batches(done * steps_per_epoch)
     model = components.model
     # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
@@ -201,8 +208,14 @@ def save_results(run, gallery, report):
         names = run.components.class_names
         export_saved_model(student, folder.saved_model / "1", class_names=names, report=report)
     save_png(gallery.grid(student), folder.samples_png)
-    frames = [np.asarray(Image.open(path)) for path in sorted(folder.progress.glob("*.png"))]
-    save_gif(frames, folder.training_gif)
+    save_animation(folder)
+
+
+def save_animation(folder):
+    """Makes the moving picture out of the pictures of the training."""
+    paths = sorted(folder.progress.glob("*.png"))
+    paths = paths[:: -(-len(paths) // (FRAMES + 1))]
+    save_gif([np.asarray(Image.open(path)) for path in paths], folder.training_gif)
 
 
 @contextlib.contextmanager

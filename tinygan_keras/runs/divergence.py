@@ -7,7 +7,6 @@ and stops without an error, so that the broken weights are saved.
 import keras
 import numpy as np
 
-from ..distillation.losses import METRICS
 from ..errors import InputError, UserError
 
 _SUMS = ("g_loss", "d_loss")  # of the other terms: named only if none of these is to blame
@@ -62,7 +61,8 @@ class StopOnDivergence(keras.callbacks.Callback):
         # The sum over all replicas, of which each may have failed at the same step.
         failures = keras.ops.convert_to_numpy(self.model.failures)
         failures = np.ceil(failures / self.model.distribute_strategy.num_replicas_in_sync)
-        counts = {name: int(n) for name, n in zip(METRICS, failures, strict=True) if n}
+        terms = [metric.name for metric in self.model.metrics]
+        counts = {name: int(n) for name, n in zip(terms, failures, strict=False) if n}
         if not counts:
             return
         terms = [name for name in counts if name not in _SUMS] or list(counts)

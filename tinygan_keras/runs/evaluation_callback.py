@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from ..errors import InputError
 from ..files import new_file, read_json, write_json
-from .checkpoints import save_state
+from .checkpoints import averaged_generator, save_state
 
-_RECORD, _STUDENT, _STATE = "best.json", "best_student.keras", "best.weights.h5"
+_RECORD = "best.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +69,8 @@ class EvaluationCallback(keras.callbacks.Callback):
         student = keras.saving.load_model("runs/mine/best/best_student.keras")
     """
 
+    FILES = ("best_student.keras", "best.weights.h5")
+
     def __init__(
         self,
         evaluate: Callable,
@@ -91,7 +93,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.evaluate, self.every, self.patience = evaluate, every, patience
         self.monitor, self.log_dir, self.prefix = monitor, log_dir, prefix
         self.folder = None if folder is None else Path(folder)
-        self._files = self.folder and [self.folder / name for name in (_STUDENT, _STATE)]
+        self._files = self.folder and [self.folder / name for name in self.FILES]
         self.best = Best(monitor, mode)
         self._restored_at = None  # the epoch that `restore` was last called for
         self._begins = True
@@ -139,7 +141,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         self.best = dataclasses.replace(best, since=since)
 
     def on_train_begin(self, logs=None):
-        if getattr(self.model, "ema_student", None) is None:
+        if averaged_generator(self.model) is None:
             raise InputError(
                 f"Got a model of type {type(self.model).__name__}, which has no ema_student. Expected a "
                 "TinyGAN; EvaluationCallback evaluates its averaged student."
@@ -161,7 +163,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         if self.best.figures and done % self.every and not last:
             figures = _unknown(self.best.figures)
         else:
-            figures = self._checked(self.evaluate(self.model.ema_student), logs)
+            figures = self._checked(self.evaluate(averaged_generator(self.model)), logs)
             self._keep_best(done, figures)
             with self._writer.as_default():
                 for name, value in figures.items():
@@ -195,7 +197,7 @@ class EvaluationCallback(keras.callbacks.Callback):
             if self.folder is not None:
                 # Both are complete before the first is renamed, so that they hardly ever differ in age.
                 with new_file(self._files[0]) as student, new_file(self._files[1]) as state:
-                    self.model.ema_student.save(student)
+                    averaged_generator(self.model).save(student)
                     save_state(self.model, state)
         if self.folder is not None:
             write_json(self.folder / _RECORD, dataclasses.asdict(self.best))

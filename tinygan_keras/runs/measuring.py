@@ -53,8 +53,12 @@ def summarize(components, config, folder) -> dict:
             # Without the teacher, whose images take the longest.
             result = _evaluate(components, config, components.reference_student)
             report["reference_student"] |= result["figures"]
+    return report | _facts(components, config)
+
+
+def _facts(components, config) -> dict:
+    """What else a report says of a run."""
     return {
-        **report,
         "name": config.name,
         "steps": int(keras.ops.convert_to_numpy(components.model.step)),
         "peak_memory_gigabytes": _peak_memory(),
@@ -64,19 +68,42 @@ def summarize(components, config, folder) -> dict:
     }
 
 
+def summarize_teacher(components, config, folder, teacher) -> dict:
+    """Measures a teacher, a `Generator`, and returns the report of its training but for the times."""
+    report = {"teacher": _costs(teacher) | {"content_hash": teacher.content_hash}}
+    if components.extractor is not None:
+        result = _evaluate(components, config, teacher, folder=folder.evaluation)
+        add_class_chart(result, folder.evaluation)
+        report["teacher"] |= result["figures"]
+        report |= {"protocol": result["protocol"], "notes": result["notes"]}
+    return report | _facts(components, config)
+
+
 def evaluation_callback(components, config, folder) -> EvaluationCallback | None:
     """The evaluations in the course of the training, if the config asks for them."""
     if not config.evaluate_every:
         return None
     # Traced once; it generates with the weights of the moment.
-    generator = _student(components, config)
+    return make_evaluation(components, config, folder, _student(components, config))
+
+
+def make_evaluation(
+    components, config, folder, generator, prepare=None, callback=EvaluationCallback
+) -> EvaluationCallback:
+    """The callback that measures a `Generator`, after `prepare(network)` if need be."""
     settings = {
         "reference": open_real_statistics(components.measured_images, components.extractor),
         "num_images": config.training_evaluation_images,
         "progress": False,
     }
-    return EvaluationCallback(
-        lambda _: _evaluate(components, config, generator, **settings)["figures"],
+
+    def measure(network):
+        if prepare:
+            prepare(network)
+        return _evaluate(components, config, generator, **settings)["figures"]
+
+    return callback(
+        measure,
         every=config.evaluate_every,
         monitor=config.monitor,
         mode="max" if FIGURES[config.monitor].better == "higher" else "min",
@@ -120,9 +147,11 @@ def measured_images(path, student=None):
 def _run_config(path) -> SimpleNamespace | None:
     """The settings of a run folder, with paths as seen from here; None if it is none."""
     folder = RunFolder(find(path))
-    if not folder.config_json.is_file() or not folder.student_keras.is_file():
+    finished = folder.student_keras.is_file() or folder.module.is_dir()
+    if not folder.config_json.is_file() or not finished:
         return None
-    settings = {**default_config().to_dict(), **read_config(folder.path)}
+    # What `teach` has made has no teacher.
+    settings = {**default_config().to_dict(), "teacher": "", **read_config(folder.path)}
     for setting in PATHS:
         name = settings[setting]
         # What leads somewhere stays as it is written: "./inception" is a folder and "inception" a name.

@@ -9,6 +9,7 @@ from ..generators.generator import grid_of
 from ..images import to_uint8
 from ..latents import latents_of_seeds
 from ..pictures.image_rows import class_grid, image_rows, save_png
+from .checkpoints import averaged_generator
 
 _CLASSES = 10
 _PER_CLASS = 8
@@ -22,18 +23,15 @@ class Gallery:
 
     def __init__(self, components, config):
         teacher, self.class_names = components.teacher, components.class_names
-        classes = np.array(components.classes or range(teacher.num_classes))
-        places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
         if config.teacher == "none":
             of_class = (
-                np.flatnonzero(teacher.labels == label)[:_PER_CLASS] for label in classes[places]
+                np.flatnonzero(teacher.labels == label)[:_PER_CLASS]
+                for label in spread_classes(components, teacher)
             )
             numbers = np.concatenate([np.resize(found, _PER_CLASS) for found in of_class])
             self.latents, self.labels, self.teacher_images = teacher.samples(numbers)
             return
-        seeds = range(config.sample_seed, config.sample_seed + _PER_CLASS)
-        self.labels, seeds = grid_of(classes[places], seeds)
-        self.latents = latents_of_seeds(seeds, teacher.latent_dim, config.truncation)
+        self.latents, self.labels = fixed_inputs(components, config, teacher)
         self.teacher_images = to_uint8(teacher(self.latents, self.labels))
 
     def grid(self, student) -> np.ndarray:
@@ -47,6 +45,39 @@ class Gallery:
 
     def _images(self, student):
         return to_uint8(student((self.latents, self.labels), training=False))
+
+
+class TeacherGallery:
+    """Makes pictures of a teacher in training on fixed seeds, a row per class."""
+
+    def __init__(self, components, config):
+        self.latents, self.labels = fixed_inputs(components, config, components.model.generator)
+        self.names = [components.class_names[label] for label in self.labels[::_PER_CLASS]]
+
+    def frame(self, generator, step: int) -> np.ndarray:
+        """Of a generator whose standing statistics aren't measured yet."""
+        return self._rows(generator((self.latents, self.labels), training=True))
+
+    def grid(self, teacher) -> np.ndarray:
+        """Of a `HubTeacher`."""
+        return self._rows(teacher(self.latents, self.labels))
+
+    def _rows(self, images):
+        return image_rows(np.split(to_uint8(images), len(self.names)), self.names)
+
+
+def fixed_inputs(components, config, generator) -> tuple:
+    """Latents and labels of the pictures: eight of each class in them."""
+    seeds = range(config.sample_seed, config.sample_seed + _PER_CLASS)
+    labels, seeds = grid_of(spread_classes(components, generator), seeds)
+    return latents_of_seeds(seeds, generator.latent_dim, config.truncation), labels
+
+
+def spread_classes(components, generator) -> np.ndarray:
+    """The classes in the pictures: all, or ten spread over many."""
+    classes = np.array(components.classes or range(generator.num_classes))
+    places = np.linspace(0, len(classes) - 1, min(len(classes), _CLASSES)).astype("int32")
+    return classes[places]
 
 
 class ProgressPictures(keras.callbacks.Callback):
@@ -67,4 +98,5 @@ class ProgressPictures(keras.callbacks.Callback):
     def _save(self, epoch):
         step = int(keras.ops.convert_to_numpy(self.model.step))
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_png(self.frame(self.model.ema_student, step), self.folder / f"epoch_{epoch:05d}.png")
+        picture = self.frame(averaged_generator(self.model), step)
+        save_png(picture, self.folder / f"epoch_{epoch:05d}.png")

@@ -28,6 +28,7 @@ class RunFolder:
         *("config.json", "data.json", "real_images.json", "seconds.json", "class_names.txt"),
         *("history.csv", "tensorboard", "checkpoints", "progress", "best", "student.keras"),
         *("saved_model", "samples.png", "training.gif", "evaluation", "pictures"),
+        *("module", "distill.py"),
         *("report.md", "report.json"),  # the last: with it a run is finished
     )
     """What a run writes, each an attribute: `config_json`. `overwrite` removes these and nothing else."""

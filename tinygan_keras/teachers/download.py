@@ -32,7 +32,7 @@ def locate(handle: str, role: str = "teacher") -> str:
     """Returns the folder that holds the module's `saved_model.pb`, after a download if need be."""
     guess = did_you_mean(handle) if role == "teacher" and handle not in DEEPMIND else ""
     folder = find(handle)
-    folder = _resolve(handle, guess) if is_url(folder) else str(folder)
+    folder = _resolve(handle, guess) if is_url(folder) else str(module_folder(folder))
     if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is no folder, URL or name. Expected a folder that holds "
@@ -48,6 +48,12 @@ def locate(handle: str, role: str = "teacher") -> str:
             "TensorFlow Hub's cache, delete the folder and try again."
         )
     return folder
+
+
+def module_folder(path: Path) -> Path:
+    """The module that `tinygan teach` has written in its folder, or the path itself."""
+    module = path / "module"
+    return module if (module / "saved_model.pb").is_file() else path
 
 
 def load(folder: str, handle: str, role: str = "teacher"):

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..classes.imagenet import imagenet_names
 from ..classes.selection import is_imagenet
+from ..embedded import find
 from ..errors import ExistingFileError, InputError, MissingFileError, MissingPackageError
 from ..files import (
     check_room,
@@ -109,7 +110,7 @@ def import_generator(checkpoint, out, discriminator=False, overwrite=False) -> P
         folder = import_generator("model_30.tar", "runs/authors_tinygan")
         images = open_generator(folder).generate([207, 281], seeds=0)
     """
-    file, target = _find(Path(user_path(checkpoint))), Path(user_path(out))
+    file, target = _find(Path(find(checkpoint))), Path(user_path(out))
     config = target / "config.json"
     imported = config.is_file() and "imported_from" in read_json(config)
     if target.exists() and not (overwrite and imported):

@@ -1,0 +1,317 @@
+"""The way from a folder of images to a teacher at the smallest size: results, resuming, refusals."""
+
+import csv
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from image_tree_fixtures import write_classes
+from PIL import Image
+from run_fixtures import write_classifier
+
+from tinygan_keras.cli import main
+from tinygan_keras.generators.opening import load_student, open_generator
+from tinygan_keras.latents import sample_latents
+from tinygan_keras.runs import distill as run
+from tinygan_keras.runs import measuring
+from tinygan_keras.runs import teach as module
+from tinygan_keras.runs.config import load_config, validate
+from tinygan_keras.runs.distill import distill
+from tinygan_keras.runs.teach import teach
+from tinygan_keras.runs.teacher_config import (
+    SIZES,
+    default_teacher_config,
+    student_config_text,
+    validate_teacher_config,
+)
+from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
+from tinygan_keras.teachers.hub import HubTeacher
+from tinygan_keras.teachers.own_teacher import ClassConditionalGAN
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small_machine():
+    """Runs steps eagerly, as tracing takes longer than so few, and measures speed and statistics briefly."""
+    measure = module.measure_standing_statistics
+
+    def briefly(generator, batches, size, **settings):
+        measure(generator, batches=1, batch_size=6, progress=False, **settings)
+
+    with pytest.MonkeyPatch.context() as patch:
+        eagerly = functools.partialmethod(ClassConditionalGAN.compile, run_eagerly=True)
+        patch.setattr(ClassConditionalGAN, "compile", eagerly)
+        patch.setattr(module, "measure_standing_statistics", briefly)
+        brief = functools.partial(measuring.images_per_second, seconds=0.0)
+        patch.setattr(measuring, "images_per_second", brief)
+        yield
+
+
+@pytest.fixture(scope="module")
+def base_config(tmp_path_factory):
+    source = tmp_path_factory.mktemp("source")
+    write_classes(source / "photos", apple=8, kiwi=8, plum=6)
+    config = default_teacher_config()
+    config.data = str(source / "photos")
+    config.extractor = write_classifier(source / "classifier")
+    config.generator_channels, config.discriminator_channels = (8, 8, 8, 8), (4, 4, 4, 4)
+    config.latent_dim, config.embedding_dim, config.attention_size = 8, 3, 0
+    config.batch_size, config.steps, config.steps_per_epoch = 4, 4, 2
+    config.d_steps, config.horizontal_flip = 2, True
+    config.evaluation_images, config.training_evaluation_images = 12, 8
+    config.evaluate_every = 1
+    config.dtype_policy = "float32"
+    return config
+
+
+@pytest.fixture
+def config(base_config):
+    return base_config.copy_and_resolve_references()
+
+
+@pytest.fixture(scope="module")
+def finished(base_config, tmp_path_factory):
+    """The folder of a run that nothing interrupted, and its report."""
+    out = tmp_path_factory.mktemp("runs") / "teacher"
+    return out, teach(base_config, out)
+
+
+def images_of(out):
+    teacher = HubTeacher(out, truncation=0.7)
+    return teacher(sample_latents(6, 8, 0.7), np.arange(6) % 3).numpy()
+
+
+def test_a_run_leaves_a_teacher_and_everything_about_it(finished):
+    out, report = finished
+    names = ("module/saved_model.pb", "module/samples.png", "report.json", "distill.py")
+    assert all((out / name).is_file() for name in (*names, "best/best_generator.keras"))
+    pictures = sorted(path.name for path in (out / "progress").iterdir())
+    assert pictures == ["epoch_00000.png", "epoch_00001.png", "epoch_00002.png"]
+    assert Image.open(out / "training.gif").n_frames == 3
+    rows = list(csv.DictReader((out / "history.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    assert {"d_loss", "g_loss", "val_frechet_distance"} <= set(rows[0])
+    assert report["teacher"]["frechet_distance"] > 0
+    assert report["protocol"]["generated_images"] == report["protocol"]["real_images"] == 12
+    assert report["dtype_policy"] == "float32" and report["config"]["steps"] == 4
+
+
+def test_the_teacher_is_one_for_every_command(finished):
+    out, report = finished
+    generator = open_generator(out)
+    assert (generator.class_names, generator.truncation) == (("apple", "kiwi", "plum"), 1.0)
+    assert generator.generate("kiwi", seeds=3).shape == (1, 32, 32, 3)
+    assert generator.content_hash == report["teacher"]["content_hash"]
+    assert HubTeacher(out / "module").content_hash == generator.content_hash
+    sizes = {"latent_dim": 8, "num_classes": 3, "image_size": 32}
+    assert sizes == {name: getattr(generator, name) for name in sizes}
+
+
+def test_its_card_has_the_figures_of_the_evaluation(finished):
+    out, report = finished
+    card = (out / "module" / "model_card.md").read_text()
+    assert "BigGAN teacher, 32 px, 3 classes" in card and "22 images of folder photos" in card
+    assert f"{report['teacher']['frechet_distance']:.4g}" in card
+    assert "## Protocol" in card and "## Config" in card
+
+
+def test_the_teacher_is_the_best_that_was_evaluated(finished, base_config):
+    out, report = finished
+    values = [
+        float(row["val_frechet_distance"]) for row in csv.DictReader((out / "history.csv").open())
+    ]
+    assert report["steps"] == 2 * (1 + int(np.argmin(values)))
+    latents, labels = sample_latents(6, 8, 0.7), np.arange(6) % 3
+    best = tf.keras.models.load_model(out / "best" / "best_generator.keras")
+    again = BigGANGenerator.from_config(best.get_config())
+    again.set_weights(best.get_weights())
+    module.measure_standing_statistics(again, 1, 6)
+    np.testing.assert_allclose(again((latents, labels), truncation=0.7), images_of(out), atol=1e-5)
+
+
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(finished, config, tmp_path):
+    class Interrupting(run.Checkpoints):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    out = tmp_path / "again"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(run, "Checkpoints", Interrupting)
+        teach(config, out)
+    assert not (out / "module").exists()
+    tf.random.set_seed(99)  # what a new process would have is of no consequence
+    report = teach(config, out)
+    np.testing.assert_allclose(images_of(out), images_of(finished[0]), atol=1e-6)
+    assert report["steps"] == finished[1]["steps"]
+    histories = [np.genfromtxt(f / "history.csv", delimiter=",")[1:] for f in (out, finished[0])]
+    np.testing.assert_allclose(*histories, atol=1e-5)
+
+
+def test_a_finished_run_is_left_alone_and_another_config_is_refused(finished, config, capsys):
+    out, report = finished
+    assert teach(config, out) == report
+    assert "finished already" in capsys.readouterr().out
+    config.g_learning_rate = 1e-5
+    with pytest.raises(ValueError, match="g_learning_rate: 1e-05, was 0.00015"):
+        teach(config, out)
+
+
+@pytest.mark.full
+def test_a_diverging_training_stops_and_names_the_loss(config, tmp_path):
+    config.divergence_limit, config.evaluate_every, config.extractor = 1e-3, 0, ""
+    with pytest.raises(ArithmeticError, match="d_loss in 2 steps.*g_loss"):
+        teach(config, tmp_path)
+
+
+def test_its_student_is_one_command_away(finished, base_config):
+    out, _ = finished
+    student = validate(load_config(out / "distill.py"))
+    assert (student.teacher, student.data) == (str(out), base_config.data)
+    assert student.student_overrides.num_classes == 3 and student.horizontal_flip
+
+
+@pytest.mark.full
+def test_three_commands_lead_from_images_to_a_served_student(finished, tmp_path):
+    out, _ = finished
+    config = load_config(out / "distill.py")
+    config.debug, config.evaluation_images = True, 8
+    config.student_overrides.channels = (4, 4, 4, 4)
+    config.discriminator_overrides.channels = (4, 4, 4)
+    distill(config, tmp_path / "student")
+    student = load_student(tmp_path / "student")
+    assert HubTeacher(out).class_embedding.shape == (student.num_classes, student.embedding_dim)
+    arguments = ["export", f"--model={tmp_path / 'student'}", f"--out={tmp_path / 'serving' / '1'}"]
+    assert main(arguments) == 0
+    served = tf.saved_model.load(str(tmp_path / "serving" / "1"))
+    assert "sample_by_name" in served.signatures
+
+
+def test_classes_without_images_are_left_out_of_everything(config, tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (12, 8, 8, 3), dtype="uint8")
+    names = np.array(["apple", "kiwi", "plum"])
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(12) % 2 * 2, class_names=names)
+    config.data, config.d_steps = str(tmp_path / "a.npz"), 1
+    components = module._open_components(config)
+    assert components.classes == (0, 2) and components.model.generator.num_classes == 3
+    assert module.TeacherGallery(components, config).names == ["apple", "plum"]
+
+
+# What can't be trained with
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"data": ""}, "Got no real images. Expected --data"),
+        ({"data": "none"}, "Got no real images. Expected --data"),
+        ({"data": "nowhere/"}, "nowhere.*not there"),
+        ({"image_size": 48}, "image_size=48. Expected one of 32, 64, 128"),
+        ({"image_size": 64}, r"generator_channels=\(8, 8, 8, 8\) with image_size=64. Expected 5"),
+        ({"latent_dim": 9}, "latent_dim=9 can't be cut into 4"),
+        ({"generator_channels": (8, 0, 8, 8)}, "generator_channels.*Expected 1 or more"),
+        ({"dtype_policy": "mixed_float16"}, "Expected one of auto, float32, mixed_bfloat16"),
+        ({"batch_size": 64}, "22 images. Expected at least those of a step, 128"),
+        ({"classes": "apple"}, "of one class. Expected two or more"),
+        ({"classes": "pear"}, "pear"),
+        ({"extractor": "nowhere"}, "nowhere"),
+        ({"evaluate_every": 1, "extractor": ""}, "a feature extractor to measure with"),
+        ({"steps": 5}, "whole epochs"),
+        ({"teacher": "x"}, "Got the setting 'teacher'"),
+    ],
+)
+def test_what_cannot_work_is_one_message_before_anything_is_computed(
+    config, tmp_path, settings, message
+):
+    given = config.to_dict() | {"evaluate_every": 0} | settings
+    with pytest.raises((ValueError, OSError), match=message):
+        teach(given, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_images_without_classes_are_refused(config, tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    config.data = str(tmp_path)
+    with pytest.raises(ValueError, match="no labels. Expected the class of every image"):
+        teach(config, tmp_path / "out")
+
+
+# Settings
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_defaults_fit_each_size_and_so_do_those_of_its_student(size, tmp_path):
+    config = default_teacher_config(size)
+    config.data = "photos"
+    config = validate_teacher_config(config)
+    assert 4 * 2 ** (len(config.generator_channels) - 1) == size
+    assert config.latent_dim % len(config.generator_channels) == 0
+    (tmp_path / "distill.py").write_text(student_config_text(config, "runs/a b", 7))
+    student = validate(load_config(tmp_path / "distill.py"))
+    assert (student.student, student.data) == (f"tinygan_{size}", "photos")
+    assert "'runs/a b'/distill.py" in (tmp_path / "distill.py").read_text()
+
+
+def test_the_embedded_teacher_has_the_default_networks(repository):
+    embedded = HubTeacher(repository / "saved_models" / "biggan_fashion_32")
+    names = ("channels", "latent_dim", "embedding_dim", "attention_size")
+    settings = SIZES[32] | {"channels": SIZES[32]["generator_channels"]}
+    generator = BigGANGenerator(**{name: settings[name] for name in names})
+    sizes = [int(np.prod(v.shape)) for v in generator.trainable_variables]
+    assert embedded.parameters == sum(sizes)
+    assert BigGANDiscriminator(SIZES[32]["discriminator_channels"]).image_size == 32
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy"),
+    [("avx512bw avx512_bf16 vaes", "mixed_bfloat16"), ("amx_bf16", "mixed_bfloat16"), ("avx2", "")],
+)
+def test_bfloat16_is_for_processors_that_have_it(flags, policy, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : fpu {flags} sse\n")
+    monkeypatch.setattr(Path, "is_file", lambda *_: True)
+    assert module._dtype_policy("auto") == (policy or "float32")
+    said = capsys.readouterr().out
+    assert flags.split()[0 if "amx" in flags else -1 if policy == "" else 1] in said or not policy
+    assert module._dtype_policy("float32") == "float32" and not capsys.readouterr().out
+
+
+# The command
+
+
+def test_the_command_takes_defaults_by_size_and_single_settings(monkeypatch):
+    calls = []
+    monkeypatch.setattr(module, "teach", lambda *a, **k: calls.append((a, k)))
+    arguments = ["teach", "--data=photos", "--image_size=64", "--out=runs/t"]
+    assert main([*arguments, "--config.steps=500", "--config.horizontal_flip"]) == 0
+    ((config, out), settings), *_ = calls
+    assert (out, settings) == ("runs/t", {"overwrite": False})
+    assert (config.data, config.image_size, config.steps) == ("photos", 64, 500)
+    assert config.horizontal_flip and config.latent_dim == SIZES[64]["latent_dim"]
+
+
+def test_the_command_takes_a_config_file(monkeypatch, repository):
+    calls = []
+    monkeypatch.setattr(module, "teach", lambda *a, **_: calls.append(a))
+    path = repository / "experiments" / "fashion_mnist" / "teacher.py"
+    assert main(["teach", f"--config={path}", "--out=runs/t", "--config.seed=3"]) == 0
+    assert (calls[0][0].data, calls[0][0].seed) == ("fashion_mnist", 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Got no --out"),
+        (["--out={out}"], "Got no real images. Expected --data"),
+        (["--out={out}", "--data=x", "--image_size=48"], "image_size=48. Expected one of"),
+        (["--out={out}", "--data={out}-x"], "not there"),
+        (["--out={out}", "--config.stepz=3"], "mean 'steps'?"),
+        (["--out={out}", "--config=missing.py"], "missing.py, which doesn't exist"),
+    ],
+)
+def test_a_mistake_of_the_command_is_one_message(arguments, message, tmp_path, capsys):
+    out = tmp_path / "t"
+    assert main(["teach", *(word.format(out=out) for word in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
