@@ -28,6 +28,7 @@ from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
 from tinygan_keras.runs.run_folder import RunFolder, Stopwatch
+from tinygan_keras.runs.teacher_config import default_teacher_config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -285,13 +286,22 @@ def named_images(**levels):
     return ArrayImages(pixels.astype("uint8"), files=list(levels))
 
 
-def test_a_run_from_before_a_setting_existed_is_resumed_with_its_default(tmp_path):
-    folder, config = RunFolder(tmp_path), default_config().to_dict()
-    former = {name: value for name, value in config.items() if name != "renew_fresh_latents"}
-    folder.begin(former, {})
-    folder.check_config(config)
-    with pytest.raises(ValueError, match="renew_fresh_latents: True, was False"):
-        folder.check_config({**config, "renew_fresh_latents": True})
+@pytest.mark.parametrize(
+    ("defaults", "setting", "value", "message"),
+    [
+        (default_config, "renew_fresh_latents", True, "renew_fresh_latents: True, was False"),
+        (default_teacher_config, "adam_epsilon", 1e-6, "adam_epsilon: 1e-06, was 1e-07"),
+    ],
+)
+def test_a_run_from_before_a_setting_existed_is_resumed_with_its_default(
+    tmp_path, defaults, setting, value, message
+):
+    folder, config = RunFolder(tmp_path), defaults()
+    folder.begin({name: config[name] for name in config if name != setting}, {})
+    folder.check_config(config, defaults())
+    config[setting] = value
+    with pytest.raises(ValueError, match=message):
+        folder.check_config(config, defaults())
 
 
 @pytest.mark.parametrize(

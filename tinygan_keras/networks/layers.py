@@ -40,9 +40,7 @@ def leaky_relu(features):
 class _SpectralNorm:
     """Mixin: one power iteration per training call, else `u` is only read; gradient through W / sigma(W)."""
 
-    is_normalized = (
-        False  # True: the kernel has been divided before, as those of imported networks are
-    )
+    is_normalized = False  # True: of an imported network, whose kernel is divided already
 
     def _add_power_iteration_vector(self, columns: int):
         self.u = self.add_weight(

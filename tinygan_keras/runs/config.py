@@ -46,9 +46,7 @@ def default_config() -> ConfigDict:
     # "none": no real images, no GAN terms; "fashion_mnist", "tfds:imagenet2012", "keras:cifar10", a folder
     # with a sub-folder per class, or an .npz file.
     config.data = "none"
-    config.data_subset = (
-        ""  # the file, or fashion_mnist_10k, to read if Fashion-MNIST isn't on this machine
-    )
+    config.data_subset = ""  # file or fashion_mnist_10k, read if Fashion-MNIST isn't here
     config.horizontal_flip = False  # of real images, at random
     config.classes = ""  # "": all; "animals", "0-9,17" or names: of teacher and real images
     config.teacher_samples = 0  # generated once, before training; 0: a live teacher in every step

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..classes.folder_labels import listed
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, plain, read_json, user_path, write_json, write_text
-from .config import default_config, differences
+from .config import differences
 
 try:
     import fcntl
@@ -52,11 +52,12 @@ class RunFolder:
                 path.unlink()
             os.close(lock)
 
-    def check_config(self, config: dict):
-        """Refuses a plain config that differs from that of the run in the folder, if there is one."""
+    def check_config(self, config, defaults):
+        """Refuses a config that differs from that of the run in the folder, if there is one."""
+        config = config.to_dict()
         former = read_json(self.config_json) if self.config_json.is_file() else config
         # Settings that didn't exist then had the effect of their defaults.
-        former = plain({**default_config().to_dict(), **former})
+        former = plain({**defaults.to_dict(), **former})
         if differing := differences(plain(config), former):
             lines = "\n  ".join(differing)
             raise InputError(

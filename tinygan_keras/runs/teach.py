@@ -38,7 +38,7 @@ from .evaluation_callback import EvaluationCallback
 from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
 from .run_folder import RunFolder, Stopwatch, discard
-from .teacher_config import student_config_text, validate_teacher_config
+from .teacher_config import default_teacher_config, student_config_text, validate_teacher_config
 
 _BFLOAT16 = r"avx512_bf16|amx_bf16|bf16"  # flags of x86 and ARM processors that multiply in it
 
@@ -90,7 +90,7 @@ def teach(config, out, overwrite=False) -> dict:
     folder = RunFolder(out)
     with folder.locked():
         if not overwrite:
-            folder.check_config(config.to_dict())
+            folder.check_config(config, default_teacher_config(config.image_size))
         if folder.report_json.is_file() and not overwrite:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
         else:

@@ -90,9 +90,7 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
     config.update(SIZES[image_size])  # attention_size 0: no attention
     config.steps_per_epoch = 250  # a checkpoint and a picture
     config.batch_size = 64
-    config.d_steps = (
-        1  # updates of the discriminator, each on new images, before one of the generator
-    )
+    config.d_steps = 1  # updates of the discriminator, each on new images, per generator's
     config.g_learning_rate = 1.5e-4
     config.d_learning_rate = 6e-4
     config.beta_1 = 0.0
@@ -107,17 +105,13 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
     config.extractor = ""  # folder, TF-Hub handle, or name of the feature extractor; "": no figures
     config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
     config.evaluation_images = 10_000
-    config.evaluate_every = (
-        0  # epochs between evaluations, the best of which becomes the teacher; 0: none
-    )
+    config.evaluate_every = 0  # epochs; the best becomes the teacher; 0: only in the end
     config.training_evaluation_images = 2_000  # in each of these
     config.monitor = "frechet_distance"  # decides which of them is the best
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
 
     config.steps_per_execution = 1  # steps between two looks of the host at the device
-    config.dtype_policy = (
-        "auto"  # "float32", "mixed_bfloat16", or "auto": the latter where it is fast
-    )
+    config.dtype_policy = "auto"  # "float32", "mixed_bfloat16", or "auto": what is fast here
     config.debug = False  # the same run, ended in a minute: few steps, few images
     return config
 
