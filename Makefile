@@ -20,7 +20,7 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 	.venv/bin/tinygan demo $(DEMO_FLAGS)
 
 wheel: .venv/installed  ## Build the wheel, which has all that the demo needs, in dist/
-	rm -rf build
+	rm -rf build dist
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir=dist .
 
 test: .venv/installed-dev  ## Run the tests, without the slowest

@@ -4,6 +4,17 @@ import numpy as np
 from PIL import Image
 
 from tinygan_keras.data.teacher_cache import TeacherCache
+from tinygan_keras.images import to_uint8
+
+
+def pairs(count=21, size=8):
+    """Pairs of 3 classes, class by class, whose images show their latents."""
+    random = np.random.default_rng(0)
+    latents = random.uniform(-1, 1, (count, 4)).astype("float32")
+    labels = np.sort(np.arange(count) % 3)
+    images = to_uint8(np.tile(latents[:, None, :3].reshape(-1, 1, 1, 3), (1, size, size, 1)))
+    images[:, 0, 0, 0] = labels
+    return latents, labels, images
 
 
 def write_npz(path, latents, labels, images, **more):

@@ -98,6 +98,22 @@ def test_presets_carry_weights():
     np.testing.assert_array_equal(trained(latents), load_student(STUDENT)(latents))
 
 
+def test_what_only_decides_the_start_makes_no_other_network(tmp_path):
+    trained = StudentGenerator.from_preset(STUDENT)
+    other = StudentGenerator.from_preset(STUDENT, load_weights=True, start_at_identity=False)
+    assert same_weights(trained, other)
+    assert open_generator(trained).content_hash == open_generator(other).content_hash
+    # As in every evaluation of these weights so far.
+    evaluated = read_evaluation(STUDENT)["generator"]["content_hash"]
+    assert open_generator(trained).content_hash == evaluated
+
+
+def test_a_student_in_this_folder_is_no_preset_s(tmp_path):
+    (tmp_path / "student.keras").touch()
+    assert not StudentGenerator.presets()["tinygan_128"]["weights"]
+    assert StudentGenerator.from_preset("tinygan_32", channels=(4, 4, 4, 4)).image_size == 32
+
+
 def test_presets_say_which_have_weights():
     listing = StudentGenerator.presets()
     with_weights = {name for name, preset in listing.items() if preset["weights"]}

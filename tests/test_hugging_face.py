@@ -1,6 +1,7 @@
 """hf:// names are found on a Hub, in its cache, or refused in one message."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hugging_face_server import TOKEN, Hub, serve
+from pair_fixtures import pairs, write_npz
 
+from tinygan_keras.cli import main
 from tinygan_keras.data.image_sets import open_images
+from tinygan_keras.data.prepare_images import prepare_images
+from tinygan_keras.data.teacher_cache import TeacherCache
+from tinygan_keras.data.teacher_pairs import import_pairs
 from tinygan_keras.embedded import EMBEDDED, find
 from tinygan_keras.errors import (
     InputError,
@@ -18,20 +24,24 @@ from tinygan_keras.errors import (
     UnusableFileError,
 )
 from tinygan_keras.evaluation.evaluate import _is_images
-from tinygan_keras.evaluation.extractors.extractor import load_extractor
+from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from tinygan_keras.evaluation.real_statistics import is_statistics_file
-from tinygan_keras.evaluation.results import read_evaluation
-from tinygan_keras.generators.opening import open_generator
+from tinygan_keras.evaluation.results import compare, read_evaluation
+from tinygan_keras.files import check_writable
+from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.hugging_face import fetch
+from tinygan_keras.runs.components import without_teacher
+from tinygan_keras.runs.config import validate
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
 from tinygan_keras.teachers.download import locate, module_hash
+from tinygan_keras.teachers.hub import HubTeacher
 
 STUDENT = "tinygan_fashion_32"
 _FIND = "import sys; from tinygan_keras.embedded import find; print(find(sys.argv[1]))"
 
 
 @pytest.fixture(scope="module")
-def hub():
+def hub(tmp_path_factory):
     hub = Hub()
     hub.add("me/student", EMBEDDED[STUDENT])
     hub.add("me/teacher", EMBEDDED["biggan_fashion_32"])
@@ -45,6 +55,12 @@ def hub():
     hub.add(
         "me/data", files={"real.npz": EMBEDDED["fashion_mnist_10k"].read_bytes()}, type="dataset"
     )
+    folder = tmp_path_factory.mktemp("hub")
+    pairs_file = write_npz(folder / "pairs.npz", *pairs(12))
+    import_pairs(pairs_file, folder / "cache", progress=False)
+    hub.add("me/cache", folder / "cache", type="dataset")
+    prepare_images(pairs_file, folder / "real", 32, progress=False)
+    hub.add("me/prepared", folder / "real", type="dataset")
     with serve(hub):
         yield hub
 
@@ -190,6 +206,59 @@ def test_models_and_data_open_by_name(in_process):
     assert _is_images(data) and not _is_images("hf://me/student") and not is_statistics_file(data)
     ours, theirs = (open_images(name).read(0, 2) for name in (data, "fashion_mnist_10k"))
     assert np.array_equal(ours, theirs)
+
+
+CACHED, OTHER = "hf://datasets/me/cache", "hf://me/student/config.json"
+DOORS = {
+    "cache": lambda: len(TeacherCache(CACHED).labels),
+    "settings": lambda: without_teacher(validate({"teacher_cache": CACHED})).teacher,
+    "verify": lambda: main(["cache", "--verify", f"--out={CACHED}"]),
+    "classifier": lambda: FeatureExtractor("hf://me/classifier/models/c").name,
+    "evaluation": lambda: len(compare({"a": read_evaluation("hf://me/student")})) > 0,
+    "student": lambda: load_student("hf://me/student").name,
+    "teacher": lambda: HubTeacher("hf://me/teacher", truncation=1.0).num_classes,
+    "images": lambda: open_images("hf://datasets/me/data/real.npz").name,
+    "records": lambda: open_images("hf://datasets/me/prepared").name,
+}
+EXPECTED = {
+    "cache": 12,
+    "settings": "none",
+    "verify": 0,
+    "classifier": "hf://me/classifier/models/c",
+    "evaluation": True,
+    "student": "tinygan_fashion_32",
+    "teacher": 10,
+    "images": "real.npz (28x28 gray, padded to 32x32 RGB)",
+    "records": "prepared hf://datasets/me/prepared",
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_every_door_takes_a_name_of_the_hub(door, in_process):
+    assert DOORS[door]() == EXPECTED[door]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cache", f"--import={OTHER}", "--out=c"], "Expected an .npz"),
+        (["import", "--model=hf://me/student", "--out=c"], "torch|checkpoints"),
+        (["sample", "--model=hf://me/torch"], "'hf://me/torch'.* tinygan import"),
+        (["distill", f"--config={OTHER}", "--workdir=w"], "no file here"),
+        (["distill", "--config=x.py", "--workdir=hf://me/new"], "a place on a disk"),
+        (["sample", "--model=hf://me/student", "--out=hf://me/new"], "a place on a disk"),
+    ],
+)
+def test_a_mistake_with_a_name_of_the_hub_is_one_message(in_process, capsys, arguments, message):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error.replace("\n", " ")) and "Traceback" not in error
+    assert not list(Path().glob("hf:*"))
+
+
+def test_nothing_is_written_to_an_address(tmp_path):
+    with pytest.raises(InputError, match="hf upload"):
+        check_writable("hf://me/new", "the workdir")
 
 
 def test_a_run_is_asked_once_and_nothing_is_written_to_the_cache(hub, in_process):

@@ -131,6 +131,11 @@ def read_json(path) -> dict:
 
 def check_writable(path, what="the output"):
     """Tries whether files can be written in the folder `path`, and leaves nothing behind."""
+    if is_url(path):
+        raise InputError(
+            f"Got {path} for {what}. Expected a folder on a disk. Write there, and copy it to where others "
+            "find it: tinygan export --format=hub makes a repository that hf upload takes."
+        )
     folder = Path(user_path(path))
     if folder.is_file():
         raise UnusableFileError(

@@ -10,6 +10,14 @@ from pathlib import Path, PurePosixPath
 from .errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
 
 SCHEME = "hf://"
+_DESCRIPTIONS = (
+    "config.json",
+    "class_names.txt",
+    "student.keras",
+)  # of what lies in or beside a folder
+
+
+_NAMES = {}  # of what was fetched, by place
 
 
 @functools.cache  # so that a process sees one state of a repository
@@ -19,8 +27,8 @@ def fetch(name: str) -> Path:
     wanted = None
     if place.path_in_repo:  # a folder, or a file with what describes a model beside it
         file = PurePosixPath(glob.escape(place.path_in_repo))
-        beside = (file.with_name(other) for other in ("config.json", "class_names.txt"))
-        wanted = [str(path) for path in (file, file / "*", *beside)]
+        wanted = [str(path) for path in (file, file / "*", file.with_suffix(".bin"))]
+        wanted += [str(parent / name) for parent in [*file.parents][:2] for name in _DESCRIPTIONS]
     kind = "" if place.type == "model" else f"{place.type}s/"
     address = f"{hub.constants.ENDPOINT}/{kind}{place.id}"
     try:
@@ -30,28 +38,36 @@ def fetch(name: str) -> Path:
     except hub.errors.RevisionNotFoundError as error:
         raise MissingFileError(
             f"Got {name!r}, but {address} has no revision {place.revision!r}. Expected a branch, a tag or a "
-            "commit. Check the spelling, or leave it out for the latest state."
+            "commit, with %2F for a slash. Check the spelling, or leave it out for the latest state."
         ) from error
     except (OSError, hub.errors.HTTPError, hub.errors.XetDownloadError) as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
+        responses = (getattr(e, "response", None) for e in (error, error.__cause__))
+        status = next((answer.status_code for answer in responses if answer is not None), None)
         if isinstance(error, hub.errors.RepositoryNotFoundError) or status in (401, 403):
             raise MissingFileError(
                 f"Got {name!r}, but {address} is no {place.type} that you may read. Expected one that is "
                 "public, or that your token opens. Check the name; for a private or gated one ask for "
                 "access, and log in (hf auth login) or set HF_TOKEN."
             ) from error
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
         raise UnusableFileError(
-            f"Got no copy of {name!r}: {str(error).strip().splitlines()[0]}\nExpected an answer of "
-            f"{address}, and room for the files in {hub.constants.HF_HUB_CACHE}. Connect, set HF_ENDPOINT "
-            "to a mirror, or bring a cache that has them (HF_HOME; hf download fills one)."
+            f"Got no copy of {name!r}: {reason}\nExpected an answer of {address}, and room for the "
+            f"files in {hub.constants.HF_HUB_CACHE}. Connect, set HF_ENDPOINT to a mirror, or bring a cache "
+            "that has them (HF_HOME; hf download fills one)."
         ) from error
     path = Path(folder, place.path_in_repo)
+    _NAMES[path] = name
     if not path.exists():
         raise MissingFileError(
             f"Got {name!r}, but {address} has no {place.path_in_repo!r}. Expected one of its files. See "
             f"{address}/tree/{place.revision or 'main'} for their names."
         )
     return path
+
+
+def shown_name(path) -> str:
+    """How reports name a place: as it was asked for on the Hub, or by its own name."""
+    return _NAMES.get(Path(path)) or Path(path).resolve().name
 
 
 def parse(name: str):

@@ -7,7 +7,6 @@ from the 0.40 s of a step.
 Expected: a Frechet distance to real images of at most 1.27, with all 60,000 images (README.md says where they
 are looked for; the committed 10,000 stand in for them, and are few for a GAN). 4,500 steps with these
 rates made saved_models/biggan_fashion_32; the settings are the defaults of 32 pixels. Not run to the end yet.
-Paths are relative to the top of the checkout.
 """
 
 from tinygan_keras import default_teacher_config
@@ -18,6 +17,6 @@ def get_config():
     config.name = "biggan_fashion_32"
 
     config.data = "fashion_mnist"
-    config.data_subset = "experiments/fashion_mnist/data/fashion_mnist_10k.npz"
-    config.extractor = "saved_models/fashion_classifier"
+    config.data_subset = "fashion_mnist_10k"
+    config.extractor = "fashion_classifier"
     return config

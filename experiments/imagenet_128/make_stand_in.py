@@ -19,6 +19,7 @@ import argparse
 import numpy as np
 import tensorflow as tf
 
+from tinygan_keras.files import new_folder
 from tinygan_keras.teachers.biggan_deep import (
     STATISTICS_ROWS,
     WIDTHS,
@@ -34,10 +35,12 @@ MEASURED_IMAGES = 16
 
 def write_stand_in(folder, image_size=128, num_classes=1000, channels=None, latent_dim=128, seed=0):
     """Writes the module with random weights into the new folder; the arguments are `BigGANDeep`'s."""
-    generator = BigGANDeep(image_size, num_classes, channels, latent_dim)
-    draw_weights(generator, np.random.default_rng(seed))
-    measure_statistics(generator)
-    return write_hub_module(generator, folder)
+    with new_folder(folder) as aside:
+        generator = BigGANDeep(image_size, num_classes, channels, latent_dim)
+        draw_weights(generator, np.random.default_rng(seed))
+        measure_statistics(generator)
+        write_hub_module(generator, aside)
+    return folder
 
 
 def draw_weights(generator, random):

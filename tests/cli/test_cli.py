@@ -35,7 +35,7 @@ def test_help_and_mistakes_are_answered_without_tensorflow():
     assert done.stdout.splitlines()[-1] == "[]"
     assert "--workdir: Run folder. (required)" in done.stdout
     assert "learning_rate_decay_start: 0.4" in done.stdout
-    assert "missing.py, which doesn't exist" in done.stderr
+    assert "missing.py, which is no file here" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_help_and_mistakes_are_answered_without_tensorflow():
         (["distill", "--config={config}", "--workdir=x", "--config.stepz=3"], "mean 'steps'?"),
         (["distill", "--config={config}", "--workdir=x", "--config.steps=many"], "steps=many"),
         (["distill", "--config={config}", "--workdir=x", "--config.steps=0"], "steps=0"),
-        (["distill", "--config=missing.py", "--workdir=x"], "missing.py, which doesn't exist"),
+        (["distill", "--config=missing.py", "--workdir=x"], "missing.py, which is no file here"),
         (["distill", "--config={empty}", "--workdir=x"], "without a function get_config"),
         (["distill", "--config.steps=3", "--workdir=x"], "no --config"),
         (["distill", "--config={config}", "somewhere"], "Expected flags only"),

@@ -10,7 +10,11 @@ from tinygan_keras.cli import main
 def runs(monkeypatch, tmp_path):
     """The runs that were started, in an empty folder."""
     runs = []
-    monkeypatch.setattr(tinygan_keras.runs.distill, "distill", lambda *run: runs.append(run))
+
+    def distill(config, folder, overwrite):
+        runs.append((config, folder))
+
+    monkeypatch.setattr(tinygan_keras.runs.distill, "distill", distill)
     monkeypatch.chdir(tmp_path)
     return runs
 
@@ -30,8 +34,9 @@ def test_an_interrupted_run_goes_on_and_a_finished_one_is_kept(runs, tmp_path, c
     assert (folder / "config.json").exists()
 
     (folder / "report.json").write_text("{}")
+    assert main(["demo", "--overwrite"]) == 0 and folder.exists()
     assert main(["demo"]) == 0
-    assert not folder.exists() and len(runs) == 2
+    assert not folder.exists() and len(runs) == 3
     (kept,) = (tmp_path / "runs").glob("demo-*")
     assert (kept / "report.json").exists() and kept.name in capsys.readouterr().out
 

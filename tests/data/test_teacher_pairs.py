@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from cache_fixtures import files, samples
-from pair_fixtures import same_batches, write_class_folders, write_npz, write_numbered
+from pair_fixtures import pairs, same_batches, write_class_folders, write_npz, write_numbered
 from PIL import Image
 
 from tinygan_keras.data.batches import distillation_batches
@@ -14,20 +14,10 @@ from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.data.teacher_cache import TeacherCache, verify_cache
 from tinygan_keras.data.teacher_pairs import import_pairs
 from tinygan_keras.errors import InputError, MissingPackageError, UnusableFileError
-from tinygan_keras.images import to_float, to_uint8
+from tinygan_keras.images import to_float
 
-COUNT, CLASSES = 21, 3
+COUNT = 21
 SMALL = {"shard_size": 8, "progress": False}
-
-
-def pairs(count=COUNT, size=8):
-    """Pairs of 3 classes, class by class, whose images show their latents."""
-    random = np.random.default_rng(0)
-    latents = random.uniform(-1, 1, (count, 4)).astype("float32")
-    labels = np.sort(np.arange(count) % CLASSES)
-    images = to_uint8(np.tile(latents[:, None, :3].reshape(-1, 1, 1, 3), (1, size, size, 1)))
-    images[:, 0, 0, 0] = labels
-    return latents, labels, images
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +91,8 @@ def test_latents_are_described(tmp_path):
     assert 0.5 <= truncation <= 0.57 and "7 numbers, mean " in text and "Warning" not in text
     assert f"truncation: {truncation:g}\n" in text
     assert report(random.normal(size=(300, 512)))[1] == 1.0
+    assert "Warning: Latents" in report(random.uniform(-1, 1, (300, 512)))[0]
+    assert report(1e-3 * random.normal(size=(300, 7)))[1] == 0.01  # as little as a run can have
     text, truncation = report(random.uniform(0, 1, (300, 512)), truncation=0.3)
     assert truncation == 0.3 and "mean 0.5, standard deviation 0.289" in text
     assert "Warning: Latents of pictures are around 0" in text
@@ -189,8 +181,9 @@ LATENTS, LABELS, IMAGES = pairs()
         ({"images": IMAGES.astype("int32")}, {}, "images int32"),
         ({"images": IMAGES.transpose(0, 3, 1, 2)}, {}, r"images uint8 \(21, 3, 8, 8\)"),
         ({"images": IMAGES[:, :4]}, {}, r"images uint8 \(21, 4, 8, 3\)"),
-        ({"images": IMAGES.astype("float32")}, {}, "images from 0 to .* in \\[-1, 1\\]"),
+        ({"images": IMAGES - np.float32(1)}, {}, "images from -1 to .* in \\[-1, 1\\]"),
         ({"images": to_float(IMAGES) * np.nan}, {}, "images from nan"),
+        ({"images": IMAGES / np.float32(255)}, {}, r"floats from 0 to .*2 \* images - 1"),
         ({"images": IMAGES[:0], "labels": LABELS[:0], "latents": LATENTS[:0]}, {}, "a single pair"),
         ({}, {"truncation": 1.5}, "truncation=1.5"),
         ({}, {"shard_size": 0}, "shard_size=0"),

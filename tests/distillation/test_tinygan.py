@@ -176,10 +176,13 @@ def count_of_iterations(model, batch):
     return int(np.argmin(distances))
 
 
-@pytest.mark.parametrize(("per_call", "counts"), [(False, [1, 1]), (True, [7, 5])])
-def test_power_iterations_are_one_a_step_or_one_a_call(per_call, counts):
+@pytest.mark.parametrize(
+    ("per_call", "reuse", "counts"),
+    [(False, False, [1, 1]), (True, True, [7, 5]), (True, False, [8, 6])],
+)
+def test_power_iterations_are_one_a_step_or_one_a_call(per_call, reuse, counts):
     model = make_model(
-        adversarial_interval=2, power_iteration_per_call=per_call, reuse_teacher_features=per_call
+        adversarial_interval=2, power_iteration_per_call=per_call, reuse_teacher_features=reuse
     )
     assert [count_of_iterations(model, make_batch()) for _ in counts] == counts
     before = values(model.discriminator.variables)
@@ -208,16 +211,22 @@ def test_teacher_features_come_from_after_the_discriminator_s_update_or_from_bef
     assert logs["feature_distillation"] != pytest.approx(expected[not reuse], rel=1e-3)
 
 
+@pytest.mark.parametrize("given", [False, True])
 @pytest.mark.parametrize("renew", [False, True])
-def test_the_student_s_gan_term_has_the_discriminator_s_latents_or_its_own(renew):
+def test_the_student_s_gan_term_has_the_discriminator_s_latents_or_its_own(renew, given):
     model, batch = make_model(renew_fresh_latents=renew), make_batch()
     model.g_optimizer.learning_rate = 0.0
-    own = model._fresh_latents(batch["latent"].shape, again=True).numpy()
-    assert not np.isin(own, model._fresh_latents(batch["latent"].shape).numpy()).any()
+    shape = batch["latent"].shape
+    fresh, own = (model._fresh_latents(shape, again).numpy() for again in (False, True))
+    assert not np.isin(own, fresh).any()
+    if given:  # of a distribution that only the batch knows
+        fresh, own = batch["fresh_latent"], np.roll(batch["fresh_latent"], 1, axis=0)
+    else:
+        del batch["fresh_latent"]
     logs = model.train_on_batch(batch, return_dict=True)
     labels = batch["image_label"]
     term_of = {}
-    for key, latents in ((True, own), (False, batch["fresh_latent"])):
+    for key, latents in ((True, own), (False, fresh)):
         images = model.student((latents, labels), training=True)
         term_of[key] = -np.mean(model.discriminator((images, labels))["logits"])
     assert logs["adversarial_gan"] == pytest.approx(term_of[renew], rel=1e-4)
@@ -499,9 +508,11 @@ def test_fresh_images_move_the_student_at_adversarial_steps_only():
     assert not np.array_equal(moves(1, 5.0), moves(1, 0.0))
 
 
-def test_a_step_of_a_network_in_half_precision_scales_the_loss():
+@pytest.mark.parametrize("authors", [False, True])
+def test_a_step_of_a_network_in_half_precision_scales_the_loss(authors):
     """Without scaling, gradients this small are zero in float16."""
-    model = make_model(run_eagerly=False, dtype="mixed_float16")
+    settings = {**AUTHORS_STEP, "renew_fresh_latents": True} if authors else {}
+    model = make_model(run_eagerly=False, dtype="mixed_float16", **settings)
     assert isinstance(model.g_optimizer, keras.optimizers.LossScaleOptimizer)
     before = values(model.student.trainable_variables)
     logs = model.train_on_batch(make_batch(), return_dict=True)

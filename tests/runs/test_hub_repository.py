@@ -68,7 +68,7 @@ def test_a_run_becomes_a_repository(run, tmp_path, capsys):
     shown = set(re.findall(r"\]\(pictures/([\w.]+)\)", (out / "README.md").read_text()))
     assert shown == pictures
     text = "".join(path.read_text() for path in out.rglob("*") if path.suffix in (".json", ".md"))
-    assert str(tmp_path) not in text and '"teacher_cache": "cache"' in text
+    assert str(tmp_path) not in text and '"teacher_cache": "./cache"' in text
 
 
 def test_the_header_has_the_figures_of_the_evaluation(run, tmp_path):
@@ -130,6 +130,9 @@ def test_samples_are_of_the_classes_that_were_trained(tiny, tmp_path):
         ("keras:cifar100, test", "uoft-cs/cifar100"),
         ("cifar10_of_mine.npz", None),
         ("pictures/mnist", None),
+        ("mnist", None),
+        ("./mnist", None),
+        ("hf://datasets/me/faces@v2/train", "me/faces"),
         ("none", None),
     ],
 )

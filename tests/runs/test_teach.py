@@ -2,6 +2,8 @@
 
 import csv
 import functools
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from tinygan_keras.latents import sample_latents
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
 from tinygan_keras.runs import teach as module
+from tinygan_keras.runs.checkpoints import load_checkpoint
 from tinygan_keras.runs.config import load_config, validate
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.teach import teach
@@ -85,7 +88,7 @@ def images_of(out):
 def test_a_run_leaves_a_teacher_and_everything_about_it(finished):
     out, report = finished
     names = ("module/saved_model.pb", "module/samples.png", "report.json", "distill.py")
-    assert all((out / name).is_file() for name in (*names, "best/best_generator.keras"))
+    assert all((out / name).is_file() for name in (*names, "best/best.weights.h5"))
     pictures = sorted(path.name for path in (out / "progress").iterdir())
     assert pictures == ["epoch_00000.png", "epoch_00001.png", "epoch_00002.png"]
     assert Image.open(out / "training.gif").n_frames == 3
@@ -123,10 +126,11 @@ def test_the_teacher_is_the_best_that_was_evaluated(finished, base_config):
     ]
     assert report["steps"] == 2 * (1 + int(np.argmin(values)))
     latents, labels = sample_latents(6, 8, 0.7), np.arange(6) % 3
-    best = tf.keras.models.load_model(out / "best" / "best_generator.keras")
-    again = BigGANGenerator.from_config(best.get_config())
-    again.set_weights(best.get_weights())
-    module.measure_standing_statistics(again, 1, 6)
+    config = validate_teacher_config(base_config)
+    components = module._open_components(config)
+    load_checkpoint(components.model, out / "best" / "best.weights.h5")
+    again = components.model.ema_generator
+    module._measure_statistics(components, config, again)
     np.testing.assert_allclose(again((latents, labels), truncation=0.7), images_of(out), atol=1e-5)
 
 
@@ -170,6 +174,16 @@ def test_its_student_is_one_command_away(finished, base_config):
     student = validate(load_config(out / "distill.py"))
     assert (student.teacher, student.data) == (str(out), base_config.data)
     assert student.student_overrides.num_classes == 3 and student.horizontal_flip
+    assert student.classes == ""
+
+
+def test_commands_know_the_run(finished, base_config, tmp_path):
+    out = shutil.copytree(finished[0], tmp_path / "of plums")
+    (out / "config.json").write_text(
+        json.dumps(json.loads((out / "config.json").read_text()) | {"classes": "kiwi,plum"})
+    )
+    assert main(["evaluate", f"--model={out}", "--metrics=frechet_distance"]) == 0
+    assert main(["pictures", f"--model={out}", "--per_class=3"]) == 0
 
 
 @pytest.mark.full
@@ -197,6 +211,23 @@ def test_classes_without_images_are_left_out_of_everything(config, tmp_path):
     components = module._open_components(config)
     assert components.classes == (0, 2) and components.model.generator.num_classes == 3
     assert module.TeacherGallery(components, config).names == ["apple", "plum"]
+    text = student_config_text(config, "runs/t", 3, components.classes)
+    assert "config.classes = '0,2'" in text
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "measure_standing_statistics", lambda *_, **kept: drawn.append(kept))
+        module._measure_statistics(components, config, components.model.ema_generator)
+    # As often as in training, and not class by class.
+    assert sorted(drawn[0]["classes"]) == [0] * 6 + [2] * 6
+    assert list(drawn[0]["classes"]) != sorted(drawn[0]["classes"])
+
+
+def test_numbers_of_classes_with_gaps_are_refused(config, tmp_path):
+    images = np.zeros((12, 8, 8, 3), "uint8")
+    np.savez(tmp_path / "a.npz", images=images, labels=1990 + np.arange(12) % 3)
+    config.data = str(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match="of 3 classes, whose largest number is 1992"):
+        teach(config, tmp_path / "out")
 
 
 # What can't be trained with
@@ -209,7 +240,9 @@ def test_classes_without_images_are_left_out_of_everything(config, tmp_path):
         ({"data": "none"}, "Got no real images. Expected --data"),
         ({"data": "nowhere/"}, "nowhere.*not there"),
         ({"image_size": 48}, "image_size=48. Expected one of 32, 64, 128"),
-        ({"image_size": 64}, r"generator_channels=\(8, 8, 8, 8\) with image_size=64. Expected 5"),
+        ({"image_size": 64}, "generator_channels=.* with image_size=64. Expected 5 .*--image_size"),
+        ({"attention_size": 24}, "Expected the side of a feature map"),
+        ({"attention_size": 16, "generator_channels": (8, 8, 4, 8)}, "of 8 channels or more"),
         ({"latent_dim": 9}, "latent_dim=9 can't be cut into 4"),
         ({"generator_channels": (8, 0, 8, 8)}, "generator_channels.*Expected 1 or more"),
         ({"dtype_policy": "mixed_float16"}, "Expected one of auto, float32, mixed_bfloat16"),
@@ -307,7 +340,7 @@ def test_the_command_takes_a_config_file(monkeypatch, repository):
         (["--out={out}", "--data=x", "--image_size=48"], "image_size=48. Expected one of"),
         (["--out={out}", "--data={out}-x"], "not there"),
         (["--out={out}", "--config.stepz=3"], "mean 'steps'?"),
-        (["--out={out}", "--config=missing.py"], "missing.py, which doesn't exist"),
+        (["--out={out}", "--config=missing.py"], "missing.py, which is no file here"),
     ],
 )
 def test_a_mistake_of_the_command_is_one_message(arguments, message, tmp_path, capsys):

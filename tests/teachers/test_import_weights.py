@@ -24,6 +24,7 @@ from tinygan_keras.errors import (
     UnusableFileError,
 )
 from tinygan_keras.generators.opening import open_generator
+from tinygan_keras.teachers import import_weights as module
 from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.import_weights import import_generator
 
@@ -68,7 +69,11 @@ def test_the_authors_student_draws_the_same_images(authors, tmp_path, legacy):
     path = save_authors(authors, tmp_path / "model_30.tar", **settings)
     if legacy:  # as every tensor of theirs says
         path.write_bytes(path.read_bytes().replace(b"X\x03\0\0\0cpu", b"X\x06\0\0\0cuda:0", 1))
-    generator = open_generator(import_generator(path, tmp_path / "student"))
+    keras.config.set_dtype_policy("mixed_bfloat16")  # of no consequence for what was trained
+    try:
+        generator = open_generator(import_generator(path, tmp_path / "student"))
+    finally:
+        keras.config.set_dtype_policy("float32")
     latents = latents_of(5)
     expected = images_of(authors[0], latents, torch.tensor(LABELS))
     assert expected.std() > 0.05
@@ -103,8 +108,14 @@ def test_biggans_draw_the_same_images(program, attended, tmp_path):
     torch.manual_seed(1)
     module = theirs.settle(getattr(theirs, program)(attended=attended))
     state = module.state_dict()
-    studio = program == "StudioGenerator"
-    torch.save({"state_dict": state, "step": 7} if studio else state, tmp_path / "G_ema.pth")
+    if program == "StudioGenerator":
+        # As `DataParallel` names it, and with a weight that PyTorch leaves and nobody reads.
+        state = {f"module.{name}": value for name, value in state.items()}
+        state["module.conv2d5.weight"] = state["module.conv2d5.weight_orig"] * 0
+        state = {"state_dict": state, "step": 7}
+    else:
+        state = {"G": theirs.BrockGenerator(attended=attended).state_dict(), "G_ema": state}
+    torch.save(state, tmp_path / "G_ema.pth")
     out = import_generator(tmp_path / "G_ema.pth", tmp_path / "teacher")
     latents = latents_of(12)
     for truncation in (0.4, 0.5, 1.0):
@@ -230,7 +241,13 @@ def damage(kind, authors, path):
     elif kind == "a StyleGAN":
         torch.save({"G_ema": {"synthesis.b4.const": torch.zeros(2)}}, path)
     elif kind == "a discriminator":
-        torch.save({"embed.weight": torch.zeros(2), "linear.weight": torch.zeros(2)}, path)
+        names = ("blocks.0.0.conv_sc.bias", "linear.weight", "embed.weight")
+        torch.save(dict.fromkeys(names, torch.zeros(2)), path)
+    elif kind == "StudioGAN's discriminator":
+        names = ("blocks.0.0.conv2d0.bias", "linear1.weight", "embedding.weight")
+        torch.save({"state_dict": dict.fromkeys(names, torch.zeros(2))}, path)
+    elif kind == "another protocol":
+        torch.save({"G": torch.zeros(2)}, path, pickle_protocol=4)
     elif kind == "a number":
         torch.save(3, path)
     else:
@@ -238,6 +255,12 @@ def damage(kind, authors, path):
         name = "blocks.1.0.conv2.weight"
         if kind == "a tensor is missing":
             del state[name]
+        elif kind == "no shared embedding":
+            del state["shared.weight"]
+        elif kind == "no pieces of latents":
+            state["linear.weight"] = torch.cat([state["linear.weight"]] * 4, dim=1)
+        elif kind == "a layer that isn't known":
+            state["info_mix_linear.weight"] = torch.zeros(2)
         elif kind == "a tensor of another width":
             state[name] = state[name][:, :5]
         elif kind == "two attentions":
@@ -248,14 +271,19 @@ def damage(kind, authors, path):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("cut off", "can't be read: .* fetch it again"),
-        ("cut off zip", "can't be read: .* fetch it again"),
+        ("cut off", r"can't be read as tensors alone: \S.* fetch it again"),
+        ("cut off zip", r"can't be read as tensors alone: \S.* fetch it again"),
+        ("another protocol", "Unsupported operand .* save it anew"),
         ("empty", "an empty file"),
         ("a page", "begins with b'<!DOCTYPE"),
-        ("a zip", "can't be read: .* archive .* another kind of file"),
+        ("a zip", "can't be read as tensors alone: .* archive .* another kind of file"),
         ("code", "pickle asks for (builtins.)?print and not for tensors alone"),
         ("a StyleGAN", "1 tensors look like those of a StyleGAN"),
         ("a discriminator", "look like those of a discriminator"),
+        ("StudioGAN's discriminator", "look like those of a discriminator"),
+        ("no shared embedding", "share no class embedding"),
+        ("no pieces of latents", "don't get a piece of the latents each"),
+        ("a layer that isn't known", "1 more tensors, such as 'info_mix_linear.weight'"),
         ("a number", "holds a int and no tensors"),
         ("a tensor is missing", "BigGAN-PyTorch .* lacks 'blocks.1.0.conv2.weight'"),
         ("a tensor of another width", "looks like BigGAN-PyTorch .*, but .*shape"),
@@ -312,7 +340,21 @@ def test_places_are_checked_before_anything_is_written(authors, tmp_path, monkey
     with monkeypatch.context() as patch, pytest.raises(MissingPackageError, match=r"\[torch\]"):
         patch.setitem(sys.modules, "torch", None)
         import_generator(path, out)
+    with pytest.raises(InputError, match="an address.*hf://OWNER/NAME"):
+        import_generator("https://example.com/pytorch_model.bin", out)
     assert not out.exists()
+
+
+def test_a_disk_that_fills_up_half_way_leaves_nothing(tmp_path, monkeypatch):
+    torch.save(theirs.BrockGenerator().state_dict(), tmp_path / "G_ema.pth")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_json", full)  # after the network was written
+    with pytest.raises(UnusableFileError, match="No space left"):
+        import_generator(tmp_path / "G_ema.pth", tmp_path / "new" / "teacher")
+    assert not list((tmp_path / "new").iterdir())
 
 
 def test_only_what_was_imported_is_replaced_and_only_by_a_whole_one(authors, tmp_path):
@@ -330,5 +372,10 @@ def test_only_what_was_imported_is_replaced_and_only_by_a_whole_one(authors, tmp
     with pytest.raises(InputError, match="BigGAN-PyTorch .* lacks 'D'"):
         import_generator(tmp_path / "G_ema.pth", out, discriminator=True, overwrite=True)
     assert open_generator(out).format == "run folder"
-    import_generator(tmp_path / "G_ema.pth", out, overwrite=True)
+    shutil.copy(tmp_path / "G_ema.pth", out)
+    with pytest.raises(InputError, match="lies in .*, to be replaced"):
+        import_generator(out / "G_ema.pth", out, overwrite=True)
+    (out / "G_ema.pth").unlink()
+    arguments = [f"--model={tmp_path / 'G_ema.pth'}", f"--out={out}", "--overwrite"]
+    assert main(["import", *arguments]) == 0
     assert open_generator(out).format == "teacher" and not (out / "student.keras").exists()

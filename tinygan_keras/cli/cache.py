@@ -26,8 +26,10 @@ tinygan distill reads it: --config.teacher_cache=cache/.
 
 import importlib
 import shlex
+from pathlib import Path
 
 from ..data.records.record_format import check_folder, check_numbers
+from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, is_url, user_path
 from .flags import check_required
@@ -51,6 +53,11 @@ def run(flags):
     if pairs := getattr(flags, "import"):
         import_given(pairs, flags)
         return
+    if flags.num_classes:
+        raise InputError(
+            "Got --num_classes without --import. Expected it for pairs of another program; a teacher knows "
+            "its classes. Leave it out."
+        )
     check_required("cache", ("teacher", "count"), flags)
     runner = pipeline_options(flags)
     check_out(flags.out)
@@ -91,7 +98,7 @@ def import_given(pairs, flags):
     from ..generators.side_files import read_class_names
 
     settings = {name: getattr(flags, name) for name in _IMPORT}
-    names = read_class_names(pairs) if user_path(pairs).is_dir() else None
+    names = read_class_names(pairs) if Path(find(pairs)).is_dir() else None
     print(import_pairs(pairs, flags.out, class_names=names, **settings))
 
 

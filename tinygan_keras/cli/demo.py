@@ -19,7 +19,7 @@ from ..files import file_errors
 from ..runs.config import default_config, load_config
 from .distill import overridden, override
 
-FLAGS = REQUIRED = ("out",)
+FLAGS, REQUIRED = ("out", "overwrite"), ("out",)
 
 
 def read_settings(arguments):
@@ -37,9 +37,9 @@ def run(flags):
     from ..runs.distill import distill
 
     folder = Path(os.path.abspath(flags.out) if flags.out == "." else flags.out)
-    if (folder / "report.json").exists():
+    if (folder / "report.json").exists() and not flags.overwrite:
         kept = folder.with_name(f"{folder.name}-{time.strftime('%Y%m%d-%H%M%S')}")
         with file_errors(folder):
             folder.rename(kept)
         print(f"Kept the earlier run as {kept}")
-    distill(flags.config, folder)
+    distill(flags.config, folder, overwrite=flags.overwrite)

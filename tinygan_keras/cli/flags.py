@@ -15,6 +15,7 @@ from absl import flags
 
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, user_path
+from ..hugging_face import SCHEME
 from ..runtimes.formats import FORMATS
 
 _MAX_SEEDS = 10_000_000
@@ -49,6 +50,18 @@ class _Place(flags.ArgumentParser):
         return os.fspath(user_path(argument)) if argument else argument
 
 
+class _Output(_Place):
+    """Where something is written."""
+
+    def parse(self, argument):
+        if str(argument).startswith(SCHEME):
+            raise ValueError(
+                "expected a place on a disk; tinygan export --format=hub writes a repository there, which "
+                "hf upload takes"
+            )
+        return super().parse(argument)
+
+
 class _Seeds(flags.ArgumentParser):
     """Seeds such as 7, 0-5 or 3,7,10-12, as a list."""
 
@@ -65,6 +78,7 @@ class _Seeds(flags.ArgumentParser):
 
 text = functools.partial(Flag, flags.ArgumentParser)
 place = functools.partial(Flag, _Place)
+output = functools.partial(Flag, _Output)
 words = functools.partial(Flag, flags.ListParser, default=())
 switch = functools.partial(Flag, flags.BooleanParser, default=False)
 
@@ -98,14 +112,16 @@ TABLE = {
         "fashion_mnist:test, keras:cifar10:test or tfds:NAME; default: the run's.",
         example="fashion_mnist",
     ),
-    "extractor": place("Folder, name or handle; default: the run's, or inception."),
+    "extractor": place(
+        "Folder, name, hf://OWNER/NAME or handle; default: the run's, or inception."
+    ),
     "resize": text("Kernel to its size: bilinear, bicubic+antialias, ...; default: the run's."),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
     "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
     "seed": whole("The same seed gives the same result.", 0, at_least=0),
     "truncation": number("From 0 to 1; default: that of the model, or 0.5.", None, 0.0, 1.0),
     "batch_size": whole("Images per call.", 32),
-    "out": place("Where to write.", example="pictures/"),
+    "out": output("Where to write.", example="pictures/"),
     "overwrite": switch("Start anew where the folder holds a run; its files are removed."),
     "debug": switch("Show the traceback of a mistake, too."),
     # Of commands that share their work out.
@@ -117,14 +133,14 @@ TABLE = {
     "verify": switch("Check what is in --out; make nothing."),
     # distill
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
-    "workdir": place("Run folder.", example="runs/mine"),
+    "workdir": output("Run folder.", example="runs/mine"),
     # demo
-    "demo.out": place("Run folder.", "runs/demo", "runs/demo"),
+    "demo.out": output("Run folder.", "runs/demo", "runs/demo"),
     # teach
     "teach.config": place("Config file; default: by --image_size."),
     "teach.data": place("Real images, as for prepare; or what that wrote.", example="photos/"),
     "teach.image_size": whole("Side of the images: 32 (default), 64 or 128."),
-    "teach.out": place("Run folder, which becomes the teacher.", example="runs/teacher"),
+    "teach.out": output("Run folder, which becomes the teacher.", example="runs/teacher"),
     # prepare
     "data": place("Folder, .npz, keras:NAME[:SPLIT] or tfds:NAME[:SPLIT].", example="photos/"),
     "image_size": whole("Side of the images, in pixels."),
@@ -136,11 +152,13 @@ TABLE = {
     "num_classes": whole("Of imported pairs; default: those named, or the largest label + 1."),
     # import
     "import.model": place("PyTorch checkpoint, or a folder with one.", example="pytorch_model.bin"),
-    "import.out": place("New folder.", example="teachers/biggan_deep_128"),
+    "import.out": output("New folder.", example="teachers/biggan_deep_128"),
     "discriminator": switch("Keep the discriminator too, of the authors' TinyGAN."),
     "import.overwrite": switch("Replace what was imported to --out before."),
     # sample
-    "sample.out": place("A .png or .npz file, or a new folder; default: samples, by the --format."),
+    "sample.out": output(
+        "A .png or .npz file, or a new folder; default: samples, by the --format."
+    ),
     "sample.format": choice("Default: by --out.", ("png", "npz", "images", "folder", "tfrecord")),
     # evaluate
     "num_images": whole("Images to generate; default: as the run, or 10000.", None, at_least=2),
@@ -152,7 +170,7 @@ TABLE = {
     # compare
     "ignore": words("Names of the protocol that may differ, such as seed or versions.tensorflow."),
     # reference
-    "reference.out": place("File to write, ending in .npz.", example="real.npz"),
+    "reference.out": output("File to write, ending in .npz.", example="real.npz"),
     # pictures
     "pictures.teacher": place("Folder or handle; none; auto: the run's, if it is here.", "auto"),
     "pictures.seed": whole("The same seed gives the same pictures.", 2**40, at_least=0),
@@ -160,7 +178,7 @@ TABLE = {
     "map": choice("How features become a map.", ("pca", "tsne"), "pca"),
     # export
     "export.model": place("Run folder, or .keras file.", example="runs/mine"),
-    "export.out": place("New folder; for a server, a number.", example="serving/tinygan/1"),
+    "export.out": output("New folder; for a server, a number.", example="serving/tinygan/1"),
     "export.format": choice(
         "What it is for; see above.", ("saved_model", "hub", *FORMATS), "saved_model"
     ),
@@ -173,7 +191,7 @@ TABLE = {
     "request.model": text("The model's name on the server.", "tinygan"),
     "request.classes": text("Numbers such as 0-9,17, and names.", example="Sneaker,8"),
     "request.truncation": number("From 0 to 1.", 0.5, 0.0, 1.0),
-    "request.out": place("A .png file, or a new folder.", "samples.png"),
+    "request.out": output("A .png file, or a new folder.", "samples.png"),
     "version": whole("Its version; default: the latest.", None, at_least=0),
     "version_label": text("Label of a version, in place of its number."),
     "timeout": number("Seconds for one request, repetitions included.", 30.0, 0.001),

@@ -17,6 +17,7 @@ from ..classes.mapping import plain_name
 from ..classes.selection import class_synonyms
 from ..errors import InputError
 from ..files import content_hash
+from ..hugging_face import shown_name
 from .image_decoding import SUFFIXES, file_text
 from .image_sources import ImageSource
 
@@ -42,7 +43,7 @@ class FolderSource(ImageSource):
             folder = self._given / name
             if not inner and folder.is_dir() and any(entry.is_dir() for entry in _visible(folder)):
                 self.path, inner = folder, f"/{name}"
-        super().__init__(f"folder {file_text(self._given.resolve().name)}{inner}")
+        super().__init__(f"folder {file_text(shown_name(self._given))}{inner}")
         self.found["path"] = file_text(self.path)
         classes, flat, empty, others = self._list()
         self._check_layout(classes, flat, labelled)

@@ -14,7 +14,8 @@ import numpy as np
 from ..classes.mapping import ClassMap, known_names, match_classes
 from ..embedded import find
 from ..errors import InputError, MissingFileError
-from ..files import content_hash, is_url
+from ..files import check_room, content_hash, is_url
+from ..hugging_face import shown_name
 from ..images import check_images, check_labels
 from .image_decoding import file_text
 from .records.record_format import SETTINGS_FILE
@@ -97,7 +98,7 @@ class RecordSource(ImageSource):
     shuffled = True
 
     def __init__(self, records):
-        super().__init__(f"prepared {Path(records.folder).name}")
+        super().__init__(f"prepared {shown_name(records.folder)}")
         self.records, self.count, self.image_size = records, records.count, records.image_size
         self.labels, self.num_classes = records.labels, records.num_classes
         self.class_names = records.class_names and tuple(records.class_names)
@@ -187,6 +188,7 @@ def _array(path, archive, name):
     with zipfile.ZipFile(path) as members:
         if members.getinfo(f"{name}.npy").file_size <= _IN_MEMORY:
             return archive[name]
+        check_room(tempfile.gettempdir(), members.getinfo(f"{name}.npy").file_size, f"the {name}")
         # What is mapped stays until the array goes, though the file has no name any more.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             return np.load(members.extract(f"{name}.npy", folder), "r", allow_pickle=False)

@@ -17,6 +17,7 @@ from ..classes.folder_labels import listed
 from ..embedded import find
 from ..errors import InputError, MissingFileError
 from ..files import check_room, content_hash
+from ..hugging_face import shown_name
 from ..images import check_labels, to_uint8
 from ..latents import resolve_truncation
 from .image_decoding import SUFFIXES, Decoding, file_text
@@ -91,11 +92,11 @@ def import_pairs(
     num_classes = num_classes or (len(names) if names else int(source.labels.max()) + 1)
     if names and num_classes != len(names):
         raise InputError(
-            f"Got {len(names)} class names and num_classes={num_classes}. Expected the same."
+            f"Got {len(names)} class names and num_classes={num_classes}. Expected the same. Leave one out."
         )
     check_labels(source.labels, source.count, num_classes, source.name)
     mean, deviation = source.moments()
-    nearest = min(1.0, round(deviation / _DEVIATION, 2))
+    nearest = min(1.0, max(0.01, round(deviation / _DEVIATION, 2)))
     # Batches mix the records of few shards, so these are stored in random order.
     order = np.random.default_rng(0).permutation(source.count)
     sample = source.decoded(order[:_SAMPLED])
@@ -150,7 +151,7 @@ class Pairs(ImageSource):
     """
 
     def __init__(self, path, latents, labels, rows, files=None, images=None, alone=None):
-        super().__init__(file_text(path.resolve().name))
+        super().__init__(file_text(shown_name(path)))
         lone = {what: names for what, names in (alone or {}).items() if names}
         for what, names in lone.items():
             self.warnings.append(f"Left out {len(names):,} {what}: {listed(names, _SHOWN)}.")
@@ -172,6 +173,11 @@ class Pairs(ImageSource):
                 yield from (f"{self.path}/{self.files[index]}" for index in chosen)
                 continue
             images = np.asarray(self.images[self.rows[chosen]])
+            if images.dtype != "uint8" and len(images) > 8 and images.min() >= 0:
+                raise InputError(
+                    f"Got {self.name} with floats from {images.min():g} to {images.max():g}. Expected uint8, "
+                    "or floats in [-1, 1]. Scale them: 2 * images - 1."
+                )
             if images.dtype != "uint8" and not (np.abs(images) <= 1.001).all():  # nor is NaN
                 raise InputError(
                     f"Got {self.name} with images from {images.min():g} to {images.max():g}. Expected uint8, "
@@ -196,15 +202,20 @@ class Pairs(ImageSource):
 
     def moments(self) -> tuple:
         """Mean and deviation of the numbers in the latents; warns where those of pictures will be others."""
-        sums = np.zeros(2)
+        sums = np.zeros(3)
         for start in range(0, self.count, _BLOCK):
             block = np.asarray(self.latents[self.rows[start : start + _BLOCK]], "float64")
-            sums += block.sum(), np.square(block).sum()
-        mean, square = sums / (self.count * self.latents.shape[1])
-        if not np.isfinite(square):
-            raise InputError(f"Got {self.name} with latents that aren't finite. Expected numbers.")
+            sums += block.sum(), np.square(block).sum(), np.square(np.square(block)).sum()
+        mean, square, fourth = sums / (self.count * self.latents.shape[1])
+        if not np.isfinite(fourth):
+            raise InputError(
+                f"Got {self.name} with latents that aren't finite. Expected numbers. Generate those anew."
+            )
         deviation = math.sqrt(max(0.0, square - mean**2))
-        if abs(mean) > 0.1 * deviation or deviation > 1.2 * _DEVIATION:
+        flat = (
+            self.count > _BLOCK and fourth < 2.1 * square**2
+        )  # uniform 1.8, cut off at 2 deviations 2.37
+        if abs(mean) > 0.1 * deviation or deviation > 1.2 * _DEVIATION or flat:
             self.warnings.append(
                 "Latents of pictures are around 0 and cut off at 2. These are others: give a student latents "
                 "of your own (Generator.draw)."
@@ -296,6 +307,7 @@ def _class_folders(path, folders):
     for row, name in enumerate(tensors):
         latent = _read_tensor(path / name)
         if not row:
+            check_room(tempfile.gettempdir(), 4 * len(tensors) * latent.size, "the latents")
             with tempfile.TemporaryFile() as file:  # what is mapped stays until the array goes
                 latents = np.memmap(file, "float32", "w+", shape=(len(tensors), latent.size))
         if latent.shape != latents.shape[1:]:

@@ -74,12 +74,13 @@ load_generator = open_generator
 
 def load_student(path) -> keras.Model:
     """Loads the student of a run folder, or a `.keras` file."""
-    path = Path(find(path))
+    source, path = os.fspath(path), Path(find(path))
     file = path / STUDENT_FILE if path.is_dir() else path
     if file.suffix != ".keras" or not file.is_file():
         raise MissingFileError(
-            f"Got {str(path)!r}. Expected a run folder with student.keras or a .keras file. Give the "
-            "folder that `tinygan distill --workdir=...` wrote."
+            f"Got {source!r}, in which there is no student. Expected a run folder with student.keras or a "
+            ".keras file. Give the folder that `tinygan distill --workdir=...` wrote, or import a PyTorch "
+            "checkpoint (tinygan import)."
         )
     if not zipfile.is_zipfile(file):
         raise InputError(
@@ -109,7 +110,7 @@ def _from_path(path, truncation):
 
     runtime = FORMATS.get(config.get("format"))
     if runtime and (path.is_dir() or path.name == runtime.file):
-        return dataclasses.replace(open_runtime(path), truncation=truncation)
+        return dataclasses.replace(open_runtime(path), source=source, truncation=truncation)
     signatures = _signatures(path)
     if signatures and "default" in signatures:
         return _from_teacher(HubTeacher(path, resolve_truncation(truncation)), source, class_names)
@@ -118,7 +119,7 @@ def _from_path(path, truncation):
     if signatures is not None:
         return _from_saved_model(path, known)
     format = "run folder" if path.is_dir() else "keras file"
-    return _from_keras(load_student(path), {**known, "format": format})
+    return _from_keras(load_student(source), {**known, "format": format})
 
 
 def _from_teacher(teacher, source, class_names=None):
@@ -150,8 +151,10 @@ def _from_keras(student, known: dict):
         class_weights = check_class_weights(class_weights, latents, student.num_classes)
         return mix_in_graph(latents, class_weights)
 
-    # A .keras file holds the time of its writing, so the hash is not over that.
-    config = {key: value for key, value in student.get_config().items() if key != "name"}
+    # A .keras file holds the time of its writing, so the hash is not over that; nor over what only decides
+    # the weights at the start.
+    config = student.get_config()
+    config = {key: config[key] for key in config if key not in ("name", "start_at_identity")}
     config = json.dumps(config, sort_keys=True, default=str)
     return Generator(
         draw=draw,

@@ -30,11 +30,10 @@ def write_class_names(folder, names):
 
 
 def located(name, path, is_there=Path.exists) -> str | None:
-    """Finds what a config names: here, by an embedded name, or above the run at `path`, its start perhaps."""
-    if name in EMBEDDED:
-        return name
+    """Finds what a config names: here, above the run at `path`, its start perhaps, or by an embedded name."""
     places = (Path(), *Path(path).resolve().parents)
-    return next((str(place / name) for place in places if is_there(place / name)), None)
+    there = (str(place / name) for place in places if is_there(place / name))
+    return next(there, name if name in EMBEDDED else None)
 
 
 def which_weights(config: dict, path=None) -> str | None:

@@ -1,7 +1,6 @@
 """What student and discriminator have in common: two inputs, a config, presets, and weights of classes."""
 
 import math
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -104,7 +103,7 @@ class ConditionalNetwork(keras.Model):
             )
         preset = cls.PRESETS[name]
         network = cls(**{**preset, **overrides})
-        shape = set(overrides) & set(cls.ARGUMENTS) - {"synchronized"}
+        shape = set(overrides) & set(cls.ARGUMENTS) - {"synchronized", "start_at_identity"}
         changed = sorted(key for key in shape if getattr(network, key) != preset.get(key))
         trained = [name for name, preset in cls.presets().items() if preset["weights"]]
         fits = name in trained and not changed
@@ -127,7 +126,8 @@ class ConditionalNetwork(keras.Model):
             name: {
                 "arguments": dict(arguments),
                 "weights": bool(cls.WEIGHTS)
-                and (EMBEDDED.get(name, Path()) / cls.WEIGHTS).is_file(),
+                and name in EMBEDDED
+                and (EMBEDDED[name] / cls.WEIGHTS).is_file(),
             }
             for name, arguments in cls.PRESETS.items()
         }

@@ -103,8 +103,8 @@ def draw_album(
         raise InputError(
             f"Got per_class={per_class}. Expected at least 2, the ends of an interpolation."
         )
-    folder = Path(user_path(folder))
     check_writable(folder)
+    folder = Path(user_path(folder))
     generator = _opened(generator, lambda path: open_generator(path, truncation))
     chosen = class_numbers(classes, generator.num_classes, generator.class_names, distinct=True)
     if classes is None or not (classes.strip() if isinstance(classes, str) else np.size(classes)):

@@ -1,5 +1,6 @@
 """What a run is made of, by its settings: opened and checked before anything is computed."""
 
+import contextlib
 import dataclasses
 import textwrap
 from typing import Any
@@ -18,7 +19,7 @@ from ..data.teacher_cache import TeacherCache
 from ..data.teacher_samples import sample_teacher
 from ..distillation.batch_checks import check_agreement
 from ..distillation.tinygan import PACKAGE, TinyGAN
-from ..errors import InputError
+from ..errors import InputError, MissingFileError
 from ..evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from ..generators.generator import Generator
 from ..generators.opening import open_generator
@@ -92,8 +93,12 @@ def open_components(config, strategy) -> Components:
 
 def without_teacher(config) -> ConfigDict:
     """The config without its teacher, if its cache is of imported pairs, which have none."""
-    if config.teacher_cache and read_settings(config.teacher_cache)["latents"] == GIVEN:
-        config.teacher = "none"
+    with contextlib.suppress(MissingFileError):  # said later, if the run isn't finished yet
+        if (
+            config.teacher_cache
+            and read_settings(config.teacher_cache).settings.get("latents") == GIVEN
+        ):
+            config.teacher = "none"
     return config
 
 
@@ -183,7 +188,8 @@ def open_measured_images(config, real_images, class_names):
     """The real images that figures are measured with, cropped and resized as in training; None without."""
     if real_images is None:
         return None
-    if config.data == "fashion_mnist" and real_images.classes is None:
+    plain = config.data == "fashion_mnist" and real_images.image_size == 32
+    if plain and real_images.classes is None:
         # The committed subset wherever there is one: a distance must not depend on what else is on a disk.
         return open_images(config.data_subset or config.data, class_names=class_names)
     return real_images.draw(config.evaluation_images, config.sample_seed)
@@ -197,7 +203,8 @@ def open_cache(config, teacher, classes) -> TeacherCache:
     found = {name: getattr(cache, name) for name in names}
     expected = {name: getattr(teacher, name) for name in names} | {"truncation": config.truncation}
     found["classes"] = sorted(cache.classes)
-    expected["classes"] = sorted(classes or range(teacher.num_classes))
+    everything = cache.classes if cache.given_latents else range(teacher.num_classes)
+    expected["classes"] = sorted(classes or everything)
     differing = differences(expected, found)
     if differing:
         expected = "; ".join(textwrap.shorten(line, 200) for line in differing)

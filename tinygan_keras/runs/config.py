@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_dict
 
 from ..errors import InputError, MissingFileError, nearest_name
 from ..evaluation.metrics import MONITORS, MONITORS_WITHOUT_REAL
-from ..files import user_path
+from ..files import is_url, user_path
 from ..networks.presets import DISCRIMINATORS, STUDENTS
 
 PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "reference_student")
@@ -104,10 +104,10 @@ def default_config() -> ConfigDict:
 def load_config(path, defaults=default_config) -> ConfigDict:
     """Returns what the function `get_config` of a config file returns, completed with the defaults."""
     path = user_path(path)
-    if not path.is_file():
+    if is_url(path) or not path.is_file():
         raise MissingFileError(
-            f"Got --config={path}, which doesn't exist. Expected a Python file with a function get_config, "
-            "such as experiments/fashion_mnist/config.py."
+            f"Got --config={path}, which is no file here. Expected a Python file with a function get_config, "
+            "such as experiments/fashion_mnist/config.py; of others, copy it and read it, as it is run."
         )
     get_config = runpy.run_path(os.fspath(path), run_name="config").get("get_config")
     config = get_config() if callable(get_config) else None

@@ -4,6 +4,7 @@ Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epoc
 forget the best value and the patience when a run is resumed, and don't know the averaged student.
 """
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -69,7 +70,7 @@ class EvaluationCallback(keras.callbacks.Callback):
         student = keras.saving.load_model("runs/mine/best/best_student.keras")
     """
 
-    FILES = ("best_student.keras", "best.weights.h5")
+    FILES = ("best.weights.h5", "best_student.keras")
 
     def __init__(
         self,
@@ -196,9 +197,11 @@ class EvaluationCallback(keras.callbacks.Callback):
             self.best = Best(best.monitor, best.mode, done, value, figures)
             if self.folder is not None:
                 # Both are complete before the first is renamed, so that they hardly ever differ in age.
-                with new_file(self._files[0]) as student, new_file(self._files[1]) as state:
-                    averaged_generator(self.model).save(student)
+                with contextlib.ExitStack() as files:
+                    state, *networks = (files.enter_context(new_file(f)) for f in self._files)
                     save_state(self.model, state)
+                    for network in networks:
+                        averaged_generator(self.model).save(network)
         if self.folder is not None:
             write_json(self.folder / _RECORD, dataclasses.asdict(self.best))
 

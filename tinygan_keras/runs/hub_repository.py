@@ -51,10 +51,10 @@ OWNER/NAME is this repository. The same class, seed and truncation give the same
 def export_hub(model, path, *, license="unknown", base_model=None) -> Path:
     """Writes a student as a repository for the Hugging Face Hub, which `hf upload` takes.
 
-    The folder holds `student.keras`, `config.json`, `class_names.txt`, pictures, of a run its evaluation, and
-    a model card, `README.md`. The card's header, in YAML, has library, licence, tags,
-    base model, data set and the figures of the evaluation, if the run has one of these weights. Paths from
-    the root of a disk are cut to their last name. Once uploaded, "hf://OWNER/NAME" names the student.
+    The folder holds `student.keras`, `config.json`, `class_names.txt`, pictures, of a run its evaluation,
+    and a model card, `README.md`. The card's header, in YAML, has library, licence, tags, base model, data
+    set and the figures of the evaluation, if the run has one of these weights. Paths from the root of a
+    disk are cut to `./` and their last name. Once uploaded, "hf://OWNER/NAME" names the student.
 
     Args:
         model: A run folder, a `.keras` file, or the name of a student.
@@ -157,12 +157,16 @@ def _header(hub, config, evaluation, license, base_model) -> str:
 
 def _data_set(name) -> str | None:
     """The Hub's name of a data set that goes by `name` in a config or an evaluation."""
-    known = re.match(rf"(?:keras:|tfds:)?({'|'.join(_DATA_SETS)})(?:_10k|[:/, ]|$)", name)
+    if name.startswith(f"{SCHEME}datasets/"):
+        return parse(name).id
+    if re.match(r"fashion_mnist(_10k(\.npz)?)?([:, ]|$)", name):
+        name = f"keras:{name}"
+    known = re.match(rf"(?:keras:|tfds:)({'|'.join(_DATA_SETS)})(?:_10k|[:/, ]|$)", name)
     return _DATA_SETS[known[1]] if known else None
 
 
 def _public(value):
-    """`value` with paths from the root of a disk cut to their last name."""
+    """`value` with paths from the root of a disk cut to `./` and their last name, which stays a path."""
     if isinstance(value, dict):
         return {key: _public(part) for key, part in value.items()}
-    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
+    return f"./{Path(value).name}" if isinstance(value, str) and os.path.isabs(value) else value

@@ -34,14 +34,14 @@ class RunFolder:
     """What a run writes, each an attribute: `config_json`. `overwrite` removes these and nothing else."""
 
     def __init__(self, workdir):
-        self.path = Path(user_path(workdir))
+        self._given, self.path = workdir, Path(user_path(workdir))
         for name in self.OWNED:
             setattr(self, name.replace(".", "_"), self.path / name)
 
     @contextlib.contextmanager
     def locked(self):
         """Keeps other processes out of the folder, which is made; the system undoes it when this one ends."""
-        check_writable(self.path, "the workdir")
+        check_writable(self._given, "the workdir")
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / _LOCK
         lock = _lock(path)

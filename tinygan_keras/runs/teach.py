@@ -56,7 +56,7 @@ class _Components:
 
 
 class _TeacherEvaluation(EvaluationCallback):
-    FILES = ("best_generator.keras", "best.weights.h5")
+    FILES = ("best.weights.h5",)  # its generator lacks the statistics of most truncations
 
 
 def teach(config, out, overwrite=False) -> dict:
@@ -112,7 +112,7 @@ def _teach(config, folder, overwrite):
     evaluation = _evaluation(components, config, folder)
     train(run, evaluation, ProgressPictures(folder.progress, gallery.frame))
     if evaluation and evaluation.best.epoch:
-        load_checkpoint(components.model, folder.best / _TeacherEvaluation.FILES[1])
+        load_checkpoint(components.model, folder.best / _TeacherEvaluation.FILES[0])
     with watch.phase("standing_statistics"):
         teacher = _save_module(components, config, folder)
     with watch.phase("evaluation"):
@@ -120,7 +120,10 @@ def _teach(config, folder, overwrite):
     save_animation(folder)
     save_png(gallery.grid(teacher), folder.samples_png)
     shutil.copy(folder.samples_png, folder.module)
-    write_text(folder.distill_py, student_config_text(config, folder.path, teacher.num_classes))
+    write_text(
+        folder.distill_py,
+        student_config_text(config, folder.path, teacher.num_classes, components.classes),
+    )
     report["seconds"] = round(sum(watch.seconds.values()), 1)
     report["seconds_by_phase"] = watch.seconds
     report["dtype_policy"] = components.model.generator.dtype_policy.name
@@ -160,6 +163,11 @@ def _check_images(config, images) -> tuple | None:
         raise InputError(
             f"{got} of one class. Expected two or more, which the generator learns to tell apart. Sort the "
             "images into a folder per class."
+        )
+    if images.num_classes > 10 * len(present):
+        raise InputError(
+            f"{got} of {len(present)} classes, whose largest number is {images.num_classes - 1}. Expected "
+            "numbers from 0 on, or words. Rename the folders, or give labels without gaps."
         )
     if images.count < config.batch_size * config.d_steps:
         raise InputError(
@@ -249,7 +257,9 @@ def _evaluation(components, config, folder) -> EvaluationCallback | None:
 def _measure_statistics(components, config, generator, **settings):
     # Of fewer images where they are large, so that memory doesn't grow with them as fast.
     size, batches = 512 * 32 // config.image_size, 1 if config.debug else 8
-    measure_standing_statistics(generator, batches, size, classes=components.classes, **settings)
+    # The classes as often as in training, and mixed as in its batches.
+    classes = np.random.default_rng(config.seed).permutation(components.real_images.labels)
+    measure_standing_statistics(generator, batches, size, classes=classes, **settings)
 
 
 def _save_module(components, config, folder) -> HubTeacher:
@@ -261,7 +271,8 @@ def _save_module(components, config, folder) -> HubTeacher:
     _measure_statistics(components, config, generator)
     discard(folder.module)  # of a run that was stopped right here
     save_teacher(generator, folder.module)
-    write_class_names(folder.module, components.class_names)
+    for place in (folder.path, folder.module):
+        write_class_names(place, components.class_names)
     write_json(folder.module / "config.json", {"truncation": config.truncation})
     return HubTeacher(folder.path, truncation=config.truncation)
 
@@ -269,10 +280,11 @@ def _save_module(components, config, folder) -> HubTeacher:
 def _heading(config, components) -> str:
     """What the report and the module's card say first."""
     images = components.real_images
+    attention = "self-attention, " if config.attention_size else ""
     return f"""# BigGAN teacher, {config.image_size} px, {images.num_classes} classes
 
 A class-conditional generator of images, trained by `tinygan teach`: conditional batch norm on a shared class
-embedding, latents for every block, self-attention, spectral normalisation, averaged weights, statistics of
+embedding, latents for every block, {attention}spectral normalisation, averaged weights, statistics of
 batch normalisation for 21 truncations. `HubTeacher` loads it; the signature is that of DeepMind's modules,
 `default(z, y, truncation) -> default`, with one-hot y, and z already scaled by the truncation.
 
@@ -290,7 +302,6 @@ def _list_results(folder) -> dict:
         "The same latents during training": folder.training_gif,
         "Figures": folder.report_md,
         "Every figure and its protocol": folder.evaluation,
-        "The best of the training": folder.best,
         "All training state": folder.checkpoints,
         "Training curves": folder.tensorboard,
     }

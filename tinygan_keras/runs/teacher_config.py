@@ -132,19 +132,33 @@ def validate_teacher_config(config) -> ConfigDict:
         if len(config[name]) != stages:
             raise InputError(
                 f"Got {name}={config[name]} with image_size={size}. Expected {stages} numbers, from 4x4 "
-                f"pixels to {size}x{size}. Change one of them."
+                f"pixels to {size}x{size}. Change one of them; --image_size takes all settings of a size."
             )
+    attended = dict(zip(_sides(size), config.generator_channels, strict=True))
+    if config.attention_size and attended.get(config.attention_size, 0) < 8:
+        raise InputError(
+            f"Got attention_size={config.attention_size} and generator_channels={config.generator_channels}. "
+            f"Expected the side of a feature map ({', '.join(map(str, attended))}) of 8 channels or more, or "
+            "0 for no attention. Change one of them."
+        )
     return config
 
 
-def student_config_text(config, folder, num_classes: int) -> str:
-    """A config file of `tinygan distill`: a student of the teacher in this folder, on the same images."""
+def _sides(image_size) -> list:
+    """The sides of the feature maps of a generator."""
+    return [4 * 2**stage for stage in range(image_size.bit_length() - 2)]
+
+
+def student_config_text(config, folder, num_classes: int, classes=None) -> str:
+    """A config file of `tinygan distill`: a student of the teacher in this folder, on the same images.
+
+    `classes` are those that the teacher was trained on; None for all.
+    """
     size, place = config.image_size, shlex.quote(str(folder))
     student = _STUDENTS[size]
     kept = (
         "data",
         "data_subset",
-        "classes",
         "horizontal_flip",
         "truncation",
         "extractor",
@@ -153,6 +167,7 @@ def student_config_text(config, folder, num_classes: int) -> str:
     settings = {
         "name": f"{config.name}_student",
         **{name: config[name] for name in kept},
+        "classes": config.classes or ",".join(map(str, classes or ())),
         "teacher_samples": student["samples"],
         "student": f"tinygan_{size}",
         "student_overrides": {

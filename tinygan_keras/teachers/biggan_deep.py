@@ -64,7 +64,9 @@ class BigGANDeep:
         self, image_size=128, num_classes=1000, channels=None, latent_dim=128, embedding_dim=128
     ):
         if image_size not in WIDTHS:
-            raise InputError(f"Got image_size={image_size}. Expected one of {sorted(WIDTHS)}.")
+            raise InputError(
+                f"Got image_size={image_size}. Expected one of {sorted(WIDTHS)}. Choose one."
+            )
         self.embedding_dim = embedding_dim
         channels = channels or CHANNELS[image_size]
         widths = [width * channels for width in WIDTHS[image_size]]

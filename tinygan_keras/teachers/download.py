@@ -36,8 +36,8 @@ def locate(handle: str, role: str = "teacher") -> str:
     if not tf.io.gfile.isdir(folder):
         raise MissingFileError(
             f"Got the {role} {handle!r}, which is no folder, URL or name. Expected a folder that holds "
-            "saved_model.pb, a TensorFlow Hub handle that starts with https://, or the name of an embedded "
-            f"model.{guess or names_like(handle)}"
+            "saved_model.pb, a TensorFlow Hub handle that starts with https://, hf://OWNER/NAME, or the name "
+            f"of an embedded model.{guess or names_like(handle)}"
         )
     names = sorted(tf.io.gfile.listdir(folder))
     if not {"saved_model.pb", "saved_model.pbtxt"} & set(names):

@@ -11,7 +11,9 @@ what that package is kept for.
 
 import itertools
 import re
+import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +22,17 @@ import numpy as np
 from ..classes.imagenet import imagenet_names
 from ..classes.selection import is_imagenet
 from ..embedded import find
-from ..errors import ExistingFileError, InputError, MissingFileError, MissingPackageError
+from ..errors import (
+    ExistingFileError,
+    InputError,
+    MissingFileError,
+    MissingPackageError,
+    UserError,
+)
 from ..files import (
     check_room,
     file_errors,
+    is_url,
     new_folder,
     read_json,
     user_path,
@@ -47,6 +56,7 @@ _OTHER_NETWORKS = {  # a part of a tensor's name, and whose network it looks lik
     "encoder.": "an autoencoder or a transformer",
     "fc.": "a classifier",
 }
+_NO_WEIGHT = re.compile(r"\.(num_batches_tracked|u\d+|sv\d+|weight_[uv])$")
 _ATTENTION = {"theta": "query", "phi": "key", "g": "value", "o": "output_projection"}
 _STUDIO_NAMES = (  # parts of PyTorch-StudioGAN's names, and BigGAN-PyTorch's for the same
     ("linear0.", "linear."),
@@ -110,7 +120,7 @@ def import_generator(checkpoint, out, discriminator=False, overwrite=False) -> P
         folder = import_generator("model_30.tar", "runs/authors_tinygan")
         images = open_generator(folder).generate([207, 281], seeds=0)
     """
-    file, target = _find(Path(find(checkpoint))), Path(user_path(out))
+    target = Path(user_path(out))
     config = target / "config.json"
     imported = config.is_file() and "imported_from" in read_json(config)
     if target.exists() and not (overwrite and imported):
@@ -118,13 +128,21 @@ def import_generator(checkpoint, out, discriminator=False, overwrite=False) -> P
             f"Got {target}, which exists already. Expected a new name, or with overwrite=True (--overwrite) "
             "a folder that was imported before. Choose another name, or delete it first."
         )
+    _torch(checkpoint)  # before a download
+    file = _find(find(checkpoint))
+    if target.resolve() in file.resolve().parents:
+        raise InputError(
+            f"Got {file}, which lies in {target}, to be replaced. Expected another folder. Choose one."
+        )
     content = read_torch(file, _expected())
     program, state = _recognise(content, file)
+    state = _Tensors(_renamed(_folded(state), program.names))
     # A Hub module holds raw and averaged variables.
     check_room(target, 3 * sum(value.nbytes for value in state.values()), "the imported generator")
     try:
         generator = program.convert(state)
-        critic = _discriminator(_tensors(content["D"])) if discriminator else None
+        state.check_all_read()
+        critic = _discriminator(content) if discriminator else None
     except (LookupError, ValueError) as error:
         missing = isinstance(error, KeyError)
         found = f"it lacks {error}" if missing else str(error).splitlines()[0].removesuffix(".")
@@ -138,10 +156,13 @@ def import_generator(checkpoint, out, discriminator=False, overwrite=False) -> P
 
 
 def _find(path) -> Path:
+    if is_url(path):
+        raise _unusable(path, "an address", "Download it, or name it by hf://OWNER/NAME.")
     files = [path]
     if path.is_dir():
         suffixes = (".bin", ".pth", ".pt", ".tar")
-        files = [file for file in path.iterdir() if file.suffix in suffixes and file.is_file()]
+        with file_errors(path):
+            files = [file for file in path.iterdir() if file.suffix in suffixes and file.is_file()]
         if len(files) != 1:
             raise _unusable(path, f"a folder of {len(files)} checkpoints", "Name the file.")
     if not files[0].is_file():
@@ -165,11 +186,40 @@ def _expected() -> str:
 
 def read_torch(file, expected):
     """What `torch.save` wrote, if it is tensors alone; `expected` is for errors."""
-    with open(file, "rb") as stream:
+    with file_errors(file), open(file, "rb") as stream:
         start = stream.read(16)
     if not start.startswith((b"PK\x03\x04", b"\x80\x02")):
         found = f"no file of PyTorch's: it begins with {start!r}" if start else "an empty file"
         raise InputError(f"Got {file}, {found}. Expected {expected}. Give another file.")
+    torch = _torch(file)
+    try:
+        with file_errors(file), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what then is an error
+            # A file from a GPU says so of every tensor.
+            return torch.load(file, map_location="cpu", weights_only=True)
+    except (MemoryError, UserError):
+        raise
+    except Exception as error:  # a damaged pickle fails in any way
+        reason = (
+            str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
+        )
+        if wanted := re.search(r"GLOBAL (\S+)", reason):
+            found = f"whose pickle asks for {wanted[1]} and not for tensors alone, so that it might run code"
+            fix = "Where you trust it, save its tensors alone, such as the state_dict of a network."
+        else:
+            found = (
+                f"which can't be read as tensors alone: {reason.splitlines()[0].removesuffix('.')}"
+            )
+            fix = "It is cut off, or another kind of file: fetch it again."
+            if "Unsupported operand" in reason:
+                fix = (
+                    "Its pickle is of another kind: where you trust it, save it anew by torch.save."
+                )
+        raise InputError(f"Got {file}, {found}. Expected {expected}. {fix}") from error
+
+
+def _torch(file):
+    """The optional package; MissingPackageError names its extra."""
     try:
         import torch
     except ImportError as error:
@@ -177,18 +227,26 @@ def read_torch(file, expected):
             f"Got PyTorch's {file} without the package torch. Expected it for reading such files. Install "
             'it: pip install "tinygan-keras[torch]".'
         ) from error
-    try:
-        # A file from a GPU says so of every tensor.
-        return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged pickle fails in any way
-        reason = str(error).rpartition("WeightsUnpickler error: ")[2] or type(error).__name__
-        if wanted := re.search(r"GLOBAL (\S+)", reason):
-            found = f"whose pickle asks for {wanted[1]} and not for tensors alone, so that it might run code"
-            fix = "Where you trust it, save its tensors alone, such as the state_dict of a network."
-        else:
-            found = f"which can't be read: {reason.splitlines()[0].removesuffix('.')}"
-            fix = "It is cut off, or another kind of file: fetch it again."
-        raise InputError(f"Got {file}, {found}. Expected {expected}. {fix}") from error
+    return torch
+
+
+class _Tensors(dict):
+    """Weights by name that remember which were read, so that none is left out in silence."""
+
+    def __init__(self, state):
+        super().__init__(state)
+        self._read = set()
+
+    def __getitem__(self, name):
+        self._read.add(name)
+        return super().__getitem__(name)
+
+    def check_all_read(self):
+        unread = sorted(n for n in self.keys() - self._read if not _NO_WEIGHT.search(n))
+        if unread:
+            raise ValueError(
+                f"its network has {len(unread)} more tensors, such as {unread[0]!r}, that change the images"
+            )
 
 
 def _tensors(content) -> dict:
@@ -202,11 +260,11 @@ def _tensors(content) -> dict:
 
 def _recognise(content, file):
     """The program that wrote a checkpoint, and its generator's tensors by name."""
-    keys = ("G", "state_dict", "model", "G_ema")
+    keys = ("G_ema", "G", "state_dict", "model")
     parts = [content.get(key) for key in keys] if isinstance(content, dict) else []
     state = _tensors(next((part for part in (*parts, content) if isinstance(part, dict)), {}))
     for program in PROGRAMS:
-        if program.tensor in state:
+        if state.keys() >= set(program.tensors):
             return program, state
     names = "  ".join(sorted(state))
     others = (other for part, other in _OTHER_NETWORKS.items() if part in names)
@@ -242,6 +300,12 @@ def _singular_value(state, layer, weight) -> float:
     return u @ matrix @ v
 
 
+def _renamed(state, names) -> dict:
+    for theirs, ours in names:
+        state = {name.replace(theirs, ours): value for name, value in state.items()}
+    return state
+
+
 def _sizes(state, pattern, step=1) -> list:
     """The sizes of the tensors whose names are `pattern` with 0, `step`, 2 `step`, ..."""
     names = map(pattern.format, itertools.count(0, step))
@@ -270,7 +334,8 @@ def _student(state):
     channels = [first, *_sizes(state, "blocks.{}.pw_conv1.bias")]
     num_classes, embedding_dim = state["embeding.weight"].shape
     _channels_last(state, "fc")
-    student = StudentGenerator(channels, state["fc.weight"].shape[1], num_classes, embedding_dim)
+    latent_dim = state["fc.weight"].shape[1]
+    student = StudentGenerator(channels, latent_dim, num_classes, embedding_dim, dtype="float32")
     final = [state[f"bn.{name}"] for name in ("weight", "bias", "running_mean", "running_var")]
     weights = {"class_embedding": [state["embeding.weight"]], "final_norm": final}
     layers = {"projection": "fc", "to_rgb": "colorize"}
@@ -290,7 +355,10 @@ def _student(state):
     return _with_weights(student, weights)
 
 
-def _discriminator(state):
+def _discriminator(content):
+    if not isinstance(content.get("D"), dict):
+        raise KeyError("D")
+    state = _tensors(content["D"])
     channels = _sizes(state, "layers.{}.bias", step=2)
     table, u = state["embeding.weight_orig"], state["embeding.weight_v"]
     # Theirs normalises the transposed table, so its vector v is our u.
@@ -301,7 +369,7 @@ def _discriminator(state):
             state[f"{theirs}.{name}"] for name in ("weight_orig", "bias", "weight_u")
         )
         weights[ours] = [_kernel(kernel), bias, u[None]]
-    critic = Discriminator(channels, len(table), image_size=4 * 2 ** len(channels))
+    critic = Discriminator(channels, len(table), 4 * 2 ** len(channels), dtype="float32")
     return _with_weights(critic, weights)
 
 
@@ -315,7 +383,6 @@ def _with_weights(network, weights):
 
 
 def _biggan_deep(state):
-    state = _folded(state)
     embedding_dim, num_classes = state["embeddings.weight"].shape
     latent_dim = state["generator.gen_z.weight"].shape[1] - embedding_dim
     channels = state["generator.bn.weight"].size
@@ -356,19 +423,14 @@ def _biggan_deep(state):
 # === BigGAN of BigGAN-PyTorch and PyTorch-StudioGAN ===
 
 
-def _studio_biggan(state):
-    for theirs, ours in _STUDIO_NAMES:
-        state = {name.replace(theirs, ours): value for name, value in state.items()}
-    return _biggan(state, epsilon=1e-4)
-
-
 def _biggan(state, epsilon=1e-5):
     """A `BigGANGenerator` with one row of statistics, from weights with the names of BigGAN-PyTorch."""
 
     def number(name):
         return int(name.split(".")[1])
 
-    state = _folded(state)
+    if "shared.weight" not in state:
+        raise ValueError("its blocks share no class embedding, as those of a BigGAN do")
     ends = ".conv1.bias", ".gamma"
     blocks, attentions = ([n.removesuffix(e) for n in state if n.endswith(e)] for e in ends)
     blocks.sort(key=number)
@@ -379,14 +441,20 @@ def _biggan(state, epsilon=1e-5):
     # Attention is a part of the block before it, or stands by itself behind it.
     doublings = [sum(number(block) <= number(name) for block in blocks) for name in attentions]
     num_classes, embedding_dim = state["shared.weight"].shape
+    piece = state["linear.weight"].shape[1]
+    if state[f"{blocks[0]}.bn1.gain.weight"].shape[1] != embedding_dim + piece:
+        raise ValueError(
+            "its blocks don't get a piece of the latents each, as those of a BigGAN do"
+        )
     _channels_last(state, "linear")
     generator = BigGANGenerator(
         channels,
-        latent_dim=state["linear.weight"].shape[1] * len(channels),
+        latent_dim=piece * len(channels),
         num_classes=num_classes,
         embedding_dim=embedding_dim,
         attention_size=4 * 2 ** doublings[0] if attentions else None,
         truncation_rows=1,
+        dtype="float32",
     )
     generator.embedding.set_weights([state["shared.weight"]])
     layers = {"linear": generator.projection, "output_layer.2": generator.to_rgb}
@@ -418,19 +486,35 @@ def _biggan(state, epsilon=1e-5):
 
 
 class Program(NamedTuple):
-    """A program, a tensor by which its generator is known, its converter, the truncation of its images."""
+    """A program, tensors that its generators have and no others, its converter, and what else is its own."""
 
     name: str
-    tensor: str
+    tensors: tuple
     convert: Callable
-    truncation: float
+    truncation: float  # of its images
+    names: tuple = ()  # parts of its tensors' names, and those that the converter knows
+    note: str = ""  # for the card
 
 
+_NORMAL = "Trained on latents of the whole normal distribution; truncation 1 cuts them off at 2 deviations."
 PROGRAMS = (
-    Program("the authors' TinyGAN", "blocks.0.dw_conv1.weight", _student, 0.5),
-    Program("pytorch-pretrained-biggan", "generator.gen_z.bias", _biggan_deep, 0.5),
-    Program("BigGAN-PyTorch (not deep)", "blocks.0.0.conv_sc.bias", _biggan, 1.0),
-    Program("PyTorch-StudioGAN's big_resnet", "blocks.0.0.conv2d0.bias", _studio_biggan, 1.0),
+    Program("the authors' TinyGAN", ("blocks.0.dw_conv1.weight",), _student, 0.5),
+    Program("pytorch-pretrained-biggan", ("generator.gen_z.bias",), _biggan_deep, 0.5),
+    Program(
+        "BigGAN-PyTorch (not deep)",
+        ("output_layer.2.bias", "blocks.0.0.conv_sc.bias"),
+        _biggan,
+        1.0,
+        note=_NORMAL,
+    ),
+    Program(
+        "PyTorch-StudioGAN's big_resnet",
+        ("conv2d5.bias", "blocks.0.0.conv2d0.bias"),
+        partial(_biggan, epsilon=1e-4),
+        1.0,
+        _STUDIO_NAMES,
+        _NORMAL,
+    ),
 )
 
 
@@ -443,7 +527,7 @@ def _write(folder, generator, critic, program, file):
     card = [
         f"# {program.name}, {size} px, {count} classes",
         f"Imported by tinygan-keras from {file.name}. The weights are under their authors' terms.",
-        f"Made for latents of truncation {program.truncation:g}.",
+        f"Made for latents of truncation {program.truncation:g}. {program.note}".strip(),
     ]
     if isinstance(generator, BigGANDeep):
         write_hub_module(generator, folder)
@@ -454,7 +538,6 @@ def _write(folder, generator, critic, program, file):
         generator.save(folder / "student.keras")
         if critic is not None:
             critic.save(folder / "discriminator.keras")
-        config["teacher"] = ""  # at no place that is known here
         if is_imagenet(count):
             config["classes"] = "animals"
             card.append(ANIMALS_ONLY)

@@ -16,8 +16,9 @@ import json
 import os
 import re
 
+from ...embedded import find
 from ...errors import InputError, MissingFileError
-from ...files import UNFINISHED, content_hash, file_errors, plain, user_path
+from ...files import UNFINISHED, content_hash, file_errors, plain
 
 SETTINGS_FILE = "settings.json"
 TEACHER_SAMPLES, REAL_IMAGES = "teacher samples", "real images"
@@ -80,7 +81,7 @@ def read_bytes(path) -> bytes | None:
 
 def read_settings(folder) -> RecordSettings:
     """Reads what `RecordSettings.to_text` wrote into a set."""
-    path = os.path.join(user_path(folder), SETTINGS_FILE)
+    path = os.path.join(find(folder), SETTINGS_FILE)
     data = read_bytes(path)
     if data is None:
         raise MissingFileError(

@@ -12,7 +12,7 @@ import tensorflow as tf
 from ...classes.folder_labels import listed
 from ...embedded import find
 from ...errors import InputError, UnusableFileError
-from ...files import content_hash, file_errors, user_path
+from ...files import content_hash, file_errors
 from ..shuffling import shared_by_replicas, shuffled_records
 from .record_format import RecordSettings, decoder, read_bytes, read_settings
 
@@ -110,7 +110,7 @@ class RecordSet:
 
 def verify_records(folder, progress=True) -> list:
     """Lists flipped bits, missing and short shards, and those of another set: a line each, with the file."""
-    folder = os.fspath(user_path(folder))
+    folder = os.fspath(find(folder))
     record_settings = read_settings(folder)
     problems = [_read_array(folder, record_settings, name)[1] for name in record_settings["arrays"]]
     bar = progress_bar(record_settings["count"], progress)

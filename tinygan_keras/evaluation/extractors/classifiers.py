@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from ...embedded import find
 from ...errors import InputError, MissingFileError
+from ...hugging_face import shown_name
 from ...teachers import download
 from ...teachers.module_graph import outside
 
@@ -44,7 +45,7 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
             "folder, or the embedded fashion_classifier, which "
             "experiments/fashion_mnist/train_classifier.py writes."
         )
-    return load_saved_model(str(folder), folder.resolve().name, input_size)
+    return load_saved_model(str(folder), shown_name(folder), input_size)
 
 
 def load_saved_model(folder: str, name: str, input_size: int | None = None) -> Classifier:
