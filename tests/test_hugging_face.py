@@ -226,7 +226,7 @@ EXPECTED = {
     "verify": 0,
     "classifier": "hf://me/classifier/models/c",
     "evaluation": True,
-    "student": "tinygan_fashion_32",
+    "student": "student_generator",
     "teacher": 10,
     "images": "real.npz (28x28 gray, padded to 32x32 RGB)",
     "records": "prepared hf://datasets/me/prepared",
@@ -243,9 +243,10 @@ def test_every_door_takes_a_name_of_the_hub(door, in_process):
     [
         (["cache", f"--import={OTHER}", "--out=c"], "Expected an .npz"),
         (["import", "--model=hf://me/student", "--out=c"], "torch|checkpoints"),
-        (["sample", "--model=hf://me/torch"], "'hf://me/torch'.* tinygan import"),
+        (["sample", "--model=hf://me/torch"], "Got 'hf://me/torch', .*import a PyTorch checkpoint"),
         (["distill", f"--config={OTHER}", "--workdir=w"], "no file here"),
-        (["distill", "--config=x.py", "--workdir=hf://me/new"], "a place on a disk"),
+        (["demo", "--out=hf://me/new"], "a place on a disk"),
+        (["cache", "--teacher=t", "--count=9", "--out=hf://me/new"], "Expected a folder on a disk"),
         (["sample", "--model=hf://me/student", "--out=hf://me/new"], "a place on a disk"),
     ],
 )

@@ -33,6 +33,8 @@ from tinygan_keras.teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 from tinygan_keras.teachers.own_teacher import ClassConditionalGAN
 
+COMPILE = ClassConditionalGAN.compile  # without what the fixture below makes of it
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _small_machine():
@@ -151,6 +153,21 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(finished, config, tm
     assert report["steps"] == finished[1]["steps"]
     histories = [np.genfromtxt(f / "history.csv", delimiter=",")[1:] for f in (out, finished[0])]
     np.testing.assert_allclose(*histories, atol=1e-5)
+
+
+@pytest.mark.full
+def test_in_a_graph_with_attention_and_in_half_precision_it_trains_too(config, tmp_path):
+    config.attention_size, config.dtype_policy, config.evaluate_every = 16, "mixed_bfloat16", 0
+    config.steps_per_execution = 2
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ClassConditionalGAN, "compile", COMPILE)
+        report = teach(config, tmp_path / "out")
+    assert report["dtype_policy"] == "mixed_bfloat16" and report["steps"] == 4
+    assert report["teacher"]["frechet_distance"] > 0
+    rows = np.genfromtxt(tmp_path / "out" / "history.csv", delimiter=",", names=True)
+    assert np.isfinite([rows["d_loss"], rows["g_loss"]]).all()
+    card = (tmp_path / "out" / "module" / "model_card.md").read_text()
+    assert "self-attention" in card
 
 
 def test_a_finished_run_is_left_alone_and_another_config_is_refused(finished, config, capsys):

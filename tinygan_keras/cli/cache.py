@@ -32,6 +32,7 @@ from ..data.records.record_format import check_folder, check_numbers
 from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, is_url, user_path
+from ..hugging_face import SCHEME
 from .flags import check_required
 
 SHARES = ("shard_size", "worker", "workers")
@@ -120,7 +121,7 @@ def pipeline_options(flags) -> list | None:
 
 def check_out(out):
     """Refuses --out if no set of records can be written there."""
-    if not is_url(out):
+    if not is_url(out) or out.startswith(SCHEME):
         check_writable(out, "--out")
         folder = user_path(out)
         if folder.is_dir():

@@ -131,6 +131,8 @@ TABLE = {
     "runner": text("Make it with this Apache Beam runner (extra beam)."),
     "beam_options": text("Options of the Beam pipeline, in one string.", ""),
     "verify": switch("Check what is in --out; make nothing."),
+    # cache
+    "cache.out": place("Where to write, or what to --verify.", example="cache/"),
     # distill
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
     "workdir": output("Run folder.", example="runs/mine"),

@@ -32,8 +32,10 @@ def write_class_names(folder, names):
 def located(name, path, is_there=Path.exists) -> str | None:
     """Finds what a config names: here, above the run at `path`, its start perhaps, or by an embedded name."""
     places = (Path(), *Path(path).resolve().parents)
-    there = (str(place / name) for place in places if is_there(place / name))
-    return next(there, name if name in EMBEDDED else None)
+    found = next((place / name for place in places if is_there(place / name)), EMBEDDED.get(name))
+    if name in EMBEDDED and found.resolve() == EMBEDDED[name].resolve():
+        return name
+    return found and str(found)
 
 
 def which_weights(config: dict, path=None) -> str | None:
