@@ -181,7 +181,7 @@ def _from_saved_model(path, known):
     def draw(latents, labels, module=module):  # a signature doesn't keep its module alive
         return signature(z=latents, label=tf.cast(labels, tf.int64))["image"]
 
-    # A folded graph says the student's in a variable of that name.
+    # An earlier export says the student's in a variable of that name.
     said = getattr(module, "parameters", None)
     if isinstance(said, Sequence) and len(said) == 1 and said[0].dtype == tf.int64:
         parameters = int(said[0])
