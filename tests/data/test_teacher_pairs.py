@@ -91,11 +91,11 @@ def test_latents_are_described(tmp_path):
     assert 0.5 <= truncation <= 0.57 and "7 numbers, mean " in text and "Warning" not in text
     assert f"truncation: {truncation:g}\n" in text
     assert report(random.normal(size=(300, 512)))[1] == 1.0
-    assert "Warning: Latents" in report(random.uniform(-1, 1, (300, 512)))[0]
-    assert report(1e-3 * random.normal(size=(300, 7)))[1] == 0.01  # as little as a run can have
     text, truncation = report(random.uniform(0, 1, (300, 512)), truncation=0.3)
     assert truncation == 0.3 and "mean 0.5, standard deviation 0.289" in text
     assert "Warning: Latents of pictures are around 0" in text
+    assert "Warning: Latents" in report(random.uniform(-1, 1, (300, 512)))[0]
+    assert report(1e-3 * random.normal(size=(300, 7)))[1] == 0.01  # as little as a run can have
 
 
 def test_pairs_that_lack_a_half_are_left_out_and_named(tmp_path):

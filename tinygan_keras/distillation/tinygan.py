@@ -283,8 +283,13 @@ class TinyGAN(keras.Model):
             if key in batch:
                 batch[key] = ops.cast(batch[key], "float32")
         self.batch_faults.update_state({**batch, **labels})
-        if "image" in batch and "fresh_latent" not in batch:
-            batch["fresh_latent"] = self._fresh_latents(ops.shape(batch["latent"]))
+        if "image" in batch and "fresh_latent" in batch:
+            batch["renewed_latent"] = tf.roll(
+                batch["fresh_latent"], 1, axis=0
+            )  # of their distribution
+        elif "image" in batch:
+            for again, key in enumerate(("fresh_latent", "renewed_latent")):
+                batch[key] = self._fresh_latents(ops.shape(batch["latent"]), again=bool(again))
         return batch
 
     def _fresh_latents(self, shape, again=False):
@@ -326,11 +331,7 @@ class TinyGAN(keras.Model):
     def _fresh_update(self, batch, images, tape):
         """Terms and gradients of the student on `S(z', y)`."""
         if self.objectives.renew_fresh_latents:
-            if "fresh_latent" in batch:  # of a distribution that isn't known here
-                latents = tf.roll(batch["fresh_latent"], 1, axis=0)
-            else:
-                latents = self._fresh_latents(ops.shape(batch["latent"]), again=True)
-            images, tape = self._generate(latents, batch["image_label"])
+            images, tape = self._generate(batch["renewed_latent"], batch["image_label"])
         fresh_terms = self.objectives.fresh_terms
         terms_of = partial(fresh_terms, self.discriminator, batch, training=True)
         return self._into_student(terms_of, images, tape)
