@@ -79,7 +79,7 @@ def clear_of_kinks(student, discriminator, batch):
         if variable.path.endswith("affine/kernel"):
             variable.assign(0.003 * rng.normal(size=shape))
         elif variable.path.endswith("affine/bias"):
-            scale, shift = 0.15 + 0.02 * rng.normal(size=shape[0] // 2), 2.0
+            scale, shift = 0.15 + 0.02 * rng.normal(size=shape[0] // 2), 1.2
             variable.assign([*scale, *(shift * rng.choice([-1, 1], shape[0] // 2))])
         elif variable.name == "gamma":
             variable.assign(0.15 + 0.02 * rng.normal(size=shape))
@@ -92,7 +92,7 @@ def clear_of_kinks(student, discriminator, batch):
             maps = np.where(maps < 0, maps / 0.01, maps)
             low, high = maps.min((0, 1, 2)), maps.max((0, 1, 2))
             opened = rng.random(low.shape) < 0.5
-            layer.bias.assign_add(np.where(opened, 0.1 - low, -0.1 - high))
+            layer.bias.assign_add(np.where(opened, 0.3 - low, -0.3 - high))
 
 
 def images_of_a_step(student, batch):
@@ -329,7 +329,9 @@ def taken(request):
         # On their way there, their iteration and ours are half a step apart.
         _, vectors = tf.linalg.eigh(tf.matmul(table.embeddings, table.embeddings, transpose_a=True))
         table.u.assign(vectors[None, :, -1])
-        inputs["second_fresh_latent"] = np.roll(inputs["fresh_latent"], 1, axis=0)
+        del batch["fresh_latent"]
+        for again, key in enumerate(("fresh_latent", "second_fresh_latent")):
+            inputs[key] = model._fresh_latents((BATCH, LATENT_DIM), again=bool(again)).numpy()
     if clear:
         clear_of_kinks(model.student, model.discriminator, inputs)
     logits = model.discriminator(images_of_a_step(model.student, inputs))["logits"]

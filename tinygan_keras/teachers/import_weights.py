@@ -27,7 +27,6 @@ from ..errors import (
     InputError,
     MissingFileError,
     MissingPackageError,
-    UserError,
 )
 from ..files import (
     check_room,
@@ -193,11 +192,11 @@ def read_torch(file, expected):
         raise InputError(f"Got {file}, {found}. Expected {expected}. Give another file.")
     torch = _torch(file)
     try:
-        with file_errors(file), warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what then is an error
             # A file from a GPU says so of every tensor.
             return torch.load(file, map_location="cpu", weights_only=True)
-    except (MemoryError, UserError):
+    except MemoryError:
         raise
     except Exception as error:  # a damaged pickle fails in any way
         reason = (
