@@ -297,7 +297,9 @@ def build(program):
     """The model of a twin's program, with optimisers that keep their gradients; `start` brings it back."""
     paper = Path(__file__).parents[2] / "experiments" / "imagenet_128" / "paper.py"
     configs = {"ours": default_config, "authors": runpy.run_path(str(paper))["get_config"]}
-    model = build_model(configs[program]())
+    config = configs[program]()
+    config.reuse_teacher_features = program == "authors"
+    model = build_model(config)
     model.kept = {
         "student": recorded(model.g_optimizer, model.student.trainable_variables),
         "discriminator": recorded(model.d_optimizer, model.discriminator.trainable_variables),

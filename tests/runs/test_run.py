@@ -23,7 +23,7 @@ from tinygan_keras.evaluation.results import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
-from tinygan_keras.runs.config import default_config
+from tinygan_keras.runs.config import former_config
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
@@ -289,7 +289,8 @@ def named_images(**levels):
 @pytest.mark.parametrize(
     ("defaults", "setting", "value", "message"),
     [
-        (default_config, "renew_fresh_latents", True, "renew_fresh_latents: True, was False"),
+        (former_config, "reuse_teacher_features", True, "reuse_teacher_features: True, was False"),
+        (former_config, "renew_fresh_latents", True, "renew_fresh_latents: True, was False"),
         (default_teacher_config, "adam_epsilon", 1e-6, "adam_epsilon: 1e-06, was 1e-07"),
     ],
 )

@@ -113,7 +113,7 @@ class Objectives:
     adversarial_gan_weight: float
     discriminator_gan_weight: float
     adversarial_interval: int
-    reuse_teacher_features: bool = False
+    reuse_teacher_features: bool = True
     power_iteration_per_call: bool = False
     renew_fresh_latents: bool = False
 

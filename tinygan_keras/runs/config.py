@@ -77,7 +77,7 @@ def default_config() -> ConfigDict:
     config.discriminator_gan_weight = 0.2
     config.adversarial_interval = 5
     # The authors' program does these three; see TinyGAN.compile.
-    config.reuse_teacher_features = False
+    config.reuse_teacher_features = True
     config.power_iteration_per_call = False
     config.renew_fresh_latents = False
 
@@ -98,6 +98,13 @@ def default_config() -> ConfigDict:
     config.steps_per_execution = 1  # steps between two looks of the host at the devices
     config.dtype_policy = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.debug = False  # the same run, ended in a minute: few steps, few images
+    return config
+
+
+def former_config() -> ConfigDict:
+    """Returns the defaults, with what a run did before a setting existed where that was another thing."""
+    config = default_config()
+    config.reuse_teacher_features = False
     return config
 
 

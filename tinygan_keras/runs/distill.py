@@ -26,7 +26,7 @@ from ..pictures.image_rows import save_gif, save_png
 from ..saved_model.exporting import export_saved_model
 from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
 from .components import Components, open_batches, open_components, without_teacher
-from .config import default_config, epochs, validate
+from .config import epochs, former_config, validate
 from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
 from .measuring import evaluation_callback, summarize
@@ -82,7 +82,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
     writes = config.devices != "multi_worker" or tf_config()[2]
     with folder.locked() if writes else contextlib.nullcontext():
         if writes and not overwrite:
-            folder.check_config(config, default_config())  # before it waits for the others
+            folder.check_config(config, former_config())  # before it waits for the others
         workers = Workers(make_strategy(config.devices))
         if workers.from_chief(folder.report_json.is_file() and not overwrite):
             print("This run is finished already and is left as it is; --overwrite redoes it.")

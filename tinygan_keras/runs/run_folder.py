@@ -56,7 +56,7 @@ class RunFolder:
         """Refuses a config that differs from that of the run in the folder, if there is one."""
         config = config.to_dict()
         former = read_json(self.config_json) if self.config_json.is_file() else config
-        # Settings that didn't exist then had the effect of their defaults.
+        # Settings that didn't exist then had the effect of these defaults.
         former = plain({**defaults.to_dict(), **former})
         if differing := differences(plain(config), former):
             lines = "\n  ".join(differing)
