@@ -27,7 +27,7 @@ def wheel(repository, tmp_path_factory):
         shutil.copytree(repository / folder, root / "source" / folder, ignore=ignored)
     for name in SOURCES:
         shutil.copy(repository / name, root / "source")
-    options = ["--quiet", "--no-deps", "--no-build-isolation", f"--wheel-dir={root}"]
+    options = ["--quiet", "--no-deps", f"--wheel-dir={root}"]
     run([sys.executable, "-m", "pip", "wheel", *options, "."], root / "source")
     (wheel,) = root.glob("*.whl")
     return wheel
