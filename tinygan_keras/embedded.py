@@ -36,6 +36,4 @@ def find(name):
 
 def names_like(name) -> str:
     """The end of the message that there is no such model: the embedded ones, and the likeliest of them."""
-    return (
-        f" Embedded models are {', '.join(MODELS)}.{nearest_name(name, MODELS)}" if MODELS else ""
-    )
+    return f" Embedded models are {', '.join(MODELS)}.{nearest_name(name, MODELS)}"

@@ -10,13 +10,8 @@ from pathlib import Path, PurePosixPath
 from .errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
 
 SCHEME = "hf://"
-_DESCRIPTIONS = (
-    "config.json",
-    "class_names.txt",
-    "student.keras",
-)  # of what lies in or beside a folder
-
-
+# What describes a model, in its folder or around it.
+_DESCRIPTIONS = ("config.json", "class_names.txt", "student.keras")
 _NAMES = {}  # of what was fetched, by place
 
 

@@ -18,7 +18,7 @@ def get_config():
     paper = runpy.run_path(str(Path(__file__).with_name("paper.py")))
     config = paper["get_config"]()
 
-    # The step as it is here by default, with which the committed students of Fashion-MNIST were trained.
+    # The step as it is here by default, with which the demo of Fashion-MNIST was trained.
     for name in paper["AUTHORS_STEP"]:
         config[name] = default_config()[name]
     config.student_overrides.num_classes = config.discriminator_overrides.num_classes = 10

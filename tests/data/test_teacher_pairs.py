@@ -9,6 +9,7 @@ from cache_fixtures import files, samples
 from pair_fixtures import pairs, same_batches, write_class_folders, write_npz, write_numbered
 from PIL import Image
 
+from tinygan_keras.data import image_sources
 from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.data.teacher_cache import TeacherCache, verify_cache
@@ -232,6 +233,10 @@ def test_damaged_folders_are_refused_before_anything_is_written(tmp_path):
 def test_a_disk_that_is_too_small_is_refused_before(npz, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    with monkeypatch.context() as patch:
+        patch.setattr(image_sources, "_IN_MEMORY", 0)  # arrays are unpacked to a disk then
+        with pytest.raises(UnusableFileError, match="Got 0 MiB of free space .* for the images"):
+            import_pairs(write_npz(tmp_path / "large.npz", *pairs(size=40)), tmp_path / "cache")
     with pytest.raises(UnusableFileError, match="0 MiB of free space .* for the cache"):
         import_pairs(npz, tmp_path / "new" / "cache", **SMALL)
     assert not (tmp_path / "new").exists()

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..classes.mapping import ClassMap, known_names, match_classes
 from ..embedded import find
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, UserError
 from ..files import check_room, content_hash, is_url
 from ..hugging_face import shown_name
 from ..images import check_images, check_labels
@@ -178,6 +178,8 @@ def read_archive(path, names: dict, required, expected) -> dict:
                 if name is None and meaning in required:
                     raise ValueError(f"it holds {sorted(archive.files)} and no {meaning}")
                 found[meaning] = None if name is None else _array(path, archive, name)
+    except UserError:  # of a full disk
+        raise
     except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"Got {path}, which can't be read: {error}. {expected}") from error
     return found

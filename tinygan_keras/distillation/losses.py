@@ -140,14 +140,13 @@ class Objectives:
             pairs = zip(pieces, labels, strict=True)
             outputs = [discriminator(pair, training=True) for pair in pairs]
             logits, features = [each["logits"] for each in outputs], outputs[0]["features"]
-        else:  # all images as one batch
+        else:  # all images as one batch, the teacher's first
             inputs = (ops.concatenate(pieces), ops.concatenate(labels))
             outputs = discriminator(inputs, training=training)
-            logits = ops.split(outputs["logits"], len(pieces))
-            features = [maps[: ops.shape(images)[0]] for maps in outputs["features"]]
+            logits, features = ops.split(outputs["logits"], len(pieces)), outputs["features"]
         terms = {"discriminator_distillation": discriminator_adversarial(*logits[:2])}
         if training and self.reuse_teacher_features:
-            terms["teacher_features"] = features
+            terms["teacher_features"] = [maps[: ops.shape(images)[0]] for maps in features]
         d_loss = terms["discriminator_distillation"]
         if fresh_images is not None:
             terms["discriminator_gan"] = discriminator_adversarial(*logits[2:])

@@ -284,13 +284,14 @@ class TinyGAN(keras.Model):
             if key in batch:
                 batch[key] = ops.cast(batch[key], "float32")
         self.batch_faults.update_state({**batch, **labels})
-        if "image" in batch and "fresh_latent" in batch:
-            batch["renewed_latent"] = tf.roll(
-                batch["fresh_latent"], 1, axis=0
-            )  # of their distribution
-        elif "image" in batch:
-            for again, key in enumerate(("fresh_latent", "renewed_latent")):
-                batch[key] = self._fresh_latents(ops.shape(batch["latent"]), again=bool(again))
+        if "image" in batch:
+            given, shape = batch.get("fresh_latent"), ops.shape(batch["latent"])
+            if given is None:
+                batch["fresh_latent"] = self._fresh_latents(shape)
+            if self.objectives.renew_fresh_latents and given is None:
+                batch["renewed_latent"] = self._fresh_latents(shape, again=True)
+            elif self.objectives.renew_fresh_latents:  # of a distribution that isn't known here
+                batch["renewed_latent"] = tf.roll(given, 1, axis=0)
         return batch
 
     def _fresh_latents(self, shape, again=False):

@@ -93,12 +93,10 @@ def open_components(config, strategy) -> Components:
 
 def without_teacher(config) -> ConfigDict:
     """The config without its teacher, if its cache is of imported pairs, which have none."""
-    with contextlib.suppress(MissingFileError):  # said later, if the run isn't finished yet
-        if (
-            config.teacher_cache
-            and read_settings(config.teacher_cache).settings.get("latents") == GIVEN
-        ):
-            config.teacher = "none"
+    if config.teacher_cache:
+        with contextlib.suppress(MissingFileError):  # said later, if the run isn't finished yet
+            settings = read_settings(config.teacher_cache).settings
+            config.teacher = "none" if settings.get("latents") == GIVEN else config.teacher
     return config
 
 

@@ -6,7 +6,6 @@ resumes an interrupted run: teacher samples, order of the data and all state com
 
 import contextlib
 import dataclasses
-import functools
 import re
 import shlex
 import shutil
@@ -99,7 +98,11 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         with watch.phase("preparation"):
             components = open_components(config, workers.strategy)
             gallery = Gallery(components, config) if workers.is_chief else None
-        batches = functools.partial(open_batches, config, components)
+
+        def batches(start_step):
+            with watch.phase("teacher_samples"):
+                return open_batches(config, components, start_step)
+
         run = Run(config, folder, workers, watch, components, batches)
         if not workers.is_chief:
             fit(run)
@@ -119,8 +122,7 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
         report = summarize(components, config, folder)
     with watch.phase("export"):
         save_results(run, gallery, report)
-    report["seconds"] = round(sum(watch.seconds.values()), 1)
-    report["seconds_by_phase"] = watch.seconds
+    report |= watch.report()
     write_report(report, folder.path)
     return _list_results(folder)
 
@@ -164,8 +166,7 @@ def fit(run, callbacks=(), done=0, enough=False):
         return workers.leave()
     workers.share(components.model)
     steps_per_epoch = min(config.steps, config.steps_per_epoch)
-    with run.watch.phase("teacher_samples"):
-        batches = run.open_batches(done * steps_per_epoch)
+    batches = run.open_batches(done * steps_per_epoch)
     model = components.model
     # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
@@ -242,6 +243,7 @@ def errors_in_words(cache=""):
 
 def _list_results(folder) -> dict:
     """Prints where everything is, and what to do next; returns the report."""
+    path, logs = shlex.quote(str(folder.path)), shlex.quote(str(folder.tensorboard))
     places = {
         "Teacher above student, class by class": folder.samples_png,
         "The same latents during training": folder.training_gif,
@@ -254,13 +256,20 @@ def _list_results(folder) -> dict:
         "All training state": folder.checkpoints,
         "Training curves": folder.tensorboard,
     }
+    following = (
+        f"tinygan sample --model={path} --out=samples.png",
+        f"tinygan export --model={path} --out=serving/1",
+        f"tensorboard --logdir={logs}",
+    )
+    return list_results(folder, places, following)
+
+
+def list_results(folder, places: dict, following) -> dict:
+    """Prints the places that there are, by meaning, and the commands that follow; returns the report."""
     for meaning, path in places.items():
         if path.exists():
             print(f"{meaning + ':':<40}{path}")
     if not shutil.which("tinygan"):
         print("First: . .venv/bin/activate")
-    path, logs = shlex.quote(str(folder.path)), shlex.quote(str(folder.tensorboard))
-    print(f"Next: tinygan sample --model={path} --out=samples.png")
-    print(f"      tinygan export --model={path} --out=serving/1")
-    print(f"      tensorboard --logdir={logs}")
+    print("Next:", "\n      ".join(following))
     return read_json(folder.report_json)

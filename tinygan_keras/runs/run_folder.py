@@ -143,6 +143,11 @@ class Stopwatch:
             self.save()
             self._running = None
 
+    def report(self) -> dict:
+        """What a report says of the times."""
+        seconds = round(sum(self.seconds.values()), 1)
+        return {"seconds": seconds, "seconds_by_phase": self.seconds}
+
     def save(self):
         """Brings the file up to date; a phase that still runs counts up to now."""
         if self._running:

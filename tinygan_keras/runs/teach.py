@@ -18,7 +18,7 @@ from ..data.image_sets import ImageSet, open_images
 from ..errors import InputError
 from ..evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from ..evaluation.results import report_page, write_report
-from ..files import read_json, write_json, write_text
+from ..files import write_json, write_text
 from ..generators.opening import open_generator
 from ..generators.side_files import write_class_names
 from ..latents import truncated_normal
@@ -33,7 +33,7 @@ from ..teachers.own_teacher import (
 from .checkpoints import load_checkpoint
 from .components import check_extractor, make_optimizer, open_measured_images
 from .devices import Workers
-from .distill import Run, errors_in_words, save_animation, train
+from .distill import Run, errors_in_words, list_results, save_animation, train
 from .evaluation_callback import EvaluationCallback
 from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
@@ -124,8 +124,7 @@ def _teach(config, folder, overwrite):
         folder.distill_py,
         student_config_text(config, folder.path, teacher.num_classes, components.classes),
     )
-    report["seconds"] = round(sum(watch.seconds.values()), 1)
-    report["seconds_by_phase"] = watch.seconds
+    report |= watch.report()
     report["dtype_policy"] = components.model.generator.dtype_policy.name
     heading = _heading(config, components)
     write_text(folder.module / "model_card.md", report_page(report, heading) + "\n")
@@ -305,10 +304,9 @@ def _list_results(folder) -> dict:
         "All training state": folder.checkpoints,
         "Training curves": folder.tensorboard,
     }
-    for meaning, path in places.items():
-        if path.exists():
-            print(f"{meaning + ':':<40}{path}")
     path, config = shlex.quote(str(folder.path)), shlex.quote(str(folder.distill_py))
-    print(f"Next: tinygan sample --model={path} --out=samples.png")
-    print(f"      tinygan distill --config={config} --workdir={path}_student")
-    return read_json(folder.report_json)
+    following = (
+        f"tinygan sample --model={path} --out=samples.png",
+        f"tinygan distill --config={config} --workdir={path}_student",
+    )
+    return list_results(folder, places, following)

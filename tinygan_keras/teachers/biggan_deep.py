@@ -252,9 +252,8 @@ def _write_module(generator, folder):
         saver = tf1.train.Saver(sharded=True)  # made after the export: a hub module has none
         with tf1.Session(graph=graph) as session:
             feeds = {made.initializer.inputs[1]: value for made, value in values.items()}
-            session.run(
-                [made.initializer for made in values], feeds
-            )  # one call: each costs a second
+            initializers = [made.initializer for made in values]
+            session.run(initializers, feeds)  # in one call: each costs a second
             prefix = str(folder / "variables" / "variables")
             saver.save(session, prefix, write_meta_graph=False, write_state=False)
     saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
