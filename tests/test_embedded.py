@@ -108,6 +108,11 @@ def test_what_only_decides_the_start_makes_no_other_network(tmp_path):
     assert open_generator(trained).content_hash == evaluated
 
 
+def test_what_is_the_default_makes_no_other_network():
+    same = {"latents": "dense", "pointwise_first": False}
+    assert same_weights(StudentGenerator.from_preset(STUDENT, **same), load_student(STUDENT))
+
+
 def test_a_student_in_this_folder_is_no_preset_s(tmp_path):
     (tmp_path / "student.keras").touch()
     assert not StudentGenerator.presets()["tinygan_128"]["weights"]

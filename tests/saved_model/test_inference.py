@@ -24,9 +24,13 @@ def make_student(**arguments):
     return student
 
 
-@pytest.fixture(scope="module")
-def student():
-    return make_student()
+@pytest.fixture(
+    scope="module",
+    params=[{}, {"latents": "pieces", "pointwise_first": True}],
+    ids=["paper", "ours"],
+)
+def student(request):
+    return make_student(**request.param)
 
 
 @pytest.fixture(scope="module")

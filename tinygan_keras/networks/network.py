@@ -1,5 +1,6 @@
 """What student and discriminator have in common: two inputs, a config, presets, and weights of classes."""
 
+import inspect
 import math
 
 import keras
@@ -104,7 +105,9 @@ class ConditionalNetwork(keras.Model):
         preset = cls.PRESETS[name]
         network = cls(**{**preset, **overrides})
         shape = set(overrides) & set(cls.ARGUMENTS) - {"synchronized", "start_at_identity"}
-        changed = sorted(key for key in shape if getattr(network, key) != preset.get(key))
+        defaults = {key: one.default for key, one in inspect.signature(cls).parameters.items()}
+        usual = {**defaults, **preset}
+        changed = sorted(key for key in shape if getattr(network, key) != usual[key])
         trained = [name for name, preset in cls.presets().items() if preset["weights"]]
         fits = name in trained and not changed
         if load_weights and not fits:

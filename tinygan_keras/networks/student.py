@@ -21,15 +21,21 @@ from .presets import STUDENTS
 class StudentGenerator(ConditionalNetwork):
     """Generates images of classes from latents with few parameters.
 
-    A dense layer makes a 4x4 map of the latents; every residual block doubles its side with two
+    A dense layer makes a 4x4 map of latents; every residual block doubles its side with two
     depthwise 3x3 and pointwise 1x1 convolutions; the class enters through conditional batch
-    normalisation from one shared class embedding.
+    normalisation from one shared class embedding, and latents may enter there too.
 
     Args:
         channels: Feature maps at 4x4 and after each block; `len(channels) - 1` blocks.
         latent_dim: Length of z.
         num_classes: Number of classes.
         embedding_dim: Length of the class embedding.
+        latents: Where z enters. "dense": all of it into the 4x4 map, as in the paper. "pieces": as in
+            BigGAN, cut into `len(channels)` pieces as equal as can be, the first into the 4x4 map, one into
+            the conditional norms of each block. "everywhere": as in BigGAN-deep, all of z into every norm,
+            and here the first piece alone into the 4x4 map.
+        pointwise_first: A block's first pointwise convolution comes before its side doubles, at a quarter
+            of the multiply-adds, and the depthwise one after; in the paper's network both come after.
         synchronized: Synchronise batch normalisation over replicas.
         start_at_identity: Conditional norms start with scale 1 and shift 0 for every class. With False they
             start as an index on the wrong axis makes it in the authors' program: scale and shift of all
@@ -52,8 +58,9 @@ class StudentGenerator(ConditionalNetwork):
     Reference: Chang & Lu, arXiv:2009.13829.
     """
 
+    PAPER = {"latents": "dense", "pointwise_first": False}
     ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
-    ARGUMENTS += ("start_at_identity",)
+    ARGUMENTS += ("start_at_identity", *PAPER)
     PRESETS = STUDENTS
     WEIGHTS = "student.keras"
 
@@ -65,29 +72,41 @@ class StudentGenerator(ConditionalNetwork):
         embedding_dim=128,
         synchronized=False,
         start_at_identity=True,
+        latents="dense",
+        pointwise_first=False,
         dtype=None,
         **kwargs,
     ):
         # === Functional Model ===
         dtype = float32_weights(dtype)
-        latents = keras.Input((latent_dim,), name="latent")
+        latent = keras.Input((latent_dim,), name="latent")
         labels = keras.Input((), dtype="int32", name="label")
         embed = layers.Embedding(num_classes, embedding_dim, dtype=dtype, name="class_embedding")
         embedding = embed(labels)
-        features = layers.Dense(16 * channels[0], dtype=dtype, name="projection")(latents)
+        first, *others = _latents_of_stages(latent, latents, len(channels))
+        features = layers.Dense(16 * channels[0], dtype=dtype, name="projection")(first)
         features = layers.Reshape((4, 4, channels[0]), dtype=dtype, name="reshape")(features)
         options = {"momentum": 0.9, "epsilon": 1e-5, "synchronized": synchronized, "dtype": dtype}
         conditional = partial(
             ConditionalBatchNormalization, start_at_identity=start_at_identity, **options
         )
+        residual_block = partial(
+            _residual_block,
+            conditional_norm=conditional,
+            pointwise_first=pointwise_first,
+            dtype=dtype,
+        )
         for index, filters in enumerate(channels[1:]):
-            block = f"block_{index}"
-            features = _residual_block(features, embedding, filters, conditional, dtype, block)
+            block, condition = f"block_{index}", embedding
+            if others:
+                join = layers.Concatenate(dtype=dtype, name=f"{block}_condition")
+                condition = join([embedding, others[index]])
+            features = residual_block(features, condition, filters, name=block)
         features = BatchNormalization(name="final_norm", **options)(features)
         to_rgb = Conv2D(3, 3, padding="same", dtype=dtype, name="to_rgb")
         features = to_rgb(ops.relu(features))
         images = layers.Activation("tanh", dtype="float32", name="image")(features)
-        super().__init__((latents, labels), images, dtype=dtype, **kwargs)
+        super().__init__((latent, labels), images, dtype=dtype, **kwargs)
 
         # === Config ===
         self.channels = tuple(channels)
@@ -96,7 +115,15 @@ class StudentGenerator(ConditionalNetwork):
         self.embedding_dim = embedding_dim
         self.synchronized = synchronized
         self.start_at_identity = start_at_identity
+        self.latents = latents
+        self.pointwise_first = pointwise_first
         self.image_size = images.shape[1]
+
+    def get_config(self):
+        config = super().get_config()
+        # What is as in the paper is left out, as it was before there was a choice: hashes of students stay.
+        left_out = {name for name, value in self.PAPER.items() if config[name] == value}
+        return {name: value for name, value in config.items() if name not in left_out}
 
     def mix(self, latents, class_weights):
         """Generates images between classes: the class embedding of each is a weighted sum of rows.
@@ -146,17 +173,40 @@ class StudentGenerator(ConditionalNetwork):
         embeddings.assign(table)
 
 
-def _residual_block(features, embedding, filters, conditional_norm, dtype, name):
+def _latents_of_stages(latent, latents, stages) -> list:
+    """What of z the 4x4 map gets and, if the blocks get any, what each of them."""
+    if latents not in ("dense", "pieces", "everywhere"):
+        raise InputError(
+            f"Got latents={latents!r}. Expected dense, pieces or everywhere. Leave it out for dense."
+        )
+    if latents == "dense":
+        return [latent]
+    length = latent.shape[-1]
+    if length < stages:
+        raise InputError(
+            f"Got latent_dim={length} with latents={latents!r}. Expected {stages} or more: the 4x4 map gets "
+            "one piece, and so does each block. Change latent_dim or channels."
+        )
+    ends = [length * stage // stages for stage in range(1, stages)]
+    pieces = ops.split(latent, ends, axis=-1)
+    return pieces if latents == "pieces" else [pieces[0], *[latent] * (stages - 1)]
+
+
+def _residual_block(features, condition, filters, conditional_norm, pointwise_first, dtype, name):
     def norm(x, part):
-        return ops.relu(conditional_norm(name=f"{name}_norm_{part}")([x, embedding]))
+        return ops.relu(conditional_norm(name=f"{name}_norm_{part}")([x, condition]))
 
-    def separable(x, part):
+    def depthwise(x, part):
         options = {"padding": "same", "dtype": dtype}
-        depthwise = layers.DepthwiseConv2D(3, name=f"{name}_depthwise_{part}", **options)
-        return Conv2D(filters, 1, dtype=dtype, name=f"{name}_pointwise_{part}")(depthwise(x))
+        return layers.DepthwiseConv2D(3, name=f"{name}_depthwise_{part}", **options)(x)
 
-    residual = upsample(norm(features, 0), "bilinear")
-    residual = separable(residual, 0)
-    residual = separable(norm(residual, 1), 1)
-    shortcut = Conv2D(filters, 1, dtype=dtype, name=f"{name}_shortcut")(features)
-    return residual + upsample(shortcut, "bilinear")
+    def pointwise(x, part):
+        return Conv2D(filters, 1, dtype=dtype, name=f"{name}_{part}")(x)
+
+    residual = norm(features, 0)
+    if pointwise_first:
+        residual = depthwise(upsample(pointwise(residual, "pointwise_0"), "bilinear"), 0)
+    else:
+        residual = pointwise(depthwise(upsample(residual, "bilinear"), 0), "pointwise_0")
+    residual = pointwise(depthwise(norm(residual, 1), 1), "pointwise_1")
+    return residual + upsample(pointwise(features, "shortcut"), "bilinear")

@@ -25,8 +25,7 @@ from .balancing import balanced_student
 from .formats import Format, check_format, model_files, needed, open_runtime
 
 CALIBRATION_SEED = 2_000_000  # far from those of training, of evaluation and of the check
-# LiteRT and ONNX Runtime take the largest value that they see, which grows with the images: of the embedded
-# student's LiteRT int8, 1000 cost 0.9 of Frechet distance, 64 cost 0.6.
+# LiteRT and ONNX Runtime take the largest value that they see, which grows with the images.
 CALIBRATION_IMAGES = 64
 _BATCH = 8  # where a format takes any
 _SATURATION = 4.0  # tanh(4) is 1 to a tenth of one level of 255
@@ -65,10 +64,10 @@ class Order(NamedTuple):
         archive.write_out(str(folder), verbose=False)
         return str(folder)
 
-    def calibration_batches(self) -> list:
-        """Dicts of `z` float32 `[B, latent_dim]` and `label` int32 `[B]`, of 64 rows or a few more."""
+    def calibration_batches(self, images=CALIBRATION_IMAGES) -> list:
+        """Dicts of `z` float32 `[B, latent_dim]` and `label` int32 `[B]`, of so many rows or a few more."""
         size = self.batch_size or _BATCH
-        count = -(-CALIBRATION_IMAGES // size) * size
+        count = -(-images // size) * size
         latents, labels = evenly_spread(self.student, count, self.truncation, CALIBRATION_SEED)
         portions = (slice(start, start + size) for start in range(0, count, size))
         return [{"z": latents[rows], "label": labels[rows]} for rows in portions]

@@ -12,6 +12,9 @@ from ..errors import InputError
 from .conversion import EdgeExport, export_format
 from .formats import LITERT, needed
 
+# Of a student of experiments/recipes 64 cost 0.21 of Frechet distance, and 20 cost 0.16.
+CALIBRATION_IMAGES = 20
+
 
 def export_litert(
     student, path, precision="float32", batch_size=1, *, class_names=None, truncation=None
@@ -30,7 +33,7 @@ def export_litert(
             `latent_dim`, `num_classes` and `image_size`, such as `StudentGenerator`.
         path: The folder to write.
         precision: "float32"; "float16": weights of half the size, the same arithmetic; "int8": weights and
-            arithmetic, calibrated on 64 images of the student's own.
+            arithmetic, calibrated on 20 images of the student's own.
         batch_size: Images per call, at least 1.
         class_names: Name per label, written to `class_names.txt`.
         truncation: Scalar in [0, 1] that the student was trained at, and the scale of the latents for
@@ -70,7 +73,7 @@ def _convert(order, folder, scratch):
     if order.precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
     else:
-        batches = order.calibration_batches()
+        batches = order.calibration_batches(CALIBRATION_IMAGES)
         converter.representative_dataset = lambda: iter(batches)
         # All of it in whole numbers, or an error; only z and the image are float32 outside.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]

@@ -8,6 +8,7 @@ Rejected: a graph of our own operations with every normalisation folded (the fig
 `experiments/benchmarks/README.md`); XLA, whose depthwise convolutions take ten times as long on CPUs.
 """
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -49,7 +50,9 @@ def scale_map(student, block: int, factor, shift):
 
 def scale_outputs(layer, factor, shift):
     """Makes a convolution or dense layer give its outputs times `[C]` and plus `[C]`."""
-    layer.kernel.assign(np.asarray(layer.kernel, "float64") * factor)
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    factors = factor[:, None] if depthwise else factor
+    layer.kernel.assign(np.asarray(layer.kernel, "float64") * factors)
     layer.bias.assign(np.asarray(layer.bias, "float64") * factor + shift)
 
 
