@@ -233,6 +233,37 @@ def test_the_student_s_gan_term_has_the_discriminator_s_latents_or_its_own(renew
     assert logs["adversarial_gan"] != pytest.approx(term_of[not renew], rel=1e-3)
 
 
+def test_images_of_the_pairs_serve_the_gan_terms_too():
+    weights = {"adversarial_distillation_weight": 0.3, "adversarial_gan_weight": 0.11}
+    model, batch = make_model(fresh_latents=False, **weights), make_batch()
+    model.g_optimizer.learning_rate = model.d_optimizer.learning_rate = 0.0
+    before = values(model.student.non_trainable_variables)
+    logs = model.train_on_batch(batch, return_dict=True)
+    moving = values(model.student.non_trainable_variables)
+    expected = logs["feature_distillation"] + 0.2 * logs["pixel_distillation"]
+    expected += 0.41 * logs["adversarial_gan"]
+    assert logs["g_loss"] == pytest.approx(expected, rel=1e-5)
+    expected = logs["discriminator_distillation"] + 0.2 * logs["discriminator_gan"]
+    assert logs["d_loss"] == pytest.approx(expected, rel=1e-5)
+    logs = model.test_on_batch(batch, return_dict=True)
+    images = model.student((batch["latent"], batch["label"]))
+    logits = [
+        np.array(model.discriminator(inputs)["logits"])
+        for inputs in ((batch["image"], batch["image_label"]), (images, batch["label"]))
+    ]
+    hinge = np.mean(np.maximum(0, 1 - logits[0])) + np.mean(np.maximum(0, 1 + logits[1]))
+    assert logs["discriminator_gan"] == pytest.approx(hinge, rel=1e-5)
+    assert logs["adversarial_gan"] == pytest.approx(-np.mean(logits[1]), rel=1e-5)
+    # The student has generated once: its moving statistics have moved once.
+    once = make_student()
+    once.set_weights(model.student.get_weights())
+    for variable, value in zip(once.non_trainable_variables, before, strict=True):
+        variable.assign(value)
+    once((batch["latent"], batch["label"]), training=True)
+    for variable, value in zip(once.non_trainable_variables, moving, strict=True):
+        np.testing.assert_allclose(variable.numpy(), value, rtol=1e-5, atol=1e-7)
+
+
 def test_the_teacher_never_moves_and_is_never_saved(tmp_path):
     teacher = LinearTeacher()
     model = make_model(teacher)
@@ -316,6 +347,7 @@ AUTHORS_STEP = {"reuse_teacher_features": True, "power_iteration_per_call": True
     [
         ("eager", {}),
         ("xla", {}),
+        ("xla", {"fresh_latents": False, "adversarial_interval": 2}),
         ("eager", {**AUTHORS_STEP, "renew_fresh_latents": True, "adversarial_interval": 2}),
         pytest.param("xla", {**AUTHORS_STEP, "adversarial_interval": 2}, marks=pytest.mark.full),
     ],
@@ -331,7 +363,7 @@ def test_other_modes_equal_graph_mode(mode, settings):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("settings", [{}, pytest.param(AUTHORS_STEP, marks=pytest.mark.full)])
+@pytest.mark.parametrize("settings", [{}, {"fresh_latents": False}, AUTHORS_STEP])
 def test_two_replicas_give_the_losses_of_one_device(settings):
     """Both replicas see the same half batch, so batch statistics are those of the whole batch.
 
@@ -386,7 +418,7 @@ def test_a_file_from_before_a_setting_existed_loads_with_what_was_done_then():
     config, compiled = model.get_config(), model.get_compile_config()
     later = (*AUTHORS_STEP, "renew_fresh_latents")
     assert [compiled[name] for name in later] == [True, False, False]
-    for name in later:
+    for name in (*later, "fresh_latents"):
         del compiled[name]
     del config["student"]["config"]["start_at_identity"]
     del config["discriminator"]["config"]["class_table_stddev"]
@@ -443,6 +475,8 @@ def test_a_teacher_of_another_size_is_refused(attribute, value):
 
 
 def test_bad_settings_are_refused():
+    with pytest.raises(ValueError, match="renew_fresh_latents=True and fresh_latents=False"):
+        make_model(renew_fresh_latents=True, fresh_latents=False)
     with pytest.raises(ValueError, match="feature_weights"):
         make_model(feature_weights=[1.0])
     with pytest.raises(ValueError, match="adversarial_interval"):

@@ -116,12 +116,18 @@ class Objectives:
     reuse_teacher_features: bool = True
     power_iteration_per_call: bool = False
     renew_fresh_latents: bool = False
+    fresh_latents: bool = True
 
     def __post_init__(self):
         self.feature_weights = tuple(float(weight) for weight in self.feature_weights)
         for name, value in dataclasses.asdict(self).items():
             if name.endswith(("weight", "weights", "decay")) and not np.min(value) >= 0:
                 raise InputError(f"Got {name}={value}. Expected 0 (term left out) or more.")
+        if self.renew_fresh_latents and not self.fresh_latents:
+            raise InputError(
+                "Got renew_fresh_latents=True and fresh_latents=False. Expected latents that can be renewed. "
+                "Leave one of them out."
+            )
         if self.adversarial_interval < 1:
             raise InputError(
                 f"Got adversarial_interval={self.adversarial_interval}. Expected 1 (every step) or "
@@ -131,9 +137,12 @@ class Objectives:
     def discriminator_terms(self, discriminator, batch, images, fresh_images, training):
         """`d_loss = L_KD_D + lambda_4 L_GAN_D`, its terms, and the teacher's feature maps if reused."""
         pieces, labels = [batch["teacher_image"], images], [batch["label"]] * 2
+        if "image" in batch:
+            pieces.append(batch["image"])
+            labels.append(batch["image_label"])
         if fresh_images is not None:
-            pieces += [batch["image"], fresh_images]
-            labels += [batch["image_label"]] * 2
+            pieces.append(fresh_images)
+            labels.append(batch["image_label"])
         pieces = [ops.stop_gradient(piece) for piece in pieces]
         labels = [ops.cast(piece, "int32") for piece in labels]
         if training and self.power_iteration_per_call:
@@ -148,8 +157,9 @@ class Objectives:
         if training and self.reuse_teacher_features:
             terms["teacher_features"] = [maps[: ops.shape(images)[0]] for maps in features]
         d_loss = terms["discriminator_distillation"]
-        if fresh_images is not None:
-            terms["discriminator_gan"] = discriminator_adversarial(*logits[2:])
+        if "image" in batch:  # the third piece; its counterpart is the fourth, or the second again
+            generated = logits[1] if fresh_images is None else logits[3]
+            terms["discriminator_gan"] = discriminator_adversarial(logits[2], generated)
             d_loss = d_loss + self.discriminator_gan_weight * terms["discriminator_gan"]
         return {**terms, "d_loss": d_loss}
 
@@ -184,6 +194,10 @@ class Objectives:
         weight = self.adversarial_distillation_weight * ops.cast(adversarial, "float32")
         g_loss = terms["feature_distillation"] + pixel_weight * terms["pixel_distillation"]
         g_loss += weight * terms["adversarial_distillation"]
+        if "image" in batch and not self.fresh_latents:
+            terms["adversarial_gan"] = terms["adversarial_distillation"]
+            weight = self.adversarial_gan_weight * ops.cast(adversarial, "float32")
+            g_loss += weight * terms["adversarial_gan"]
         return {**terms, "g_loss": g_loss}
 
     def fresh_terms(self, discriminator, batch, fresh_images, training=False):

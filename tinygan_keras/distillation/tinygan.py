@@ -46,7 +46,8 @@ class TinyGAN(keras.Model):
         teacher_image: Float `[B, S, S, 3]` in [-1, 1]; absent with a live teacher.
         image, image_label: Real images float `[B, S, S, 3]` in [-1, 1] and their labels int `[B]`; absent
             in data-free training, which leaves out both GAN terms.
-        fresh_latent: Float `[B, Z]`, the z' of the GAN terms; generated here when absent.
+        fresh_latent: Float `[B, Z]`, the z' of the GAN terms; generated here when absent, and not used with
+            `fresh_latents=False`.
 
     Learning-rate callbacks of Keras change the rates of both optimisers, which are `g_optimizer` and
     `d_optimizer`; the average of the student is `ema_student`.
@@ -130,6 +131,7 @@ class TinyGAN(keras.Model):
         reuse_teacher_features=True,
         power_iteration_per_call=False,
         renew_fresh_latents=False,
+        fresh_latents=True,
         divergence_limit=1e4,
         jit_compile="auto",
         run_eagerly=False,
@@ -159,6 +161,11 @@ class TinyGAN(keras.Model):
             renew_fresh_latents: Generate other z' for the student's GAN term than the discriminator had, as
                 the authors' program does: of batches with "fresh_latent" these, each at the place of the
                 next. It costs no measurable time.
+            fresh_latents: True, as in the paper: the GAN terms have images S(z', y) of other latents than the
+                pairs, with the labels of the real images. False: the images S(z, y) of the pairs serve them
+                too, so that the student generates once a step in place of twice. Then the student's two
+                adversarial terms are one, of weight lambda_2 + lambda_3, and classes should be about as
+                frequent among the pairs as among the real images.
             divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
                 per term in the order of `losses.METRICS`; see `tinygan_keras.StopOnDivergence`.
             jit_compile: XLA. "auto" uses it on a single GPU and nowhere else: on CPUs depthwise
@@ -191,6 +198,7 @@ class TinyGAN(keras.Model):
             reuse_teacher_features,
             power_iteration_per_call,
             renew_fresh_latents,
+            fresh_latents,
         )
         self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
@@ -223,7 +231,7 @@ class TinyGAN(keras.Model):
             adversarial = True if interval == 1 else ops.equal(self.step % interval, 0)
         images, tape = self._generate(batch["latent"], batch["label"])
         fresh_images = fresh_tape = None
-        if "image" in batch:
+        if "fresh_latent" in batch:
             fresh_images, fresh_tape = self._generate(batch["fresh_latent"], batch["image_label"])
 
         # First the discriminator learns what sets the student's images apart.
@@ -264,7 +272,7 @@ class TinyGAN(keras.Model):
         objectives, discriminator, fresh_images = self.objectives, self.discriminator, None
         images = self.student((batch["latent"], batch["label"]), training=False)
         terms = objectives.student_terms(discriminator, batch, images, self.pixel_weight, True)
-        if "image" in batch:
+        if "fresh_latent" in batch:
             inputs = (batch["fresh_latent"], batch["image_label"])
             fresh_images = self.student(inputs, training=False)
             fresh = objectives.fresh_terms(discriminator, batch, fresh_images)
@@ -284,7 +292,9 @@ class TinyGAN(keras.Model):
             if key in batch:
                 batch[key] = ops.cast(batch[key], "float32")
         self.batch_faults.update_state({**batch, **labels})
-        if "image" in batch:
+        if "image" not in batch or not self.objectives.fresh_latents:
+            batch.pop("fresh_latent", None)
+        else:
             given, shape = batch.get("fresh_latent"), ops.shape(batch["latent"])
             if given is None:
                 batch["fresh_latent"] = self._fresh_latents(shape)
@@ -368,7 +378,7 @@ class TinyGAN(keras.Model):
 
     def _track(self, terms, adversarial):
         for name, value in terms.items():
-            # Between adversarial steps this term isn't computed.
+            # Between adversarial steps this term doesn't count, and mostly isn't computed.
             weight = adversarial if name == "adversarial_gan" else True
             self.trackers[name].update_state(value, sample_weight=ops.cast(weight, "float32"))
         return {name: self.trackers[name].result() for name in METRICS if name in terms}

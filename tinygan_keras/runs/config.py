@@ -18,7 +18,7 @@ PATHS = ("teacher", "data", "data_subset", "teacher_cache", "extractor", "refere
 LOSS_SETTINGS = (  # keywords of `TinyGAN.compile`
     *("feature_weights", "pixel_weight", "pixel_weight_decay", "adversarial_distillation_weight"),
     *("adversarial_gan_weight", "discriminator_gan_weight", "adversarial_interval"),
-    *("reuse_teacher_features", "power_iteration_per_call", "renew_fresh_latents"),
+    *("reuse_teacher_features", "power_iteration_per_call", "renew_fresh_latents", "fresh_latents"),
 )
 
 
@@ -80,6 +80,8 @@ def default_config() -> ConfigDict:
     config.reuse_teacher_features = True
     config.power_iteration_per_call = False
     config.renew_fresh_latents = False
+    # False: the images of the pairs serve the GAN terms too; see TinyGAN.compile.
+    config.fresh_latents = True
 
     config.extractor = ""  # folder, TF-Hub handle, or name of the feature extractor; "": no figures
     config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
