@@ -1,47 +1,39 @@
-"""The demo: a student of the embedded Fashion-MNIST teacher, in ten minutes on two CPU cores.
+"""The demo: our student of the embedded Fashion-MNIST teacher, in ten minutes on two CPU cores.
 
-Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, at 32x32 and ten classes.
+Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, with the network and the recipe that
+came out of experiments/recipes. What is not said here is as in paper.py of this folder, which has the paper's
+network, and lists what departs from the paper.
 Command: tinygan demo, in any folder; which is
 tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo in a checkout
 Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 10 minutes.
-Expected: the student's garments are those of the teacher's row above; its Frechet distance to real
-images is at most 3 times the teacher's, with less than 1/16 of the parameters. Figures: README.md.
-
-Departures from the paper, all for so short a run: higher learning rates, adversarial terms at every step
-and with more weight, a short average, and a pixel weight that starts higher and fades within the run. The
-class embedding starts at random, because the student's is half as long as the teacher's.
+Expected: the student's garments are those of the teacher's row above; its Frechet distance to real images is
+at most 1.25 times the teacher's, with less than 1/16 of the parameters and of the multiply-adds. Figures:
+README.md.
 """
 
-from tinygan_keras import default_config
+import runpy
+from pathlib import Path
 
 
 def get_config():
-    config = default_config()
-    config.name = "tinygan_fashion_32"
+    config = runpy.run_path(str(Path(__file__).with_name("paper.py")))["get_config"]()
+    config.name = "tinygan_v2_fashion_32"
 
-    config.teacher = "biggan_fashion_32"
-    config.truncation = 1.0
-    config.student = "tinygan_fashion_32"
-    config.discriminator = "tinygan_fashion_32"
+    # Latents enter every block, as they do in the teacher, and the maps near the image are wider.
+    config.student = "tinygan_v2_fashion_32"
+    # Half as wide: the steps that fit into the time saved are worth more than the width.
+    config.discriminator = "tinygan_v2_fashion_32"
+    # The student generates once a step, not twice: nearly twice the steps in the time.
+    config.fresh_latents = False
+    # Twice the student's rate: with one seed it came closer to the teacher and to real images.
+    config.g_learning_rate = 2e-3
+    # The adversarial terms count for more, and real images for more among them. With 0.08 and 1.0 the student
+    # leaves its teacher behind, in recall too, but garbles what some latents draw.
+    config.adversarial_gan_weight = 0.03
+    config.discriminator_gan_weight = 0.7
+    config.steps = 6_000
+    config.steps_per_epoch = 500
+    config.pixel_weight_decay = 0.0  # not tried otherwise with this network
 
-    config.data = "fashion_mnist"
-    config.data_subset = "fashion_mnist_10k"
-    config.teacher_samples = 16_000
-
-    config.batch_size = 32
-    config.steps = 2400
-    config.steps_per_epoch = 200
-    config.g_learning_rate = 1e-3
-    config.d_learning_rate = 5e-4
-    config.learning_rate_decay_start = 0.5
-    config.ema_decay = 0.995
-
-    config.pixel_weight = 0.5
-    config.pixel_weight_decay = 0.04
-    config.adversarial_distillation_weight = 0.02
-    config.adversarial_gan_weight = 0.01
-    config.adversarial_interval = 1
-
-    config.extractor = "fashion_classifier"
-    config.reference_student = "tinygan_fashion_32"
+    config.reference_student = "tinygan_v2_fashion_32"
     return config

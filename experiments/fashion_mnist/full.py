@@ -1,12 +1,10 @@
 """The patient run: the demo's student, trained until it stops improving.
 
-Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829).
+Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); see config.py.
 Command: tinygan distill --config=experiments/fashion_mnist/full.py --workdir=runs/full
-Hardware: 2 CPU cores, 4 GB of memory. Wall time: 40 minutes.
-Beside the demo's departures from the paper, real images count for more (both GAN terms): the teacher has
-learned its last from them, and the student may too.
-Expected: a Frechet distance to real images of at most 1.5 times the teacher's. The result is committed
-as saved_models/tinygan_fashion_32.
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: 47 minutes on one core; about 27 on two, estimated.
+Expected: a Frechet distance to real images of at most 1.1 times the teacher's. The result is committed
+as saved_models/tinygan_v2_fashion_32.
 """
 
 import runpy
@@ -18,10 +16,7 @@ def get_config():
     config.reference_student = ""  # this run makes it
 
     config.teacher_samples = 60_000
-    config.steps = 13_000
-    config.steps_per_epoch = 500
+    config.steps = 24_000
+    config.steps_per_epoch = 1_000
     config.ema_decay = 0.999
-    config.pixel_weight_decay = 0.018
-    config.adversarial_gan_weight = 0.02
-    config.discriminator_gan_weight = 0.5
     return config

@@ -15,4 +15,6 @@ FOLDER = Path(__file__).resolve().parent
 def get_config():
     improved = runpy.run_path(str(FOLDER.parent / "imagenet_128" / "improved.py"))
     paper = runpy.run_path(str(FOLDER / "paper.py"))
-    return paper["at_64_px"](improved["get_config"]())
+    config = paper["at_64_px"](improved["get_config"]())
+    config.student = "tinygan_v2_64"
+    return config

@@ -16,7 +16,9 @@ from tinygan_keras.data.batches import distillation_batches
 from tinygan_keras.data.image_sets import open_training_images
 from tinygan_keras.data.teacher_cache import TeacherCache, write_cache
 from tinygan_keras.generators import cost
+from tinygan_keras.networks.network import count_parameters
 from tinygan_keras.networks.presets import DISCRIMINATORS, STUDENTS
+from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import default_config, differences, epochs, validate
 from tinygan_keras.runs.distill import distill
@@ -182,7 +184,32 @@ def test_the_authors_step_is_in_every_paper_config_and_in_no_other(repository):
         assert ("class_table_stddev" in config.discriminator_overrides) == paper
         sizes = {"num_classes": 10} if name.startswith("cifar10") else {}
         start = {"start_at_identity": False} if paper else {}
-        assert config.student_overrides.to_dict() == {**start, **sizes}
+        latents = {"latents": "pieces"} if name == "cifar10/improved" else {}
+        assert config.student_overrides.to_dict() == {**start, **sizes, **latents}
+
+
+def test_our_student_and_step_are_in_every_config_but_the_paper_s(repository):
+    for name in CONFIGS:
+        config = get_config(repository, name)
+        paper = name.endswith("paper")
+        assert config.student.startswith("tinygan_v2_") != paper
+        assert config.fresh_latents == paper
+
+
+def test_candidates_of_the_bench_are_valid_and_within_the_budgets(repository):
+    bench = runpy.run_path(str(repository / "experiments" / "recipes" / "bench.py"))
+    preset = STUDENTS["tinygan_v2_fashion_32"]
+    for name in bench["CANDIDATES"]:
+        config = validate(bench["config_of"](name, 100_000))
+        assert config.seed == 100_000 and config.steps % config.steps_per_epoch == 0
+        student = StudentGenerator.from_preset(
+            config.student, load_weights=False, **config.student_overrides
+        )
+        specs = tf.TensorSpec((1, 32)), tf.TensorSpec((1,), tf.int32)
+        assert 16 * count_parameters(student) <= 1_252_004
+        assert 16 * cost.multiply_adds(student, specs) <= 158.7e6
+        if name == "ours":
+            assert {key: getattr(student, key) for key in preset} == preset
 
 
 def test_paper_decays_from_step_300_000_to_the_last(repository):

@@ -24,9 +24,9 @@ CLASSES, SEEDS, TRUNCATIONS = (7, 8, 0, 3, 9), (5, 2**40), (0.3, 1.0)
 COUNT = len(CLASSES) * len(SEEDS)
 
 
-@pytest.fixture(scope="module")
-def model(repository):
-    return repository / "saved_models" / "tinygan_fashion_32"
+@pytest.fixture(scope="module", params=["tinygan_fashion_32", "tinygan_v2_fashion_32"])
+def model(repository, request):
+    return repository / "saved_models" / request.param
 
 
 @pytest.fixture(scope="module")

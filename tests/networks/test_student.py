@@ -34,9 +34,35 @@ def test_the_paper_s_student_has_3_070_659_parameters_and_its_multiply_adds():
     assert cost == pytest.approx(0.74 * 428e6, rel=0.005)
 
 
+def cost_of(student):
+    """Millions of parameters and of multiply-adds."""
+    specs = tf.TensorSpec((1, student.latent_dim)), tf.TensorSpec((1,), tf.int32)
+    return count(student) / 1e6, multiply_adds(student, specs) / 1e6
+
+
+# At 128 px: a sixteenth of biggan-deep-128, and about the multiply-adds that the paper's own has.
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [
+        ("tinygan_v2_32", (1.26, 58)),
+        ("tinygan_v2_64", (3.07, 340)),
+        ("tinygan_v2_128", (3.07, 440)),
+        ("tinygan_v2_256", (3.09, 520)),
+        ("tinygan_v2_fashion_32", (1.252004 / 16, 158.7 / 16)),
+    ],
+)
+def test_our_presets_stay_within_their_budgets(name, limits):
+    cost = cost_of(StudentGenerator.from_preset(name, load_weights=False))
+    for value, limit in zip(cost, limits, strict=True):
+        assert 0.8 * limit < value <= limit
+    paper = StudentGenerator.from_preset(name.replace("_v2", ""), load_weights=False)
+    assert cost[0] <= 1.003 * count(paper) / 1e6
+
+
+@pytest.mark.parametrize("family", ["tinygan", "tinygan_v2"])
 @pytest.mark.parametrize("size", [32, 64, 256])
-def test_presets_are_one_family(size):
-    student = StudentGenerator.from_preset(f"tinygan_{size}")
+def test_presets_are_one_family(family, size):
+    student = StudentGenerator.from_preset(f"{family}_{size}")
     assert student.image_size == size
     assert student.output_shape == (None, size, size, 3)
     assert (student.latent_dim, student.num_classes) == (128, 1000)
@@ -120,6 +146,95 @@ def test_preset_arguments_can_be_overridden_and_unknown_presets_are_refused():
     assert student.channels == (8, 8, 8, 8) and student.num_classes == 10
     with pytest.raises(ValueError, match="tinygan_129.*tinygan_128"):
         StudentGenerator.from_preset("tinygan_129")
+
+
+SPREAD = {**TINY, "latent_dim": 6}
+
+
+@pytest.mark.parametrize(
+    ("settings", "channels", "parameters", "millions"),
+    [
+        ({"latents": "dense"}, (72, 72, 40, 16), 77_203, 4.505),
+        ({"latents": "pieces"}, (80, 80, 56, 32), 72_059, 8.630),
+        ({"latents": "everywhere"}, (64, 64, 56, 40), 76_843, 9.427),
+        ({"latents": "pieces", "pointwise_first": True}, (80, 80, 56, 32), 71_579, 5.810),
+    ],
+)
+def test_what_a_student_costs(settings, channels, parameters, millions):
+    sizes = {"latent_dim": 32, "num_classes": 10, "embedding_dim": 16}
+    student = StudentGenerator(channels, **settings, **sizes)
+    assert count(student) == parameters
+    assert cost_of(student)[1] == pytest.approx(millions, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("latents", "into_map", "into_blocks"),
+    [("dense", {0, 1, 2}, set()), ("pieces", {0}, {1, 2}), ("everywhere", {0}, {0, 1, 2})],
+)
+def test_pieces_of_the_latents_go_to_the_map_and_to_the_blocks(latents, into_map, into_blocks):
+    student = StudentGenerator(**SPREAD, latents=latents)
+    z, labels = inputs(student)
+    random = np.random.default_rng(1)
+    for variable in student.trainable_variables:
+        variable.assign(random.normal(size=variable.shape))
+
+    def influential():
+        """The thirds of z that change the images."""
+        images = np.array(student((z, labels)))
+        others = [z + np.repeat(np.eye(3)[piece], 2) for piece in range(3)]
+        return {
+            p for p, other in enumerate(others) if not np.allclose(student((other, labels)), images)
+        }
+
+    assert influential() == into_map | into_blocks
+    kernel = student.get_layer("projection").kernel
+    kernel.assign(np.zeros(kernel.shape))
+    assert influential() == into_blocks
+    # Each block has a piece of its own, or all of them.
+    affine = student.get_layer("block_0_norm_0").affine.kernel.shape[0] - SPREAD["embedding_dim"]
+    assert affine == {"dense": 0, "pieces": 2, "everywhere": 6}[latents]
+
+
+@pytest.mark.parametrize("latents", ["pieces", "everywhere"])
+def test_a_student_with_latents_in_its_blocks_is_like_any_other(latents, tmp_path):
+    student = StudentGenerator(**SPREAD, latents=latents, pointwise_first=latents == "pieces")
+    z, labels = inputs(student)
+    images = np.array(student((z, labels)))
+    student.save(tmp_path / "s.keras")
+    loaded = keras.saving.load_model(tmp_path / "s.keras")
+    assert loaded.latents == latents
+    np.testing.assert_array_equal(loaded((z, labels)), images)
+    half = loaded.copy(dtype="mixed_bfloat16")
+    np.testing.assert_allclose(half((z, labels)), images, atol=0.02)
+    np.testing.assert_allclose(student.mix(z, np.eye(3)[labels]), images, atol=1e-6)
+
+
+def test_the_paper_s_student_is_saved_as_before_there_were_others():
+    config = StudentGenerator(**TINY).get_config()
+    assert not {"latents", "pointwise_first"} & config.keys()
+    same = StudentGenerator.from_config(config)
+    assert (same.latents, same.pointwise_first) == ("dense", False)
+
+
+def test_pieces_of_the_latents_may_differ_in_length_by_one():
+    student = StudentGenerator(
+        (8, 8, 4), latent_dim=8, num_classes=3, embedding_dim=4, latents="pieces"
+    )
+    lengths = [student.get_layer("projection").kernel.shape[0]]
+    lengths += [student.get_layer(f"block_{i}_norm_0").affine.kernel.shape[0] - 4 for i in (0, 1)]
+    assert lengths == [2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"latents": "nowhere"}, "latents='nowhere'. Expected dense, pieces or everywhere"),
+        ({"latents": "pieces", "latent_dim": 2}, "latent_dim=2 .* Expected 3 or more"),
+    ],
+)
+def test_latents_that_can_not_enter_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        StudentGenerator(**{**TINY, **settings})
 
 
 def test_class_embedding_can_start_from_the_teacher_s():

@@ -169,10 +169,11 @@ def test_differences_name_both_values():
     assert differences({"steps": 5, "seed": 0}, {"steps": 9, "seed": 0}) == ["steps: 5, was 9"]
 
 
-@pytest.mark.parametrize("name", ["config.py", "full.py"])
+@pytest.mark.parametrize("name", ["config", "full", "paper", "paper_full"])
 def test_shipped_configs_are_valid(repository, name):
-    path = repository / "experiments" / "fashion_mnist" / name
+    path = repository / "experiments" / "fashion_mnist" / f"{name}.py"
 
     config = runpy.run_path(str(path))["get_config"]()
 
-    assert validate(config).student == "tinygan_fashion_32"
+    student = "tinygan_fashion_32" if name.startswith("paper") else "tinygan_v2_fashion_32"
+    assert validate(config).student == student

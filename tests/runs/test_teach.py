@@ -14,8 +14,11 @@ from PIL import Image
 from run_fixtures import write_classifier
 
 from tinygan_keras.cli import main
+from tinygan_keras.generators.cost import multiply_adds
 from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.latents import sample_latents
+from tinygan_keras.networks.network import count_parameters
+from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
 from tinygan_keras.runs import teach as module
@@ -300,7 +303,17 @@ def test_defaults_fit_each_size_and_so_do_those_of_its_student(size, tmp_path):
     assert config.latent_dim % len(config.generator_channels) == 0
     (tmp_path / "distill.py").write_text(student_config_text(config, "runs/a b", 7))
     student = validate(load_config(tmp_path / "distill.py"))
-    assert (student.student, student.data) == (f"tinygan_{size}", "photos")
+    assert (student.student, student.data) == (f"tinygan_v2_{size}", "photos")
+    names = ("latent_dim", "embedding_dim", "attention_size")
+    settings = {name: config[name] for name in names} | {"channels": config.generator_channels}
+    costs = []
+    for network in (
+        BigGANGenerator(**settings, num_classes=7),
+        StudentGenerator.from_preset(student.student, **student.student_overrides),
+    ):
+        specs = tf.TensorSpec((1, config.latent_dim)), tf.TensorSpec((1,), tf.int32)
+        costs.append((count_parameters(network), multiply_adds(network, specs)))
+    assert all(16 * own <= teacher for teacher, own in zip(*costs, strict=True))
     assert "'runs/a b'/distill.py" in (tmp_path / "distill.py").read_text()
 
 
