@@ -76,13 +76,13 @@ def strategy(devices, reduction):
 
 
 def build_model(settings, synchronized):
-    from tinygan_keras.runs import build
+    from tinygan_keras.runs import components
     from tinygan_keras.runs.config import default_config
 
     config = default_config()
     config.student = config.discriminator = settings["preset"]
     config.adversarial_interval = settings["adversarial_interval"]
-    return build.build_model(config, synchronized=synchronized)
+    return components.build_model(config, synchronized=synchronized)
 
 
 def example(settings, model):

@@ -33,7 +33,7 @@ from tinygan_keras.runtimes.onnx import export_onnx
 from tinygan_keras.runtimes.openvino import export_openvino
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", "saved_models/tinygan_fashion_32", "Run folder of the student.")
+flags.DEFINE_string("model", "saved_models/tinygan_v2_fashion_32", "Run folder of the student.")
 flags.DEFINE_string("extractor", "saved_models/fashion_classifier", "Feature extractor.")
 flags.DEFINE_string(
     "real",
