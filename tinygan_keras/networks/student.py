@@ -58,7 +58,7 @@ class StudentGenerator(ConditionalNetwork):
     Reference: Chang & Lu, arXiv:2009.13829.
     """
 
-    PAPER = {"latents": "dense", "pointwise_first": False}
+    PAPER = {"latents": "dense", "pointwise_first": False}  # left out of a config, see `get_config`
     ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
     ARGUMENTS += ("start_at_identity", *PAPER)
     PRESETS = STUDENTS
