@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "tinygan_keras"
 
 # Imports point one way:
-# cli -> runs -> evaluation, pictures, saved_model, runtimes -> generators -> data, teachers, networks,
+# cli -> runs, web -> evaluation, pictures, saved_model, runtimes -> generators -> data, teachers, networks,
 # distillation -> classes, latents, images, files.
 # A room may import itself and what its entry lists: a room, or one module of it.
 FOUNDATION = {
@@ -31,7 +31,7 @@ FOUNDATION = {
 }
 MODELS = FOUNDATION | {"distillation", "networks", "teachers", "data"}
 GENERATORS = MODELS | {"generators"}
-USES = {"evaluation", "pictures", "saved_model", "runtimes", "client"}
+USES = {"evaluation", "pictures", "saved_model", "runtimes", "client", "web"}
 MAY_IMPORT = {
     "errors": set(),
     "latents": {"errors"},
@@ -54,6 +54,7 @@ MAY_IMPORT = {
     "client": FOUNDATION,
     "evaluation": GENERATORS,
     "pictures": GENERATORS | {"evaluation"},
+    "web": GENERATORS | {"evaluation"},
     "runs": GENERATORS | USES,
     "cli": GENERATORS | USES | {"runs"},
     # The facade, and `python -m tinygan_keras`.

@@ -12,9 +12,9 @@ from tinygan_keras.embedded import DEMO_CONFIG, EMBEDDED, MODELS, find
 from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from tinygan_keras.evaluation.results import compare, read_evaluation
 from tinygan_keras.generators.opening import load_student, open_generator
+from tinygan_keras.generators.side_files import teacher_here
 from tinygan_keras.networks.discriminator import Discriminator
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.pictures.report import _found_teacher
 from tinygan_keras.runs.components import build_model
 from tinygan_keras.runs.config import load_config, validate
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
@@ -56,7 +56,7 @@ def test_names_open_what_their_folders_open():
     assert generator.content_hash == by_path.content_hash
     assert (generator.source, generator.teacher) == (STUDENT, "biggan_fashion_32")
     assert generator.class_names[7] == "Sneaker" and generator.truncation == 1.0
-    assert _found_teacher(generator) == "biggan_fashion_32"
+    assert teacher_here(generator) == "biggan_fashion_32"
     teacher = HubTeacher("biggan_fashion_32", truncation=1.0)
     assert (teacher.handle, teacher.num_classes) == ("biggan_fashion_32", 10)
     assert open_generator("biggan_fashion_32").class_names == generator.class_names

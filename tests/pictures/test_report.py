@@ -10,6 +10,7 @@ from PIL import Image
 
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.generators.generator import Generator
+from tinygan_keras.generators.side_files import teacher_here
 from tinygan_keras.images import to_float
 from tinygan_keras.latents import latents_of_seeds
 from tinygan_keras.pictures import report
@@ -329,13 +330,11 @@ def test_tsne_wants_enough_images_and_scikit_learn(tmp_path, monkeypatch):
 def test_the_teacher_of_a_run_is_found_where_the_run_was_started(tmp_path, monkeypatch):
     (tmp_path / "models" / "teacher").mkdir(parents=True)
     run = generator(source=str(tmp_path / "runs" / "mine"), teacher="models/teacher")
-    assert report._found_teacher(run) == str(tmp_path / "models" / "teacher")
+    assert teacher_here(run) == str(tmp_path / "models" / "teacher")
     monkeypatch.chdir(tmp_path)
-    assert report._found_teacher(generator(source="elsewhere", teacher="models/teacher"))
-    assert (
-        report._found_teacher(generator(source="elsewhere", teacher="https://host/teacher")) is None
-    )
-    assert report._found_teacher(generator()) is None
+    assert teacher_here(generator(source="elsewhere", teacher="models/teacher"))
+    assert teacher_here(generator(source="elsewhere", teacher="https://host/teacher")) is None
+    assert teacher_here(generator()) is None
 
 
 def test_a_file_in_the_way_of_the_teacher_is_passed_over(tmp_path, monkeypatch):
@@ -343,7 +342,7 @@ def test_a_file_in_the_way_of_the_teacher_is_passed_over(tmp_path, monkeypatch):
     (tmp_path / "runs" / "teacher").write_text("notes")
     (tmp_path / "teacher").mkdir()
     run = generator(source=str(tmp_path / "runs" / "mine"), teacher="teacher")
-    assert report._found_teacher(run) == str(tmp_path / "teacher")
+    assert teacher_here(run) == str(tmp_path / "teacher")
 
 
 @pytest.mark.parametrize(

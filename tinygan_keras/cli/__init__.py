@@ -32,6 +32,7 @@ COMMANDS = {
     "compare": "show evaluations side by side",
     "reference": "measure real images once, for all evaluations",
     "pictures": "show what a generator can and cannot do",
+    "page": "write a student as a page that generates in the browser",
     "export": "write a student as a SavedModel for TensorFlow Serving, or for a small runtime",
     "request": "generate images with a student on a model server",
 }

@@ -188,6 +188,13 @@ TABLE = {
     "export.batch_size": whole("Images per call; default: 1 for litert, any for the others."),
     "license": text("Of the weights, as the Hub names it (hub); default: unknown.", example="mit"),
     "base_model": text("The teacher, as OWNER/NAME on the Hub (hub); default: an hf:// teacher."),
+    # page
+    "page.model": place("Run folder, .keras file or name of a student.", example="runs/mine"),
+    "page.teacher": place(
+        "Whose pictures are shown beside; none; auto: the run's, if it is here.", "auto"
+    ),
+    "page.out": output("File to write, ending in .html.", "page.html"),
+    "serve": switch("Open the page in the browser, from this machine, until Ctrl-C."),
     # request
     "server": text("Address with scheme and port.", example="http://127.0.0.1:8501"),
     "request.model": text("The model's name on the server.", "tinygan"),

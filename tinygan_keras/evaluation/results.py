@@ -1,6 +1,7 @@
 """Evaluations and reports as files and tables: JSON for programs, Markdown for people."""
 
 import json
+import warnings
 from pathlib import Path
 
 from ..embedded import find
@@ -76,6 +77,19 @@ def read_evaluation(path) -> dict:
     if not all(isinstance(result.get(name), dict) for name in ("figures", "protocol")):
         raise InputError(f"Got {file}, no evaluation. Expected what tinygan evaluate writes.")
     return result
+
+
+def evaluation_of(run, generator) -> dict:
+    """The evaluation in a run folder, if it is of the weights of this `Generator`; else empty."""
+    if not (Path(run) / "evaluation" / FILE).is_file():
+        return {}
+    evaluation = read_evaluation(run)
+    if evaluation["generator"]["content_hash"] == generator.content_hash:
+        return evaluation
+    warnings.warn(
+        f"{run / 'evaluation'} is of other weights; its figures are left out", stacklevel=3
+    )
+    return {}
 
 
 def beside_teacher(result: dict, name="generator") -> dict:

@@ -38,6 +38,12 @@ def located(name, path, is_there=Path.exists) -> str | None:
     return found and str(found)
 
 
+def teacher_here(generator) -> str | None:
+    """The folder of the teacher that a run was distilled from, if it is on this machine."""
+    name = generator.teacher
+    return located(name, generator.source, Path.is_dir) if name else None
+
+
 def which_weights(config: dict, path=None) -> str | None:
     """Which weights of its training the student of a run, or in a file, has; None if unknown."""
     decay = config.get("ema_decay")

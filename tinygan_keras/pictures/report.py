@@ -22,7 +22,7 @@ from ..evaluation.metrics.neighbours import nearest_neighbours
 from ..files import check_writable, user_path
 from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator
-from ..generators.side_files import located
+from ..generators.side_files import teacher_here
 from ..latents import resolve_truncation
 from .charts import MAX_COLOURS, MIN_TSNE_POINTS, feature_map
 from .image_rows import image_rows, save_png
@@ -114,7 +114,7 @@ def draw_album(
         for source in (generator, *([real] if real is not None else [])):
             extractor.protocol(source.image_size)
     truncation = resolve_truncation(truncation, generator)
-    teacher = _found_teacher(generator) if teacher == "auto" else teacher
+    teacher = teacher_here(generator) if teacher == "auto" else teacher
     teacher = _opened(teacher, lambda path: open_generator(path, truncation))
     if teacher is not None:
         check_pair(generator, teacher)
@@ -135,12 +135,6 @@ def draw_album(
 
 def _opened(thing, load):
     return load(thing) if isinstance(thing, (str, os.PathLike)) else thing
-
-
-def _found_teacher(generator) -> str | None:
-    """The folder of the teacher that a run was distilled from, if it is on this machine."""
-    name = generator.teacher
-    return located(name, generator.source, Path.is_dir) if name else None
 
 
 class ReportImages:

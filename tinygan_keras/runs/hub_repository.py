@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ..classes.selection import class_numbers
 from ..embedded import find
 from ..evaluation.metrics import FIGURES
-from ..evaluation.results import FILE, read_evaluation
+from ..evaluation.results import FILE, evaluation_of
 from ..files import new_folder, user_path, write_json, write_text
 from ..generators.generator import GeneratedImages, grid_of
 from ..generators.opening import load_student, open_generator
@@ -81,7 +80,7 @@ def export_hub(model, path, *, license="unknown", base_model=None) -> Path:
     generator = open_generator(student)
     evaluation, pictures = {}, []
     if file == STUDENT_FILE:
-        evaluation, pictures = _evaluation(run, generator), sorted(run.glob("pictures/*.png"))
+        evaluation, pictures = evaluation_of(run, generator), sorted(run.glob("pictures/*.png"))
     else:
         config.pop("ema_decay", None)  # another file may hold any weights of the run
     config, evaluation = _public(config), _public(evaluation)
@@ -108,19 +107,6 @@ def export_hub(model, path, *, license="unknown", base_model=None) -> Path:
             write_json(folder / "evaluation" / FILE, evaluation)
         write_text(folder / "README.md", f"---\n{header}\n---\n\n{card}")
     return Path(user_path(path))
-
-
-def _evaluation(run, generator) -> dict:
-    """The evaluation in a run folder, if it is of these weights."""
-    if not (run / "evaluation" / FILE).is_file():
-        return {}
-    evaluation = read_evaluation(run)
-    if evaluation["generator"]["content_hash"] == generator.content_hash:
-        return evaluation
-    warnings.warn(
-        f"{run / 'evaluation'} is of other weights; its figures are left out", stacklevel=3
-    )
-    return {}
 
 
 def _header(hub, config, evaluation, license, base_model) -> str:

@@ -1,0 +1,73 @@
+"""How long the page takes in a browser: the first picture, and every further one.
+
+    pip install -e '.[browser]'                    # and Chromium: apt install chromium chromium-driver
+    python experiments/benchmarks/page.py
+
+The embedded student at 32 px, and an untrained `tinygan_v2_128` at 128 px, whose time is that of a trained one.
+Each page is opened `--repeats` times in headless Chromium; the median of the time from opening it to its first
+picture, and of the times of its pictures after that, which the page itself takes in its worker.
+"""
+
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from absl import app, flags
+from selenium import webdriver
+
+import tinygan_keras as tg
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("repeats", 5, "How often each page is opened.", lower_bound=1)
+flags.DEFINE_integer("pictures", 30, "Pictures of each opened page.", lower_bound=1)
+
+_FIRST = "return performance.getEntriesByName('picture')[0]?.startTime"
+_DRAW = """
+const [count, done] = arguments;
+(async () => {
+  milliseconds.length = 0;
+  for (let i = 0; i < count; i++) await generatePicture({ ...picture, seed: String(i) });
+  done([...milliseconds]);
+})();
+"""
+
+
+def measure(page: Path) -> tuple:
+    """Milliseconds to the first picture, and of every further one, medians."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
+        options.add_argument(argument)
+    service = webdriver.chrome.service.Service(shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(300)
+    first, further = [], []
+    try:
+        for _ in range(FLAGS.repeats):
+            driver.get("about:blank")
+            driver.get(page.as_uri())
+            while (opened := driver.execute_script(_FIRST)) is None:
+                time.sleep(0.01)
+            first.append(opened)
+            further += driver.execute_async_script(_DRAW, FLAGS.pictures)
+    finally:
+        driver.quit()
+    return statistics.median(first), statistics.median(further)
+
+
+def main(_):
+    print("| student | page, kB | first picture, ms | picture, ms |\n|---|---:|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "tinygan_v2_128.keras"
+        tg.StudentGenerator.from_preset("tinygan_v2_128").save(large)
+        for model in ("tinygan_v2_fashion_32", large):
+            page = tg.write_page(model, Path(folder) / "page.html")
+            first, further = measure(page)
+            size = page.stat().st_size / 1000
+            print(f"| `{Path(model).stem}` | {size:,.0f} | {first:,.0f} | {further:,.1f} |")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""The page that draws a student's images in a browser: `write_page`."""
