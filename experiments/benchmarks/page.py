@@ -3,9 +3,9 @@
     pip install -e '.[browser]'                    # and Chromium: apt install chromium chromium-driver
     python experiments/benchmarks/page.py
 
-The embedded student at 32 px, and an untrained `tinygan_v2_128` at 128 px, whose time is that of a trained one.
-Each page is opened `--repeats` times in headless Chromium; the median of the time from opening it to its first
-picture, and of the times of its pictures after that, which the page itself takes in its worker.
+The embedded student at 32 px, and an untrained `tinygan_v2_128`, whose time is that of a trained one. Each
+page is opened `--repeats` times in headless Chromium. Printed are the medians of the time from opening it to
+its first picture, and of the times of its pictures after that, which the page itself takes in its worker.
 """
 
 import shutil
