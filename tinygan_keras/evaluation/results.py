@@ -101,7 +101,9 @@ def beside_teacher(result: dict, name="generator") -> dict:
 def as_table(results: dict) -> str:
     """Figures as text, one column per evaluation, by name; `*` marks the best of several."""
     rows = [("", *results)]
-    for name, title, cells in _rows({key: result["figures"] for key, result in results.items()}):
+    for name, title, cells in figure_rows(
+        {key: result["figures"] for key, result in results.items()}
+    ):
         values = [result["figures"].get(name) for result in results.values()]
         known = [value for value in values if value is not None]
         pick = {"lower": min, "higher": max}.get(FIGURES[name].better)
@@ -141,7 +143,7 @@ def _write(folder, name, value, sections) -> Path:
     return folder / f"{name}.json"
 
 
-def _rows(columns: dict, table=FIGURES):
+def figure_rows(columns: dict, table=FIGURES):
     """Yields name, title and cells of every figure that a column has."""
     for name, figure in table.items():
         cells = [_cell(figures, name, figure) for figures in columns.values()]
@@ -160,7 +162,7 @@ def _cell(figures, name, figure) -> str:
 def _figures(columns: dict, table=FIGURES, teacher=None) -> str:
     """The table of a page; with a teacher, costs are followed by their multiple of the teacher's."""
     rows = []
-    for name, title, cells in _rows(columns, table):
+    for name, title, cells in figure_rows(columns, table):
         whole = (teacher or {}).get(name) if name in _RATIOS else None
         for place, figures in enumerate(columns.values()):
             if whole and cells[place] and figures is not teacher:

@@ -527,12 +527,14 @@ function open(address) {
 // --- Start ---
 
 element("search").hidden = model.labels.length <= 24;
-element("figures").replaceChildren(...model.figures.map(([name, value]) => {
+element("figures").replaceChildren(...model.figures.map((cells, line) => {
   const row = document.createElement("tr");
-  const [head, cell] = [document.createElement("th"), document.createElement("td")];
-  head.scope = "row";
-  [head.textContent, cell.textContent] = [name, value];
-  row.append(head, cell);
+  row.append(...cells.map((text, column) => {
+    const cell = document.createElement(line && column ? "td" : "th");
+    if (cell.tagName === "TH") cell.scope = line ? "row" : "col";
+    cell.textContent = text;
+    return cell;
+  }));
   return row;
 }));
 makeGallery();

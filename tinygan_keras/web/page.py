@@ -23,7 +23,7 @@ from ..embedded import find
 from ..errors import InputError
 from ..evaluation.evaluate import check_pair
 from ..evaluation.metrics import FIGURES
-from ..evaluation.results import beside_teacher, evaluation_of
+from ..evaluation.results import beside_teacher, evaluation_of, figure_rows
 from ..files import check_writable, user_path, write_text
 from ..generators.cost import multiply_adds
 from ..generators.generator import GeneratedImages, Generator, grid_of
@@ -213,17 +213,15 @@ def _cost(parameters, network, size, generator=None) -> str:
 
 
 def _figures(evaluation) -> list:
-    """Titles and values of the figures that people ask for, of the student and of its teacher."""
+    """The figures that people ask for, of the student and of its teacher: rows of cells, heads first."""
     if not evaluation:
-        return [["No evaluation of these weights", "tinygan evaluate"]]
-    rows = []
-    for title, column in beside_teacher(evaluation, "student").items():
-        for name in _FIGURES:
-            value = column["figures"].get(name)
-            if value is not None:
-                figure = FIGURES[name]
-                rows.append([f"{figure.title}, {title}", format(value, figure.format)])
-    return rows
+        return [["No evaluation of these weights: tinygan evaluate makes one"]]
+    columns = {
+        title: column["figures"] for title, column in beside_teacher(evaluation, "student").items()
+    }
+    table = {name: FIGURES[name] for name in _FIGURES}
+    rows = [[title, *cells] for _, title, cells in figure_rows(columns, table)]
+    return [["", *columns], *rows]
 
 
 def _protocol(evaluation) -> str:
