@@ -68,4 +68,4 @@ def test_ci_runs_the_commands_of_the_makefile(repository):
     assert os.access(run, os.X_OK)
     assert "set -euo pipefail" in lines
     commands = [line for line in lines if line.startswith("make ")]
-    assert commands == ["make lint", "make test-full", "make test-extras"]
+    assert commands == ["make lint", "make docs", "make test-full", "make test-extras"]
