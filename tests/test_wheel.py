@@ -70,6 +70,7 @@ def test_the_wheel_holds_the_models_without_pictures_in_20_megabytes(wheel, repo
         f"{data}/fashion_mnist_10k.npz",
         f"{data}/LICENSE",
         "tinygan_keras/__init__.pyi",
+        "tinygan_keras/py.typed",
     } <= names
 
 
