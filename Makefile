@@ -24,7 +24,7 @@ wheel: .venv/installed  ## Build the wheel, which has all that the demo needs, i
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir=dist .
 
 docs: .venv/installed-dev  ## Build the documentation in site/; a broken link or an undocumented public name fails
-	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 test: .venv/installed-dev  ## Run the tests, without the slowest
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)

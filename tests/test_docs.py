@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -41,11 +42,51 @@ def pages(repository):
 # The site
 
 
+def build(repository, folder, *options):
+    """Builds the site as `make docs` does."""
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        f"--site-dir={folder}",
+        *options,
+    ]
+    return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.full
+def test_a_broken_link_and_a_forgotten_name_fail(repository, tmp_path):
+    assert "mkdocs build --strict\n" in (repository / "Makefile").read_text(), "quiet isn't strict"
+    for name in (
+        "docs",
+        "tinygan_keras",
+        "mkdocs.yml",
+        "pyproject.toml",
+        "README.md",
+        "CONTRIBUTING.md",
+    ):
+        (tmp_path / name).symlink_to(repository / name)
+    (tmp_path / "docs").unlink()
+    ignored = shutil.ignore_patterns("__pycache__", "page.html")
+    shutil.copytree(repository / "docs", tmp_path / "docs", ignore=ignored)
+    for name in ("experiments", "saved_models", "tests", "CHANGELOG.md"):
+        (tmp_path / name).symlink_to(repository / name)
+    page = tmp_path / "docs" / "serve.md"
+    page.write_text(page.read_text() + "\n[gone](../experiments/gone.md)\n")
+    api = tmp_path / "docs" / "api" / "runs.md"
+    api.write_text(api.read_text().replace("::: tinygan_keras.distill\n", ""))
+    done = build(tmp_path, tmp_path / "site")
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "'../experiments/gone.md'" in said
+    assert "tinygan_keras.distill is public and in no API page" in said
+
+
 @pytest.mark.full
 def test_the_site_builds_strictly(repository, tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
-    command += [f"--site-dir={tmp_path / 'site'}"]
-    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    done = build(repository, tmp_path / "site")
     assert done.returncode == 0, done.stdout + done.stderr
     how = (tmp_path / "site" / "how_it_works" / "index.html").read_text()
     assert how.count("<math") == 8, "every formula is MathML"
@@ -54,6 +95,11 @@ def test_the_site_builds_strictly(repository, tmp_path):
     assert 'href="../experiments/recipes/"' in results, "a README is a page of the site"
     api = (tmp_path / "site" / "api" / "distillation" / "index.html").read_text()
     assert "pixel_weight_decay" in api and "&gt;&gt;&gt; " in api
+    for path in (tmp_path / "site").rglob("*.html"):
+        loaded = re.findall(
+            r"<(?:script|img|link)[^>]+(?:src|href)=\"(https?:[^\"]*)", path.read_text()
+        )
+        assert not loaded, "a page loads nothing from elsewhere"
 
 
 def test_nothing_public_is_undocumented(hooks, repository):
