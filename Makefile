@@ -10,7 +10,7 @@ INSTALL = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo wheel test test-full test-extras test-slow lint format clean
+.PHONY: help demo wheel docs test test-full test-extras test-slow lint format clean
 .NOTPARALLEL:
 
 help:  ## Show this list
@@ -22,6 +22,9 @@ demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes
 wheel: .venv/installed  ## Build the wheel, which has all that the demo needs, in dist/
 	rm -rf build dist
 	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir=dist .
+
+docs: .venv/installed-dev  ## Build the documentation in site/; a broken link or an undocumented public name fails
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 
 test: .venv/installed-dev  ## Run the tests, without the slowest
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL)
@@ -45,7 +48,7 @@ format: .venv/installed-dev  ## Mend what lint can mend by itself
 	.venv/bin/ruff format .
 
 clean:  ## Remove the environment, caches and builds; runs/ stays
-	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache build dist site *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The demo needs no linter and no notebook, so it has a stamp of its own.

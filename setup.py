@@ -10,7 +10,7 @@ setup(
     packages=[*find_packages(include=["tinygan_keras*"]), *inside],
     package_dir=inside,
     package_data={
-        "tinygan_keras": ["*.pyi", "classes/*.txt", "web/page.*", "web/*.js"],
+        "tinygan_keras": ["*.pyi", "py.typed", "classes/*.txt", "web/page.*", "web/*.js"],
         **dict.fromkeys(
             inside,
             ["**/*.pb", "**/variables.*", "**/*.keras", "**/*.npz", "**/LICENSE"]

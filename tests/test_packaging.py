@@ -5,7 +5,10 @@ import os
 import tomllib
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
+
+import tinygan_keras
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,29 @@ def test_console_script_points_at_the_command_line(project):
     assert project["project"]["scripts"] == {"tinygan": "tinygan_keras.cli:main"}
 
 
+def test_one_version_and_one_address_everywhere(project, repository):
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text())
+    version = project["project"]["version"]
+    assert version == tinygan_keras.__version__ == citation["version"]
+    assert f"## [{version}]" in (repository / "CHANGELOG.md").read_text()
+    assert project["project"]["urls"]["Repository"] == citation["repository-code"]
+    assert project["project"]["license"] == citation["license"]
+
+
+def test_forms_of_issues_are_what_github_reads(repository):
+    folder = repository / ".github" / "ISSUE_TEMPLATE"
+    forms = [path for path in folder.glob("*.yml") if path.name != "config.yml"]
+    assert len(forms) == 3
+    for path in forms:
+        form = yaml.safe_load(path.read_text())
+        assert form["name"] and form["description"]
+        ids = [part["id"] for part in form["body"] if part["type"] != "markdown"]
+        assert len(ids) == len(set(ids)) > 0
+        for part in form["body"]:
+            assert part["type"] in ("textarea", "input", "markdown", "dropdown", "checkboxes")
+            assert part["attributes"].get("label") or part["attributes"].get("value")
+
+
 def test_licence_and_changelog_are_in_place(repository):
     assert (
         "Apache License\n                           Version 2.0"
@@ -68,4 +94,4 @@ def test_ci_runs_the_commands_of_the_makefile(repository):
     assert os.access(run, os.X_OK)
     assert "set -euo pipefail" in lines
     commands = [line for line in lines if line.startswith("make ")]
-    assert commands == ["make lint", "make test-full", "make test-extras"]
+    assert commands == ["make lint", "make docs", "make test-full", "make test-extras"]

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import textwrap
 import zipfile
 from pathlib import Path
 
@@ -71,6 +70,7 @@ def test_the_wheel_holds_the_models_without_pictures_in_20_megabytes(wheel, repo
         f"{data}/fashion_mnist_10k.npz",
         f"{data}/LICENSE",
         "tinygan_keras/__init__.pyi",
+        "tinygan_keras/py.typed",
     } <= names
 
 
@@ -88,11 +88,11 @@ def test_the_demo_runs_in_an_empty_folder(environment, tmp_path, repository):
 
 def test_the_cell_of_the_readme_runs_in_an_empty_folder(environment, tmp_path, repository):
     readme = (repository / "README.md").read_text(encoding="utf-8")
-    cell = re.search(r"## In a notebook\n\n((?:    .*\n|\n)+)", readme)[1]
+    cell = re.search(r"\[start:cell\] -->\n```python\n(.*?)```", readme, re.DOTALL)[1]
     for number, smaller in SMALLER.items():
         assert cell.count(number) == 1
         cell = cell.replace(number, smaller)
-    cell = textwrap.dedent(cell) + "\nprint(tg.__file__, images.dtype, images.shape)"
+    cell += "\nprint(tg.__file__, images.dtype, images.shape)"
     printed = run([environment / "python", "-c", cell], tmp_path).splitlines()[-1]
     assert printed.endswith("uint8 (8, 32, 32, 3)")
     assert printed.startswith(str(environment.parent))

@@ -20,7 +20,7 @@ import lazy_loader
 
 from .errors import UserError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The names are those of `__init__.pyi`.
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

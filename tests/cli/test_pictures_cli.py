@@ -13,6 +13,7 @@ from tinygan_keras.data.keras_sets import FASHION_MNIST_NAMES
 from tinygan_keras.evaluation.extractors import extractor as extractor_module
 from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.pictures import report
+from tinygan_keras.runs.progress_pictures import animate_run
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +44,34 @@ def test_all_pictures_of_a_run_are_made_and_named(here, tmp_path, capsys):
 
     assert main(["pictures", "--model=runs/mine", f"--out={out}", *flags]) == 0
 
-    names = ["class_grid", "feature_map", "interpolation_class", "interpolation_z", "neighbours"]
+    names = ["class_grid", "feature_map", "feature_mosaic"]
+    names += ["interpolation_class", "interpolation_z", "neighbours"]
     assert [path.stem for path in sorted(out.iterdir())] == names
     printed = capsys.readouterr().out
     for name in names:
         assert f"{out / name}.png: " in printed
     assert "the teacher's images" in printed, "the run's own teacher"
-    assert f"5 of 5 pictures: {out}" in printed
+    assert f"6 of 6 pictures: {out}" in printed
+
+
+def test_a_run_gives_a_moving_picture_of_the_chosen_length(here, tmp_path, capsys):
+    shutil.copytree(here / "runs" / "mine", tmp_path / "run")
+    (tmp_path / "run" / "progress").mkdir()
+    for epoch in range(4):
+        picture = Image.new("RGB", (8, 8), (60 * epoch, 0, 0))
+        picture.save(tmp_path / "run" / "progress" / f"epoch_{epoch:05d}.png")
+    model, out = f"--model={tmp_path / 'run'}", tmp_path / "out"
+    flags = ["--classes=0,1", "--teacher=none", "--per_class=2", f"--out={out}"]
+
+    assert main(["pictures", model, "--seconds=1.5", *flags]) == 0
+    assert f"{out / 'training.gif'}: 1.5 seconds" in capsys.readouterr().out
+    with Image.open(out / "training.gif") as animation:
+        assert animation.n_frames == 4
+
+    assert main(["pictures", "--model=runs/mine", "--seconds=2", *flags]) == 2
+    assert "has no pictures of a training" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="0.1 to 600"):
+        animate_run(tmp_path / "run", out / "long.gif", seconds=1e6)
 
 
 def test_what_is_not_made_is_named(here, tmp_path, capsys):
@@ -60,7 +82,7 @@ def test_what_is_not_made_is_named(here, tmp_path, capsys):
 
     printed = capsys.readouterr().out
     assert "not made: neighbours.png: it needs a feature extractor and real images." in printed
-    assert f"3 of 5 pictures: {out}" in printed
+    assert f"3 of 6 pictures: {out}" in printed
     assert Image.open(out / "class_grid.png").height < 300, "two classes, without a teacher"
 
 

@@ -1,9 +1,11 @@
 """The committed models are what their cards say: they load, fit together, and are good enough."""
 
 import json
+import runpy
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tinygan_keras.data.keras_sets import load_fashion_mnist_subset
 from tinygan_keras.evaluation.evaluate import evaluate
@@ -145,3 +147,13 @@ def test_golden_figures_of_the_committed_student(repository, monkeypatch, tmp_pa
             # One image of 500 that falls on the other side is 0.002.
             near = {"abs": 0.005} if counted else {"rel": 1e-3, "abs": 1e-5}
             assert found[name] == pytest.approx(value, **near), name
+
+
+def test_the_example_draws_the_picture_of_the_patient_run(repository, folder, tmp_path):
+    example = runpy.run_path(str(repository / "experiments" / "example.py"))
+    example["main"](str(tmp_path / "example.png"))
+    picture, committed = (
+        np.asarray(Image.open(path).convert("RGB"), "int32")
+        for path in (tmp_path / "example.png", folder / "tinygan_v2_fashion_32" / "samples.png")
+    )
+    assert np.abs(picture - committed).max() <= 2

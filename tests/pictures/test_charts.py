@@ -7,8 +7,12 @@ import pytest
 
 from tinygan_keras.pictures import charts
 from tinygan_keras.pictures.charts import (
+    add_class_chart,
     class_distance_chart,
+    class_scatter_chart,
+    correlation,
     feature_map,
+    feature_mosaic,
     principal_components,
     tsne,
 )
@@ -224,3 +228,106 @@ def test_tsne_map_says_what_must_not_be_read_from_it(figures):
     assert "t-SNE" in figures[0].get_suptitle()
     assert "seed 1099511627781" in figures[0].get_suptitle()
     assert "mean nothing" in figures[0].get_supxlabel()
+
+
+# Teacher against student, class by class
+
+
+def test_scatter_has_a_point_per_class_the_diagonal_and_the_correlation(figures):
+    class_scatter_chart({0: 1.0, 1: 2.0, 2: 4.0}, {0: 1.0, 1: 3.0, 2: 4.0, 7: 9.0}, NAMES)
+    (panel,) = figures[0].axes
+    (points,) = panel.collections
+    assert points.get_offsets().tolist() == [[1, 1], [2, 3], [4, 4]], "what both have"
+    assert {text.get_text() for text in panel.texts} == set(NAMES)
+    (diagonal,) = panel.lines
+    assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
+    assert panel.get_xlim() == panel.get_ylim()
+    # By hand: deviations (-4, -1, 5) / 3 and (-5, 1, 4) / 3, so 39 / sqrt(42 * 42).
+    assert "3 classes, correlation 0.929" in panel.get_legend_handles_labels()[1]
+
+
+def test_of_many_classes_the_farthest_from_the_diagonal_are_named(figures):
+    teacher = {label: 1.0 + label for label in range(100)}
+    student = teacher | {label: teacher[label] + 5 for label in range(40, 60)}
+    class_scatter_chart(teacher, student)
+    named = {int(text.get_text()) for text in figures[0].axes[0].texts}
+    assert named == set(range(40, 60))
+
+
+def test_correlation_is_pearsons_where_there_is_one():
+    assert correlation([1, 2, 3], [2, 4, 6]) == pytest.approx(1)
+    assert correlation([1, 2, 3], [6, 4, 2]) == pytest.approx(-1)
+    assert correlation([1, 2], [1, 2]) is None
+    assert correlation([1, 2, 3], [5, 5, 5]) is None
+
+
+def evaluation(folder, teacher):
+    (folder / "evaluation.md").write_text("# Evaluation\n")
+    rows = [{"label": k, "name": NAMES[k], "frechet_distance": 1.0 + k} for k in range(3)]
+    result = {"classes": rows, "teacher": {"classes": rows} if teacher else None}
+    add_class_chart(result, folder)
+    return (folder / "evaluation.md").read_text()
+
+
+def test_the_page_of_an_evaluation_shows_its_charts(tmp_path):
+    assert evaluation(tmp_path, teacher=False).count(".png") == 1
+    assert not (tmp_path / "classes_and_teacher.png").exists()
+    text = evaluation(tmp_path, teacher=True)
+    assert "(classes.png)" in text and "(classes_and_teacher.png)" in text
+    assert (tmp_path / "classes_and_teacher.png").stat().st_size > 1000
+
+
+# Mosaics
+
+
+def mosaic_of(places, **options):
+    """A panel of blue images, redder from one to the next, at places `[N, 2]` on a map."""
+    images = np.stack(
+        [np.full((32, 32, 3), [10 * k + 10, 0, 200], "uint8") for k in range(len(places))]
+    )
+    projection = ({"real": np.asarray(places, "float64")}, ("", ""), "a map", "")
+    labels = options.pop("labels", np.arange(len(places)) % 3)
+    sources = {"real": images}, {"real": None}, {"real": labels}
+    return feature_mosaic(*sources, dict(enumerate(NAMES)), projection=projection)
+
+
+def spots(picture, red):
+    """Top and left of the image with this red, and its pixels."""
+    found = np.argwhere((picture == [red, 0, 200]).all(-1))
+    return (*found.min(0).tolist(), len(found)) if len(found) else None
+
+
+def test_images_lie_where_their_features_do_and_none_covers_another():
+    picture = mosaic_of([[0, 0], [1, 1], [0.99, 0.01], [1, 0]])
+    first, second, third = (spots(picture, red) for red in (10, 20, 30))
+    assert first[2] == second[2] == third[2] == 32 * 32, "whole images"
+    assert first[0] == third[0] > second[0], "up is up"
+    assert second[1] == third[1] > first[1]
+    assert first[0] - second[0] == 23 * 36, "the corners of 24 cells"
+    assert spots(picture, 40) is None, "nearer to the centre of the same cell is the third"
+
+
+def test_frames_have_the_colours_of_the_classes():
+    from matplotlib import colormaps
+
+    picture = mosaic_of([[0, 0], [1, 1], [1, 0]])
+    for label, red in enumerate((10, 20, 30)):
+        top, left, _ = spots(picture, red)
+        frame = picture[top - 2 : top + 34, left - 2 : left + 34]
+        expected = np.round(255 * np.array(colormaps["tab10"].colors[label]))
+        assert (frame[0] == expected).all() and (frame[:, -1] == expected).all()
+        assert (picture[top - 3, left - 2 : left + 34] != expected).any()
+
+
+def test_images_without_labels_have_grey_frames():
+    picture = mosaic_of([[0, 0], [1, 1]], labels=None)
+    top, left, _ = spots(picture, 10)
+    assert picture[top - 1, left].tolist() == [0x6A] * 3
+
+
+def test_a_mosaic_makes_its_own_map_and_takes_points_that_are_all_equal():
+    features, labels = two_sources()
+    images = {source: np.zeros((40, 16, 16, 3), "uint8") for source in features}
+    picture = feature_mosaic(images, features, labels, NAMES, method="pca")
+    assert picture.shape[1] > 2 * 25 * 36
+    assert mosaic_of([[2, 2], [2, 2]]).dtype == np.uint8

@@ -236,6 +236,52 @@ def test_gif_plays_all_frames_for_ever_and_rests_on_the_last(tmp_path):
         assert durations == [200, 200, 1000]
 
 
+def played(path):
+    """The durations of an animation's frames, and the grey of each."""
+    with Image.open(path) as animation:
+        frames = []
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            frames.append((animation.info["duration"], np.asarray(animation.convert("L"))[0, 0]))
+    return tuple(zip(*frames, strict=True))
+
+
+def greys(count):
+    return [np.full((4, 4, 3), 2 * index, "uint8") for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "shown"), [(5, 3.0, 5), (100, 10.0, 100), (100, 2.0, 46), (100, 0.1, 2)]
+)
+def test_gif_lasts_as_long_as_was_chosen(tmp_path, count, seconds, shown):
+    durations, colours = played(save_gif(greys(count), tmp_path / "run.gif", seconds=seconds))
+    assert sum(durations) == 1000 * seconds
+    assert len(durations) == shown
+    assert min(durations) >= 30 or seconds < 0.2, "shorter frames are slowed down by browsers"
+    assert max(durations) == durations[-1] == pytest.approx(5 * np.mean(durations[:-1]), abs=25)
+    assert (colours[0], colours[-1]) == (0, 2 * (count - 1)), "the first and the last stay"
+    assert list(colours) == sorted(set(colours)), "none is shown twice"
+
+
+def test_gif_of_one_frame_may_have_a_duration(tmp_path):
+    with Image.open(save_gif(greys(1), tmp_path / "run.gif", seconds=2)) as animation:
+        assert animation.n_frames == 1
+
+
+def test_a_legend_stands_below_the_rows_and_breaks_where_they_end():
+    plain = image_rows([images(RED)])
+    names = {f"class number {place}": "#00ff00" for place in range(6)}
+    picture = image_rows([images(RED)], legend=names)
+    np.testing.assert_array_equal(picture[: len(plain) - 8, : plain.shape[1]], plain[:-8])
+    below = picture[len(plain) :]
+    green = (below == [0, 255, 0]).all(-1)
+    rows = np.flatnonzero(green.any(1))
+    lines = 1 + np.count_nonzero(np.diff(rows) > 1)
+    assert lines > 1 and len(below) == lines * 24
+    squares = sum(np.count_nonzero(np.diff(np.r_[0, line])) == 1 for line in green[:, :1])
+    assert green.sum() == pytest.approx(6 * 15 * 15, rel=0.2), squares
+
+
 @pytest.mark.parametrize("frames", [[], [images(RED)[0], images(RED, size=16)[0]]])
 def test_gif_rejects_frames_that_do_not_fit(tmp_path, frames):
     with pytest.raises(ValueError, match="all of one shape"):

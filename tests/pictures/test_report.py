@@ -17,7 +17,8 @@ from tinygan_keras.pictures import report
 from tinygan_keras.pictures.report import SEED, ReportImages, draw_album
 
 NAMES, SIZE, LATENT_DIM = ("Bag", "Coat", "Dress"), 32, 4
-ALL = {"class_grid", "interpolation_z", "interpolation_class", "neighbours", "feature_map"}
+ALL = {"class_grid", "interpolation_z", "interpolation_class", "neighbours"}
+ALL |= {"feature_map", "feature_mosaic"}
 
 
 def painted(latents, class_weights):
@@ -105,7 +106,7 @@ def test_a_generator_alone_gives_grid_and_interpolations_and_the_rest_is_said(tm
     entries = album(tmp_path)
     assert files(tmp_path) == {"class_grid", "interpolation_z", "interpolation_class"}
     assert "no teacher" in entries["class_grid"].text
-    for name in ("neighbours", "feature_map"):
+    for name in ("neighbours", "feature_map", "feature_mosaic"):
         assert entries[name].path is None
         assert "feature extractor" in entries[name].text
 

@@ -178,6 +178,7 @@ TABLE = {
     "pictures.seed": whole("The same seed gives the same pictures.", 2**40, at_least=0),
     "per_class": whole("Images of each class for neighbours and map.", 100, at_least=2),
     "map": choice("How features become a map.", ("pca", "tsne"), "pca"),
+    "seconds": number("Also a moving picture of the run's training, this long.", None, 0.1, 600),
     # export
     "export.model": place("Run folder, or .keras file.", example="runs/mine"),
     "export.out": output("New folder; for a server, a number.", example="serving/tinygan/1"),

@@ -3,17 +3,21 @@
     tinygan pictures --model=runs/mine
     tinygan pictures --model=biggan_fashion_32 --extractor=fashion_classifier --real=fashion_mnist_10k \\
         --map=tsne --out=pictures
+    tinygan pictures --model=runs/mine --seconds=10
 
 For a run, teacher, extractor and real images are those of its config, and the pictures go into its folder.
 Class grid (the teacher above the student), interpolations in z and between classes; with a feature
-extractor and real images also the nearest real neighbours of generated images, and a map of features.
+extractor and real images also the nearest real neighbours of generated images, and a map of features, as
+points and as a mosaic of the images. --seconds adds training.gif, the same latents in the course of the run.
 """
+
+from pathlib import Path
 
 from ..files import check_writable
 
 FLAGS = (
     *("model", "teacher", "extractor", "resize", "real", "out", "classes", "per_class", "map"),
-    *("seed", "truncation"),
+    *("seed", "truncation", "seconds"),
 )
 REQUIRED = ("model",)
 
@@ -23,12 +27,18 @@ def run(flags):
     from ..generators.opening import open_generator
     from ..pictures.report import draw_album
     from ..runs.measuring import evaluation_settings, measured_images
+    from ..runs.progress_pictures import animate_run
 
     run = evaluation_settings(flags.model, flags.extractor)
     extractor, resize = (getattr(flags, n) or run.get(n) for n in ("extractor", "resize"))
     out = flags.out or run.get("pictures", "pictures")
     check_writable(out, f"--out={out}")
     generator = open_generator(flags.model, flags.truncation)
+    if flags.seconds is not None:
+        movie = animate_run(flags.model, Path(out) / "training.gif", flags.seconds)
+        print(
+            f"{movie}: {flags.seconds:g} seconds of the same latents in the course of the training."
+        )
     entries = draw_album(
         generator,
         out,

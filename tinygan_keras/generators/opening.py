@@ -37,8 +37,8 @@ def open_generator(model, truncation=None) -> Generator:
         model: The name of an embedded model, such as "tinygan_fashion_32"; a run folder, a `.keras` file,
             a folder that `tinygan export` wrote (a SavedModel, or a student of a small runtime), a
             teacher's folder, or a TensorFlow Hub handle that starts with https://; or one of them on the
-            Hugging Face Hub, "hf://OWNER/NAME[@REVISION][/FILE]". A path that exists comes before a name. Or
-            what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model that is called
+            Hugging Face Hub, `"hf://OWNER/NAME[@REVISION][/FILE]"`. A path that exists comes before a name.
+            Or what is in memory: a `Generator`, a `HubTeacher`, a student, or any Keras model that is called
             with a pair of latents and labels and has `latent_dim`, `num_classes` and `image_size`. One that
             is trained further generates with its new weights, under its old hash.
         truncation: Scalar in [0, 1], the scale of the latents, and of a teacher that of its statistics; None
@@ -70,6 +70,7 @@ def open_generator(model, truncation=None) -> Generator:
 
 
 load_generator = open_generator
+"""The former name of `open_generator`."""
 
 
 def load_student(path) -> keras.Model:

@@ -12,12 +12,14 @@ import numpy as np
 
 from ..errors import InputError, MissingPackageError
 from ..files import read_text, user_path, write_text
-from .image_rows import save_png, three_digits
+from .image_rows import image_rows, resized, save_png, three_digits
 
 MAX_COLOURS = 20
 PERPLEXITY = 30
 MIN_TSNE_POINTS = 3 * PERPLEXITY + 1  # scikit-learn's search wants three neighbours a unit of it
 _MANY_CLASSES, _WORST = 50, 30  # more classes are shown as a distribution and the worst of them
+_MOST_NAMES = 20  # beside points; of more classes the farthest from the diagonal
+_CELLS, _THUMBNAIL, _FRAME = 24, 32, 2  # of a mosaic: cells of a side; pixels
 _LONGEST_NAME = 28  # characters
 _BLUE, _RED, _GREY, _PALE = "#3b6ea8", "#c0392b", "#6a6a6a", "#dddddd"
 
@@ -52,8 +54,49 @@ def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
     return _pixels(figure)
 
 
+def class_scatter_chart(teacher: Mapping, student: Mapping, class_names=None) -> np.ndarray:
+    """A point per class, the teacher's distance across and the student's up, with their correlation.
+
+    A student is as good as its teacher where points lie on the diagonal. A correlation near 1 says that it
+    finds the same classes hard, as the student of Chang & Lu (arXiv:2009.13829) does.
+    """
+    labels = sorted(teacher.keys() & student.keys())
+    across, up = (np.array([side[label] for label in labels]) for side in (teacher, student))
+    figure = _figure(
+        7.5, 7.5, "Intra-class Frechet distance: the student's against its teacher's", 14
+    )
+    panel = figure.subplots()
+    ends = [0, 1.08 * max(across.max(), up.max()) or 1]
+    panel.plot(ends, ends, color=_GREY, linestyle="--", linewidth=1, label="as good as the teacher")
+    found = correlation(across, up)
+    points = f"{len(labels):,} classes"
+    points += "" if found is None else f", correlation {found:.3f}"
+    panel.scatter(across, up, s=26, color=_BLUE, label=points)
+    farthest = np.argsort(-np.abs(up - across), kind="stable")
+    for place in farthest[:_MOST_NAMES]:
+        worse = up[place] > across[place]  # names stay off the diagonal
+        spot = {"xytext": (-5 if worse else 5, -3), "ha": "right" if worse else "left"}
+        spot |= {"textcoords": "offset points", "fontsize": 8}
+        panel.annotate(_name(labels[place], class_names), (across[place], up[place]), **spot)
+    panel.set(xlim=ends, ylim=ends, aspect="equal")
+    panel.set(xlabel="teacher to real images", ylabel="student to real images (lower is better)")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.legend(loc="upper left", frameon=False)
+    return _pixels(figure)
+
+
+def correlation(first, second) -> float | None:
+    """Pearson's correlation of two lists of numbers; None of fewer than three, or of equal ones."""
+    if len(first) < 3 or not np.std(first) or not np.std(second):
+        return None
+    return float(np.corrcoef(first, second)[0, 1])
+
+
 def add_class_chart(result: dict, folder):
-    """Writes `classes.png`, an evaluation's distances within classes, and shows it in `evaluation.md`."""
+    """Writes an evaluation's distances within classes as charts, and shows them in `evaluation.md`.
+
+    `classes.png` has a bar per class, `classes_and_teacher.png` a point per class if there is a teacher.
+    """
     rows = [row for row in result["classes"] if "frechet_distance" in row]
     if not rows:
         return
@@ -62,19 +105,26 @@ def add_class_chart(result: dict, folder):
     names = {row["label"]: row["name"] for row in rows}
     save_png(class_distance_chart(distances, names), folder / "classes.png")
     page = folder / "evaluation.md"
-    write_text(page, f"{read_text(page)}\n## Every class\n\n![Every class](classes.png)\n")
+    text = f"{read_text(page)}\n## Every class\n\n![Every class](classes.png)\n"
+    teacher = (result.get("teacher") or {}).get("classes", ())
+    teacher = {
+        row["label"]: row["frechet_distance"] for row in teacher if "frechet_distance" in row
+    }
+    if teacher.keys() & distances.keys():
+        chart = class_scatter_chart(teacher, distances, names)
+        save_png(chart, folder / "classes_and_teacher.png")
+        text += "\n![Every class, the student against its teacher](classes_and_teacher.png)\n"
+    write_text(page, text)
 
 
-def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0) -> np.ndarray:
+def feature_map(
+    features: dict, labels: dict, class_names, method="pca", seed=0, projection=None
+) -> np.ndarray:
     """A panel of points per source of features `[N, F]`, a colour per class; labels may be None (grey)."""
-    from matplotlib import colormaps
     from matplotlib.lines import Line2D
 
-    points, axis_names, title, advice = _projected(features, method, seed)
-    classes = sorted({label for own in labels.values() if own is not None for label in set(own)})
-    # Ten strong colours while they last, then pairs of strong and light ones.
-    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
-    colours = dict(zip(classes, palette, strict=False))
+    points, axis_names, title, advice = projection or project(features, method, seed)
+    colours = _class_colours(labels)
     figure = _figure(5.2 * len(points) + 1.8, 6.0, f"Features of images on {title}", 15)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
     for panel, (source, rows) in zip(panels, points.items(), strict=True):
@@ -90,7 +140,7 @@ def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0)
         if method == "tsne":  # its units mean nothing
             panel.set(xticks=[], yticks=[])
     panels[0].set_ylabel(axis_names[1])
-    dots = {_name(label, class_names): colours[label] for label in classes}
+    dots = {_name(label, class_names): colour for label, colour in colours.items()}
     if "real" in points and len(points) > 1:
         dots["real, all classes"] = _PALE
     handles = [Line2D([], [], ls="", marker="o", color=dots[name], label=name) for name in dots]
@@ -98,6 +148,73 @@ def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0)
         figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=10)
     figure.supxlabel(advice, x=0.01, ha="left", fontsize=10, color=_GREY)
     return _pixels(figure)
+
+
+def feature_mosaic(
+    images: dict, features: dict, labels: dict, class_names, method="tsne", seed=0, projection=None
+) -> np.ndarray:
+    """The map as a mosaic: a panel per source of images uint8 `[N, S, S, 3]`, each where its features lie.
+
+    A cell shows the image nearest to its centre, in a frame of the colour of its class (grey: unknown);
+    panels share the map. What features separate can be seen, and what one source shows where.
+    """
+    from matplotlib.colors import to_hex
+
+    points, _, title, _ = projection or project(features, method, seed)
+    colours = _class_colours(labels)
+    everywhere = np.concatenate(list(points.values()))
+    low, span = everywhere.min(0), np.maximum(np.ptp(everywhere, axis=0), 1e-12)
+    panels, columns = [], []
+    for source, rows in points.items():
+        own = labels[source]
+        tints = [_GREY if own is None else colours[own[number]] for number in range(len(rows))]
+        panel, shown = _mosaic_panel(images[source], (rows - low) / span, tints)
+        panels.append(panel)
+        columns.append(f"{source}: {shown:,} of {len(rows):,} images")
+    return image_rows(
+        [np.stack(panels)],
+        columns=columns,
+        legend={_name(label, class_names): to_hex(colour) for label, colour in colours.items()},
+        title=f"Images on {title}",
+        lines=[
+            "Each image lies where its features do, in a frame of the colour of its class; a cell shows the "
+            "image nearest to its centre. Good: the same things at the same places in every panel."
+        ],
+    )
+
+
+def _mosaic_panel(images, places, tints) -> tuple[np.ndarray, int]:
+    """One panel uint8 of images at places `[N, 2]` in [0, 1], and how many of them it shows."""
+    from matplotlib.colors import to_rgb
+
+    cell = _THUMBNAIL + 2 * _FRAME
+    side = (_CELLS + 1) * cell  # with white around
+    panel = np.full((side, side, 3), 255, "uint8")
+    scaled = places * _CELLS
+    cells = np.minimum(scaled.astype(int), _CELLS - 1)
+    nearest = np.argsort(np.linalg.norm(scaled - cells - 0.5, axis=1), kind="stable")
+    numbers = cells[nearest] @ [1, _CELLS]
+    shown = nearest[np.unique(numbers, return_index=True)[1]]  # the first of every cell
+    for number, image in zip(shown, resized(images[shown], _THUMBNAIL), strict=True):
+        across, up = cells[number]
+        top, left = (_CELLS - 1 - up) * cell + cell // 2, across * cell + cell // 2
+        framed = np.empty((cell, cell, 3), "uint8")
+        framed[:] = np.round(255 * np.array(to_rgb(tints[number])))
+        framed[_FRAME:-_FRAME, _FRAME:-_FRAME] = image
+        panel[top : top + cell, left : left + cell] = framed
+    return panel, len(shown)
+
+
+def _class_colours(labels: dict) -> dict:
+    """A colour per class of any source, in the order of classes."""
+    from matplotlib import colormaps
+
+    classes = sorted(
+        {int(label) for own in labels.values() if own is not None for label in set(own)}
+    )
+    # Ten strong colours while they last, then pairs of strong and light ones.
+    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"].colors
+    return dict(zip(classes, palette, strict=False))
 
 
 def principal_components(features):
@@ -132,8 +249,8 @@ def tsne(features, seed=0) -> np.ndarray:
         return layout.fit_transform(features)
 
 
-def _projected(features, method, seed):
-    """Points per source, names of the two axes, what they are, and how to read them."""
+def project(features: dict, method: str, seed=0) -> tuple:
+    """Points per source on a map, names of its two axes, what they are, and how to read them."""
     # The axes are those of real features, if there are any, so that panels show what differs from them.
     together = np.concatenate(list(features.values()))
     if method == "tsne":

@@ -19,6 +19,8 @@ _BLACK, _GREY, _RULE, _RED = "#1a1a1a", "#6a6a6a", "#a0a0a0", "#d00000"
 _TITLE, _NAME, _LINE, _MARK = 20, 14, 12, 11  # sizes of texts
 _LEAST_TITLE_WIDTH, _LEAST_MARK_WIDTH, _MOST_NAME_WIDTH = 640, 80, 120
 _TITLE_HEIGHT, _LINE_HEIGHT, _CAPTION_HEIGHT, _HEADING_HEIGHT, _FRAME_WIDTH = 27, 18, 16, 32, 4
+_LEGEND_HEIGHT = 24
+_REST, _SHORTEST_FRAME = 5, 40  # frames that an animation rests on its last; milliseconds
 
 
 def image_rows(
@@ -36,6 +38,7 @@ def image_rows(
     headings=(),  # a text above each block
     title="",
     lines=(),  # the sentences below the title
+    legend=None,  # names and their colours, below the rows
     thumbnails=False,  # whether images of more than 128 pixels are made smaller
 ) -> np.ndarray:
     """Shows rows of images below each other, uint8 `[H, W, 3]`; marks don't change its size."""
@@ -71,7 +74,10 @@ def image_rows(
     top = _PAD + sum(height for *_, height in header) + (_GROUP_GAP if title else 0)
     first_row = top + _HEADING_HEIGHT * bool(headings) + _CAPTION_HEIGHT * bool(columns)
 
-    size = width + 2 * _PAD, first_row + groups * group_height - gap + _PAD
+    legend_top = first_row + groups * group_height - gap + _PAD
+    entries = _legend_places(legend or {}, width)
+    legend_lines = entries[-1][1] + 1 if entries else 0
+    size = width + 2 * _PAD, legend_top + legend_lines * _LEGEND_HEIGHT
     picture = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(picture)
     y = _PAD
@@ -110,6 +116,11 @@ def image_rows(
                 text, colour = captions[number][column], _RED if is_framed else _GREY
                 below = y + tile + _CAPTION_HEIGHT / 2
                 _write(draw, start + tile / 2, below, text, _MARK, colour, "mm")
+    for x, line, name, colour in entries:
+        y = legend_top + (line + 0.5) * _LEGEND_HEIGHT
+        box = [x, y - _NAME / 2, x + _NAME, y + _NAME / 2]
+        draw.rectangle(box, fill=colour)
+        _write(draw, x + _NAME + _PAD, y, name, _NAME, _BLACK)
     picture = np.array(picture)
     if path is not None:
         save_png(picture, path)
@@ -152,14 +163,28 @@ def save_png(picture, path):
     return path
 
 
-def save_gif(frames, path, milliseconds=400):
-    """Writes an endless animation of pictures uint8 `[H, W, 3]`, which rests on its last frame."""
+def save_gif(frames, path, milliseconds=400, seconds=None):
+    """Writes an endless animation of pictures uint8 `[H, W, 3]`, which rests five times as long on its last.
+
+    With `seconds` a round takes that long, in place of `milliseconds` for each frame. Where frames would be
+    too short for browsers, which slow these down, some are left out; the first and the last stay.
+    """
     if len({frame.shape for frame in frames}) != 1:
         raise InputError(
             f"Got frames {[frame.shape for frame in frames]}. Expected at least one, all of one shape."
         )
+    if seconds is not None:
+        most = max(2, int(1000 * seconds / _SHORTEST_FRAME) - _REST + 1)
+        places = np.linspace(0, len(frames) - 1, min(most, len(frames)))
+        frames = [frames[place] for place in places.round().astype(int)]
+        # The format counts in hundredths of a second: to round the ends of frames keeps their sum.
+        ends = np.append(np.arange(len(frames)), len(frames) - 1 + _REST) / (
+            len(frames) - 1 + _REST
+        )
+        durations = (10 * np.diff(np.round(100 * seconds * ends))).astype(int).tolist()
+    else:
+        durations = [milliseconds] * (len(frames) - 1) + [_REST * milliseconds]
     first, *others = [Image.fromarray(frame).quantize() for frame in frames]
-    durations = [milliseconds] * len(others) + [5 * milliseconds]
     with new_file(path) as aside:
         first.save(aside, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return path
@@ -201,6 +226,18 @@ def _header(title, lines, width) -> list:
             found.append((" ".join(words[:count]), size, colour, height))
             words = words[count:]
     return found
+
+
+def _legend_places(legend, width) -> list:
+    """For each entry of a legend its left end, its line, its name and its colour."""
+    places, x, line = [], _PAD, 0
+    for name, colour in legend.items():
+        taken = _NAME + _PAD + _font(_NAME).getlength(name)
+        if x > _PAD and x + taken > width + _PAD:
+            x, line = _PAD, line + 1
+        places.append((x, line, name, colour))
+        x += taken + 2 * _PAD
+    return places
 
 
 def _widest(texts, size) -> int:

@@ -24,7 +24,7 @@ from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator
 from ..generators.side_files import teacher_here
 from ..latents import resolve_truncation
-from .charts import MAX_COLOURS, MIN_TSNE_POINTS, feature_map
+from .charts import MAX_COLOURS, MIN_TSNE_POINTS, feature_map, feature_mosaic, project
 from .image_rows import image_rows, save_png
 from .interpolation import class_path, spherical_path
 from .neighbour_picture import NeighbourBlock, memorisation_scale, neighbour_picture
@@ -68,7 +68,7 @@ def draw_album(
     | `interpolation_z.png` | - |
     | `interpolation_class.png` | two classes, and a generator that can mix classes |
     | `neighbours.png` | extractor and real images |
-    | `feature_map.png` | extractor, and real images or a teacher |
+    | `feature_map.png`, `feature_mosaic.png` | extractor, and real images or a teacher |
 
     Args:
         generator: A path for `load_generator`, or a `Generator`.
@@ -143,7 +143,7 @@ class ReportImages:
     def __init__(self, generator, teacher, extractor, real, classes, seeds, truncation, progress=0):
         self.generator, self.extractor, self.real = generator, extractor, real
         self.classes, self.per_class, self.seed = classes, len(seeds), seeds[0]
-        self._progress = progress
+        self._progress, self._maps = progress, {}
         grid = grid_of(classes, seeds)  # class after class; the teacher's are of the same latents
         student = GeneratedImages(generator, *grid, truncation)
         self.labels, self.latents = student.labels, student.latents(0, student.count)
@@ -158,6 +158,12 @@ class ReportImages:
         # All, or many spread over the set, which may be sorted.
         count = real.count if real is not None else 0
         self.real_numbers = np.linspace(0, count - 1, min(count, MOST_REAL)).astype(int)
+
+    def map_of(self, method):
+        """A `FeatureMap` and what to say of it, or None and why not; made once, as several pages show it."""
+        if method not in self._maps:
+            self._maps[method] = _make_map(self, method)
+        return self._maps[method]
 
     def name(self, label) -> str:
         """A class for people; its number where no name is known."""
@@ -317,6 +323,36 @@ def _neighbours(images, _):
 
 
 def _feature_map(images, method):
+    found, text = images.map_of(method)
+    if found is None:
+        return None, text
+    text = f"Each point is an image: do generated images lie where real ones do? {text}".rstrip()
+    return feature_map(
+        found.features, found.labels, found.names, method, images.seed, found.projection
+    ), text
+
+
+def _feature_mosaic(images, method):
+    found, text = images.map_of(method)
+    if found is None:
+        return None, text
+    text = f"The map as a mosaic of the images themselves, framed by class. {text}".rstrip()
+    sources = found.images, found.features, found.labels, found.names
+    return feature_mosaic(*sources, method, images.seed, found.projection), text
+
+
+class FeatureMap(NamedTuple):
+    """What maps of features show, by source, and where on the map it lies."""
+
+    images: dict  # uint8 [N, S, S, 3]
+    features: dict  # float32 [N, F]
+    labels: dict  # int [N], or None
+    names: dict  # of the classes, by label
+    projection: tuple  # of `charts.project`
+
+
+def _make_map(images, method):
+    """A `FeatureMap` and what to say of it, or None and why there is none."""
     if images.extractor is None:
         return None, "it needs a feature extractor."
     if images.real is None and images.teacher_images is None:
@@ -324,18 +360,18 @@ def _feature_map(images, method):
     if len(images.classes) > MAX_COLOURS:
         text = f"it shows at most {MAX_COLOURS} classes, as many as colours can be told apart."
         return None, text
-    features, labels = {}, {}
-    text = "Each point is an image: do generated images lie where real ones do?"
+    features, labels, shown, text = {}, {}, {}, ""
     if images.real is not None:
-        real, real_labels, problem = _real_points(images)
-        text = f"{text} {problem}".rstrip()
-        if len(real) >= 3:
-            features["real"], labels["real"] = real, real_labels
+        places, real_labels, text = _real_points(images)
+        if len(places) >= 3:
+            features["real"], labels["real"] = images.real_features[places], real_labels
+            shown["real"] = images.real_images(images.real_numbers[places])
     rows = images.first(_MAP_POINTS).ravel()
     if images.teacher_images is not None:
         features["teacher"] = images.extractor(images.teacher_images)[0][rows]
+        shown["teacher"] = images.teacher_images[rows]
     name = "generated" if images.teacher_images is None else "student"
-    features[name] = images.student_features[rows]
+    features[name], shown[name] = images.student_features[rows], images.student_images[rows]
     if len(features) < 2:
         return None, "it needs at least three real images of these classes, or a teacher."
     count = sum(map(len, features.values()))
@@ -345,24 +381,25 @@ def _feature_map(images, method):
     labels = dict.fromkeys(features, images.labels[rows]) | labels
     names = {label: images.name(label) for label in images.classes.tolist()}
     try:
-        return feature_map(features, labels, names, method, images.seed), text
+        projection = project(features, method, images.seed)
     except ImportError as error:
         return None, str(error)
+    return FeatureMap(shown, features, labels, names, projection), text
 
 
 def _real_points(images):
-    """Features of as many real images of each class as are shown, their labels, and what to say."""
+    """Places of as many real images of each class as are shown, their labels, and what to say."""
     labels = images.real_labels
     if labels is None:
         count = min(len(images.real_numbers), _MAP_POINTS * len(images.classes))
         rows = np.linspace(0, len(images.real_numbers) - 1, count).astype(int)
         text = "The real images have no labels, or other classes than the generator: they are grey."
-        return images.real_features[rows], None, text
+        return rows, None, text
     rows = [np.flatnonzero(labels == label)[:_MAP_POINTS] for label in images.classes]
     missing = [images.name(c) for c, own in zip(images.classes, rows, strict=True) if not len(own)]
     text = f"There are no real images of {', '.join(missing)}." if missing else ""
     rows = np.concatenate(rows)
-    return images.real_features[rows], labels[rows], text
+    return rows, labels[rows], text
 
 
 PAGES = {
@@ -371,4 +408,5 @@ PAGES = {
     "interpolation_class.png": _class_interpolation,
     "neighbours.png": _neighbours,
     "feature_map.png": _feature_map,
+    "feature_mosaic.png": _feature_mosaic,
 }

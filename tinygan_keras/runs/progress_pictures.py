@@ -4,12 +4,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 
+from ..embedded import find
+from ..errors import InputError, MissingFileError
 from ..generators.generator import grid_of
 from ..images import to_uint8
 from ..latents import latents_of_seeds
-from ..pictures.image_rows import class_grid, image_rows, save_png
+from ..pictures.image_rows import class_grid, image_rows, save_gif, save_png
 from .checkpoints import averaged_generator
+from .run_folder import RunFolder
 
 _CLASSES = 10
 _PER_CLASS = 8
@@ -100,3 +104,36 @@ class ProgressPictures(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         picture = self.frame(averaged_generator(self.model), step)
         save_png(picture, self.folder / f"epoch_{epoch:05d}.png")
+
+
+def animate_run(run, out, seconds: float = 10.0) -> Path:
+    """Makes a moving picture of the training of a student or a teacher, as long as you choose.
+
+    It shows the pictures of the run's `progress` folder, the same latents after more and more steps, and
+    rests on the last. Where they would pass too quickly to be seen, some are left out.
+
+    Args:
+        run: A run folder of `distill` or `teach`, finished or not.
+        out: The GIF file to write.
+        seconds: Length of a round, from 0.1 to 600.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        InputError: a length out of range.
+        MissingFileError: it is no run folder, or one without pictures of its training.
+
+    Example:
+        animate_run("runs/demo", "demo.gif", seconds=6)
+    """
+    if not 0.1 <= seconds <= 600:
+        raise InputError(f"Got seconds={seconds}. Expected 0.1 to 600.")
+    paths = sorted(RunFolder(find(run)).progress.glob("*.png"))
+    if not paths:
+        raise MissingFileError(
+            f"Got {run}, which has no pictures of a training. Expected a run folder of tinygan distill or "
+            "teach with its folder progress. Name one."
+        )
+    frames = [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+    return Path(save_gif(frames, out, seconds=seconds))

@@ -27,7 +27,8 @@ def export_onnx(
         batch_size: Images per call; None for any.
 
     Raises:
-        As `export_litert`; the extra is `onnx`.
+        ExistingFileError, MissingPackageError, TypeError, InputError: as `export_litert`; the extra is
+            `onnx`.
 
     Example:
         export_onnx(student, "edge/student_onnx", truncation=0.5)

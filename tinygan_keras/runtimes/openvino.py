@@ -32,7 +32,8 @@ def export_openvino(
         batch_size: Images per call; None for any.
 
     Raises:
-        As `export_litert`; the extra is `openvino`.
+        ExistingFileError, MissingPackageError, TypeError, InputError: as `export_litert`; the extra is
+            `openvino`.
 
     Example:
         export_openvino(student, "edge/student_openvino", "int8", truncation=0.5)

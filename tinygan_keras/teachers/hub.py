@@ -149,10 +149,12 @@ class HubTeacher:
 
     @property
     def truncation(self) -> float:
+        """Scalar in [0, 1], that of the statistics and of the latents it takes."""
         return self._truncation
 
     @functools.cached_property
     def content_hash(self) -> str:
+        """SHA-256 (hex) of the module's graph and weights; it names the teacher."""
         return download.module_hash(self.folder)
 
     def __call__(self, latents, labels):
