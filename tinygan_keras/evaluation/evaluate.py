@@ -29,7 +29,14 @@ from .extractors.extractor import load_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
-from .metrics.registry import ON_REQUEST, SETTINGS, MeasuredImages, choose, computable
+from .metrics.registry import (
+    ON_REQUEST,
+    SETTINGS,
+    MeasuredImages,
+    asked_for,
+    choose,
+    computable,
+)
 from .real_statistics import open_real_statistics
 from .results import write_evaluation
 
@@ -83,7 +90,8 @@ def evaluate(
             None: nothing is kept.
         progress: Show progress bars.
         metrics: Names of metrics or figures, such as `["frechet_distance"]`; nothing else is computed.
-            None: all that the inputs allow. See `metrics.METRICS` and `metrics.FIGURES`.
+            None, or "default" among them: all that the inputs allow and that aren't optional. See
+            `metrics.METRICS` and `metrics.FIGURES`.
 
     Returns:
         A dict: `figures` (numbers by name, see `metrics.FIGURES`), `classes` (one dict per class),
@@ -119,7 +127,7 @@ def evaluate(
         generator, extractor, reference, teacher, num_images, labels, truncation, seed, resize,
         classification_test, progress,
     )  # fmt: skip
-    chosen, left_out = computable(chosen, images.available, required=metrics is not None)
+    chosen, left_out = computable(chosen, images.available, asked_for(metrics))
     if any(metric.name == "teacher_fidelity" for metric in chosen):
         check_size(images.source.image_size)
     protocol = _protocol(images, label_rule)
