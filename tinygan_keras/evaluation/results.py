@@ -88,8 +88,8 @@ def beside_teacher(result: dict, name="generator") -> dict:
 def as_table(results: dict) -> str:
     """Figures as text, one column per evaluation, by name.
 
-    Of several `*` marks the best, and `~` those within two standard errors of it: the error of a difference is
-    the root of the sum of the squared errors of both.
+    Of several, `*` marks the best and `~` what is within two standard errors of it. The error of a difference
+    is the root of the sum of both squared errors.
     """
     rows = [("", *results)]
     for name, title, cells in _rows({key: result["figures"] for key, result in results.items()}):

@@ -102,6 +102,26 @@ class FeatureExtractor:
             )
         return features, logits
 
+    def features_in_graph(self, images):
+        """The features of a call as a tensor float32 `[B, F]`, also inside a `tf.function`.
+
+        Of images uint8 `[B, S, S, 3]` or float in [-1, 1], which are rounded to uint8 levels; the features of
+        a call, but for their last digits.
+        """
+        if images.dtype != "uint8":
+            images = tf.cast(images, tf.float32)
+            in_range = tf.reduce_all(tf.abs(images) <= 1 + _RANGE_TOLERANCE)
+            message = "Got images with NaN or values out of range. Expected [-1, 1], or uint8."
+            with tf.control_dependencies([tf.debugging.Assert(in_range, [message])]):
+                levels = tf.round((images + 1.0) * 127.5)
+            images = tf.clip_by_value(levels, 0.0, 255.0)
+        size = images.shape[1]
+        self._check_size(size)
+        images = tf.cast(images, tf.float32) / 127.5 - 1.0
+        if size != self.input_size:
+            images = resized(images, self.input_size, self.resize)
+        return self._classifier.classify(images)[0]
+
     def protocol(self, image_size: int | None = None) -> dict:
         """What a figure of images of `image_size` (None: S) depends on; refuses sizes that a call refuses."""
         image_size = self.input_size if image_size is None else int(image_size)
