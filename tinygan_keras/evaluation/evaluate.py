@@ -17,6 +17,7 @@ import numpy as np
 from ..classes.folder_labels import listed
 from ..data.image_decoding import SUFFIXES
 from ..data.image_sets import open_images
+from ..data.image_sources import KERAS_SETS
 from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, content_hash, user_path
@@ -44,7 +45,7 @@ NUM_IMAGES = 10_000
 SEED = 2**40  # beyond the seeds of any training or cache, whose latents would flatter the student
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
 _BLOCK = 250  # images generated, measured and stored together
-_DATA_SETS = ("fashion_mnist", "keras:", "tfds:")
+_DATA_SETS = ("fashion_mnist", "keras:", "tfds:", *(f"{name}:" for name in KERAS_SETS))
 _LABEL_RULES = {
     "reference": "those of the real images, shuffled",
     "balanced": "each class in turn",
@@ -73,9 +74,9 @@ def evaluate(
             handle; a Keras model or `Generator`; or images: a folder, an `.npz`, or what `open_images`
             returns.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
-        reference: Real images: anything that `open_images` opens or returns, whose statistics are
-            measured once and kept; or their statistics, from `measure_reference`, `load_reference`, or
-            an `.npz` with `mu` and `sigma`. None: no distance to real images.
+        reference: Real images: anything that `open_images` opens or returns, such as "cifar10:test", whose
+            statistics are measured once and kept; or their statistics, from `measure_reference`,
+            `load_reference`, or a file that the latter reads. None: no distance to real images.
         teacher: What the student is compared with on equal latents: like `generator`. None: nothing.
         num_images: Images to generate, at least 2; 10,000 by default. Of a set of images all are taken.
         labels: "reference" takes the labels of the real images, "balanced" each class in turn; "auto" is
