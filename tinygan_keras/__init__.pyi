@@ -24,6 +24,7 @@ from .data.teacher_pairs import import_pairs
 from .data.teacher_samples import sample_teacher
 from .distillation import losses
 from .distillation.tinygan import TinyGAN
+from .evaluation import metrics
 from .evaluation.evaluate import evaluate
 from .evaluation.extractors.extractor import FeatureExtractor, load_extractor
 from .evaluation.real_statistics import load_reference, measure_reference

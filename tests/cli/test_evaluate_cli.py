@@ -120,7 +120,8 @@ def test_a_frechet_distance_alone_pays_for_nothing_else(folder, evaluated, tmp_p
     ours, full = (
         json.loads((path / "evaluation.json").read_text()) for path in (tmp_path, evaluated)
     )
-    assert set(ours["figures"]) == {"frechet_distance", "frechet_floor"}
+    of_frechet = {"frechet_distance", "frechet_distance_error", "frechet_bias", "frechet_floor"}
+    assert set(ours["figures"]) == of_frechet
     assert ours["figures"]["frechet_distance"] == full["figures"]["frechet_distance"]
     assert ours["teacher"] is None
     assert sorted(path.name for path in tmp_path.iterdir()) == ["evaluation.json", "evaluation.md"]

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from image_tree_fixtures import pixels
+from PIL import Image
 
 from tinygan_keras.data import keras_sets
 from tinygan_keras.data.image_sets import open_images, open_training_images
@@ -231,8 +232,16 @@ def test_keras_mnist_is_padded(keras_home):
     real = open_training_images("keras:mnist", 32, 10)
     assert real.read(0, 99).shape == (20, 32, 32, 3) and open_images("keras:mnist:test").count == 5
     assert real.read(0, 1)[0, 1, 16, 0] == 0 and real.read(0, 1)[0, 2, 16, 0] == 200
+    assert open_images("mnist:test").name == open_images("keras:mnist:test").name
     with pytest.raises(ValueError, match="none of the 5 known ones: '5'"):
         open_training_images("keras:mnist", 32, 5)
+
+
+def test_a_folder_comes_before_the_name_of_a_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist" / "cat").mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8, 3), "uint8")).save(tmp_path / "mnist" / "cat" / "a.png")
+    assert open_images("mnist").class_names == ("cat",)
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "mnist"])

@@ -293,7 +293,6 @@ def test_what_the_second_replica_alone_sees_is_reported(replicated):
         ("sample_weight", lambda model: model.evaluate(dataset(), sample_weight=np.ones(4))),
         ("optimizer", lambda model: model.compile(optimizer="adam")),
         ("loss", lambda model: model.compile(loss="mse")),
-        ("metrics", lambda model: model.compile(metrics=["mae"])),
         ("anything", lambda model: model.compile(anything=1)),
         (
             "SwapEMAWeights",

@@ -28,6 +28,7 @@ from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 
 COUNT = 520  # two blocks of 250 and a rest
+OF_FRECHET = {"frechet_distance", "frechet_distance_error", "frechet_bias", "frechet_floor"}
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
@@ -128,7 +129,7 @@ def test_image_i_has_the_seed_of_the_evaluation_plus_i(folder, extractor):
 @pytest.mark.parametrize(
     ("metrics", "figures", "columns"),
     [
-        (["frechet_distance"], {"frechet_distance", "frechet_floor"}, ["features"]),
+        (["frechet_distance"], OF_FRECHET, ["features"]),
         (
             ["label_accuracy", "precision"],
             {"label_accuracy", "precision", "recall", "density", "coverage"},
@@ -157,11 +158,11 @@ def test_chosen_metrics_are_all_that_is_computed(
 
 def test_a_teacher_is_measured_by_the_chosen_metrics_too(folder, extractor, real, result):
     found = evaluated(folder, extractor, real, metrics=["frechet_distance", "frechet_to_teacher"])
-    wanted = {"frechet_distance", "frechet_floor", "frechet_to_teacher"}
-    assert set(found["figures"]) == wanted
+    to_teacher = {"frechet_to_teacher", "frechet_to_teacher_error"}
+    assert set(found["figures"]) == OF_FRECHET | to_teacher
     theirs = found["teacher"]["figures"]
     assert theirs == {name: result["teacher"]["figures"][name] for name in theirs}
-    assert set(theirs) == wanted - {"frechet_to_teacher"}
+    assert set(theirs) == OF_FRECHET
 
 
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
@@ -321,7 +322,35 @@ def test_few_images_come_with_a_statement_of_the_bias(folder, extractor, real):
     found = evaluated(folder, extractor, real, num_images=4)
     (note,) = [note for note in found["notes"] if "too large" in note and "singular" in note]
     assert "4 images for 4 features" in note
-    assert "Two samples of 4 real images are" in note
+    bias = found["figures"]["frechet_bias"]
+    assert f"As many real images are {bias:.4g} apart" in note
+    assert "Fewer than 10 images: no standard error." in found["notes"]
+    assert not [name for name in found["figures"] if name.startswith("frechet") and "error" in name]
+
+
+def test_the_bias_is_that_of_as_many_real_images(folder, extractor, real, result):
+    """Of 300 real images, halves of 150; scaled by 1/N to 520 generated and 300 real ones."""
+    figures = result["figures"]
+    scaled = figures["frechet_floor"] * 150 / 2 * (1 / COUNT + 1 / 300)
+    assert figures["frechet_bias"] == pytest.approx(scaled, rel=1e-12)
+    few = evaluated(folder, extractor, real, num_images=60, metrics="frechet_distance")["figures"]
+    features = extractor(real.read(0, 300))[0]
+    rows = np.random.default_rng(0).permutation(300)
+    halves = (feature_statistics(features[part]) for part in (rows[:60], rows[60:120]))
+    (mean_1, covariance_1), (mean_2, covariance_2) = halves
+    distance = frechet_distance(mean_1, covariance_1, mean_2, covariance_2)
+    assert few["frechet_bias"] == pytest.approx(distance * (1 + 60 / 300) / 2, rel=1e-9)
+
+
+def test_the_extrapolated_distance_is_measured_where_it_is_asked_for(folder, extractor, real):
+    found = evaluated(folder, extractor, real, metrics=["frechet_at_infinity", "frechet_distance"])
+    figures = found["figures"]
+    assert figures["frechet_at_infinity"] < figures["frechet_distance"]
+    assert figures["frechet_at_infinity_error"] == figures["frechet_distance_error"]
+    assert found["protocol"]["frechet_at_infinity"] == {"parts": [1, 2, 3]}
+    few = evaluated(folder, extractor, real, metrics="frechet_at_infinity", num_images=12)
+    assert few["figures"] == {}
+    assert any("isn't extrapolated. That takes more than 12." in note for note in few["notes"])
 
 
 def test_notes_are_warnings_too(folder, extractor, real):

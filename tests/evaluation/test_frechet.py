@@ -176,3 +176,112 @@ def test_statistics_in_float32_are_accepted():
     rounded = [part.astype("float32") for pair in statistics for part in pair]
     expected = frechet_distance(*statistics[0], *statistics[1])
     assert frechet_distance(*rounded) == pytest.approx(expected, rel=1e-5)
+
+
+LAWS = {  # two laws of features, by the same standard normal or heavier-tailed rows
+    "equal": (1.0, 0.0, "normal"),
+    "wider": (1.3, 0.2, "normal"),
+    "far": (2.0, 1.5, "normal"),
+    "heavy tails": (1.2, 0.3, "student"),
+    "rectified": (1.2, 0.3, "rectified"),
+}
+
+
+def drawn(random, law, count, dimension, side):
+    scale, offset, shape = LAWS[law]
+    scale, offset = (scale, offset) if side else (1.0, 0.0)
+    rows = random.standard_t(8, (count, dimension)) if shape == "student" else None
+    rows = random.normal(size=(count, dimension)) if rows is None else rows
+    turn = np.linalg.qr(np.random.default_rng(7 + side).normal(size=(dimension, dimension)))[0]
+    rows = scale * (rows * np.arange(1, dimension + 1) ** -0.5) @ turn + offset
+    return np.maximum(rows, 0) if shape == "rectified" else rows
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize(("count", "dimension"), [(200, 12), (40, 48)])
+def test_two_standard_errors_cover_the_expected_distance(law, count, dimension):
+    """In 90 to 98 % of 200 evaluations with other seeds; of equal laws in no fewer."""
+    random = np.random.default_rng(0)
+    real = feature_statistics(drawn(random, law, 2000, dimension, 0))
+    found = []
+    for _ in range(200):
+        rows = drawn(random, law, count, dimension, 1)
+        found.append(frechet.frechet_with_error(feature_statistics(rows), real, rows))
+    distances, errors = np.transpose(found)
+    covered = np.mean(np.abs(distances - distances.mean()) <= 2 * errors)
+    assert 0.9 <= covered <= (1.0 if law == "equal" else 0.98)
+    assert errors.mean() == pytest.approx(distances.std(ddof=1), rel=0.3)
+
+
+def test_the_standard_error_is_that_of_a_bootstrap():
+    """The twin: 300 samples drawn with replacement from the same rows, each with its own distance."""
+    random = np.random.default_rng(1)
+    rows = drawn(random, "wider", 300, 6, 1)
+    real = feature_statistics(drawn(random, "wider", 3000, 6, 0))
+    _, error = frechet.frechet_with_error(feature_statistics(rows), real, rows)
+    resampled = [rows[random.integers(0, 300, 300)] for _ in range(300)]
+    distances = [frechet_distance(*feature_statistics(sample), *real) for sample in resampled]
+    assert error == pytest.approx(np.std(distances, ddof=1), rel=0.12)
+
+
+def test_pairs_that_move_together_have_a_small_error():
+    """A teacher's features and nearly the same of the student: the distance hardly moves with the latents."""
+    random = np.random.default_rng(2)
+    theirs = drawn(random, "wider", 400, 6, 0)
+    ours = theirs + 0.3 * random.normal(size=theirs.shape)
+    pair = feature_statistics(ours), feature_statistics(theirs)
+    distance, together = frechet.frechet_with_error(*pair, ours, theirs)
+    _, alone = frechet.frechet_with_error(*pair, ours)
+    assert distance == pytest.approx(frechet_distance(*pair[0], *pair[1]), rel=1e-12)
+    assert together < alone
+    order = random.integers(0, 400, (300, 400))
+    sampled = [(feature_statistics(ours[o]), feature_statistics(theirs[o])) for o in order]
+    distances = [frechet_distance(*first, *second) for first, second in sampled]
+    assert together == pytest.approx(np.std(distances, ddof=1), rel=0.2)
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 12), (12, 5)])
+def test_the_error_of_sets_of_other_rank_is_the_derivative(first, second):
+    """Against differences: the distance after one row counts a little more."""
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(40, first)) @ random.normal(size=(first, 12)) + 1
+    real = feature_statistics(random.normal(size=(60, second)) @ random.normal(size=(second, 12)))
+
+    def weighted(weights):
+        mean = weights @ rows / weights.sum()
+        return mean, (rows - mean).T * weights @ (rows - mean) / weights.sum()
+
+    distance, step = frechet_distance(*weighted(np.ones(40)), *real), 1e-5
+    slopes = []
+    for row in range(40):
+        weights = np.ones(40)
+        weights[row] += step * 40
+        slopes.append((frechet_distance(*weighted(weights), *real) - distance) / step)
+    _, error = frechet.frechet_with_error(weighted(np.ones(40)), real, rows)
+    assert error == pytest.approx(np.std(slopes, ddof=1) / np.sqrt(40), rel=1e-3)
+
+
+def test_too_few_rows_have_no_error_and_constant_ones_none_but_the_mean_s():
+    rows = np.random.default_rng(4).normal(size=(9, 3))
+    real = feature_statistics(np.random.default_rng(5).normal(size=(50, 3)))
+    assert frechet.frechet_with_error(feature_statistics(rows), real, rows)[1] is None
+    constant = np.zeros((20, 3))
+    found = frechet.frechet_with_error(feature_statistics(constant), real, constant)
+    assert found == (frechet_distance(*feature_statistics(constant), *real), 0.0)
+
+
+def test_the_extrapolated_distance_has_no_bias():
+    """Within two standard errors of the distance of the laws themselves, which that of N images is above."""
+    random, dimension = np.random.default_rng(6), 12
+    truth = frechet_distance(
+        *feature_statistics(drawn(random, "wider", 200_000, dimension, 1)),
+        *(real := feature_statistics(drawn(random, "wider", 200_000, dimension, 0))),
+    )
+    found = []
+    for _ in range(200):
+        rows = drawn(random, "wider", 150, dimension, 1)
+        pair = frechet.frechet_with_error(feature_statistics(rows), real, rows)
+        found.append((frechet.frechet_at_infinity(rows, *real), *pair))
+    extrapolated, distances, errors = np.transpose(found)
+    assert abs(extrapolated.mean() - truth) < 0.2 * (distances.mean() - truth)
+    assert 0.9 <= np.mean(np.abs(extrapolated - truth) <= 2 * errors) <= 0.98

@@ -1,7 +1,12 @@
 """Reference statistics: measured once, kept with their protocol, and checked when they come back."""
 
+import os
+import sys
+import warnings
+
 import numpy as np
 import pytest
+from judge_fixtures import import_judge
 
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
@@ -201,3 +206,77 @@ def test_a_damaged_cache_is_measured_anew(images, tmp_path):
         cached_statistics(images, extractor, tmp_path, progress=False)
     assert extractor.seen == 700
     assert load_reference(path).count == 700
+
+
+def test_features_that_clean_fid_keeps_are_statistics_too(tmp_path):
+    features = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
+    np.savez_compressed(tmp_path / "cats_clean_custom_na_kid.npz", feats=features)
+    path = tmp_path / "cats_clean_custom_na_kid.npz"
+    assert is_statistics_file(path)
+    known = load_reference(path)
+    np.testing.assert_array_equal(known.features, features)
+    assert known.mean == pytest.approx(features.mean(axis=0), rel=1e-5)
+    assert known.covariance == pytest.approx(np.cov(features, rowvar=False), rel=1e-5)
+
+
+def test_a_torch_file_without_torch_names_the_extra(images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    (tmp_path / "a.pt").write_bytes(b"x")
+    with pytest.raises(ImportError, match=r"tinygan-keras\[torch\]"):
+        load_reference(tmp_path / "a.pt")
+
+
+@pytest.mark.torch
+def test_torch_fidelity_s_files_are_read_and_written(images, tmp_path):
+    """Through its own functions: what it computes of ours and of its statistics, in its own file."""
+    torch = pytest.importorskip("torch")
+    theirs = import_judge("torch_fidelity.metric_fid")
+    save = import_judge("torch_fidelity.utils_torch").torch_atomic_save
+    first, second = (
+        np.random.default_rng(seed).normal(seed, 1, (200, 3)).astype("float32") for seed in (0, 1)
+    )
+    save(theirs.fid_features_to_statistics(torch.from_numpy(first)), str(tmp_path / "stat.pt"))
+    save(torch.from_numpy(first), str(tmp_path / "features.pt"))
+    known, kept = (load_reference(tmp_path / f"{name}.pt") for name in ("stat", "features"))
+    assert known.covariance == pytest.approx(np.cov(first, rowvar=False), rel=1e-6)
+    np.testing.assert_array_equal(kept.features, first)
+    assert kept.mean == pytest.approx(known.mean, rel=1e-5)
+
+    statistics = measure_reference(images, MeanColour(), progress=False)
+    written = torch.load(statistics.save(tmp_path / "ours.pt"), weights_only=False)
+    other = theirs.fid_features_to_statistics(torch.from_numpy(100 + 20 * second))
+    found = theirs.fid_statistics_to_metric(written, other, False)
+    distance = frechet_distance(
+        statistics.mean, statistics.covariance, *feature_statistics(100 + 20 * second)
+    )
+    assert found["frechet_inception_distance"] == pytest.approx(distance, rel=1e-5)
+
+
+@pytest.mark.torch
+def test_a_pickle_that_would_run_code_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+
+    class Harmful:
+        def __reduce__(self):
+            return os.system, ("true",)
+
+    torch.save({"mu": Harmful()}, tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=r"a\.pt, which can't be read"):
+        load_reference(tmp_path / "a.pt")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("program", ["cleanfid.fid", "pytorch_fid.fid_score"])
+def test_other_programs_find_the_same_distance_by_our_files(images, tmp_path, program):
+    """Judges of the distance and of the form of files: both read `mu` and `sigma` from ours."""
+    module = import_judge(program)
+    distance = getattr(module, "frechet_distance", None) or module.calculate_frechet_distance
+    statistics = measure_reference(images, MeanColour(), progress=False)
+    archive = np.load(statistics.save(tmp_path / "real.npz"))
+    random = np.random.default_rng(3)
+    other = feature_statistics(128 + 15 * random.normal(size=(300, 3)))
+    ours = frechet_distance(statistics.mean, statistics.covariance, *other)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of SciPy, about sqrtm
+        theirs = distance(archive["mu"], archive["sigma"], *other)
+    assert ours == pytest.approx(theirs, rel=1e-6)

@@ -92,10 +92,10 @@ def test_the_page_of_a_run_shows_its_networks_side_by_side(report, tmp_path):
     cells = table(page)
     assert "| | teacher | student | reference student |" in page
     assert cells["parameters"] == ["1,252,004", "74,227 (0.0593)", "74,227 (0.0593)"]
-    assert cells["Frechet distance"] == ["0.5000", "0.7500 (1.5)", "0.5500 (1.1)"]
+    assert cells["Frechet distance (standard error)"] == ["0.5000", "0.7500 (1.5)", "0.5500 (1.1)"]
     assert cells["images per second"][:2] == ["250", "1,000 (4)"]
     assert cells["label accuracy"][:2] == ["91.00%", "90.50%"]
-    assert cells["Frechet distance to the teacher"][1] == "0.3000"
+    assert cells["Frechet distance to the teacher (standard error)"][1] == "0.3000"
     for line in (
         "## What the figures can't say\n\n- Too few images.\n",
         "\n- real_images: 10000\n",
@@ -122,7 +122,9 @@ def committed(repository):
 def test_a_committed_evaluation_is_read_compared_and_written_again(committed, tmp_path):
     other = {**committed, "figures": {**committed["figures"], "frechet_distance": 1.0}}
     text = compare({"a": committed, "b": other})
-    (line,) = [line for line in text.splitlines() if line.startswith("Frechet distance  ")]
+    (line,) = [
+        line for line in text.splitlines() if line.startswith("Frechet distance (standard error)  ")
+    ]
     assert line.split()[-2:] == ["1.474", "1.000*"]
     with pytest.raises(ProtocolError, match="seed"):
         compare({"a": committed, "b": {**other, "protocol": {**committed["protocol"], "seed": 1}}})
@@ -153,3 +155,21 @@ def test_another_file_is_no_evaluation(content, message, tmp_path):
     (tmp_path / "evaluation.json").write_text(content)
     with pytest.raises(ValueError, match=message):
         read_evaluation(tmp_path)
+
+
+def test_differences_within_two_standard_errors_are_marked():
+    figures = {
+        "a": {"frechet_distance": 1.0, "frechet_distance_error": 0.06, "precision": 0.9},
+        "b": {"frechet_distance": 1.19, "frechet_distance_error": 0.08, "precision": 0.8},
+        "c": {"frechet_distance": 1.21, "frechet_distance_error": 0.08},
+        "d": {"frechet_distance": 1.0001},  # from before there were errors
+    }
+    text = as_table({name: {"figures": own} for name, own in figures.items()})
+    row = next(line for line in text.splitlines() if line.startswith("Frechet distance"))
+    cells = row.split("(standard error)")[1].replace(" (", "(").split()
+    # The best and "b" are apart by 0.19, 2 standard errors of their difference by 0.2.
+    assert cells == ["1.000(0.06)*", "1.190(0.08)~", "1.210(0.08)", "1.000"]
+    protocol = {"extractor": "fashion_classifier"}
+    results = {name: {"figures": own, "protocol": protocol} for name, own in figures.items()}
+    assert "~ within two standard errors" in compare(results)
+    assert "~" not in compare({name: results[name] for name in ("a", "d")})

@@ -18,6 +18,8 @@ from tinygan_keras.teachers.hub import HubTeacher
 COUNT = 300
 GOLDEN_STUDENT = {
     "frechet_distance": 1.659257,
+    "frechet_distance_error": 0.1455970,
+    "frechet_bias": 0.2852394,
     "frechet_floor": 0.07331807,
     "kernel_distance": 0.006946282,
     "kernel_distance_error": 0.006648467,
@@ -29,8 +31,10 @@ GOLDEN_STUDENT = {
     "inception_score_deviation": 0.387183,
     "intra_class_frechet": 4.208917,
     "intra_class_frechet_deviation": 1.482563,
+    "intra_class_frechet_error": 0.1302080,
     "label_accuracy": 0.896,
     "frechet_to_teacher": 0.185082,
+    "frechet_to_teacher_error": 0.01669063,
     "teacher_l1": 0.04283333,
     "teacher_psnr": 26.83525,
     "teacher_ssim": 0.9216238,

@@ -115,7 +115,7 @@ TABLE = {
     "extractor": place(
         "Folder, name, hf://OWNER/NAME or handle; default: the run's, or inception."
     ),
-    "resize": text("Kernel to its size: bilinear, bicubic+antialias, ...; default: the run's."),
+    "resize": text("Kernel to its size: bilinear, pillow:bicubic, clean, ...; default: the run's."),
     "classes": text("Numbers such as 0-9,17, names, or animals; default: all.", ""),
     "seeds": Flag(_Seeds, "Seeds of the images, such as 0-5 or 3,7,9.", "0-7", "0-5"),
     "seed": whole("The same seed gives the same result.", 0, at_least=0),

@@ -3,8 +3,9 @@
     tinygan reference --real=imagenet_val_128/ --extractor=inception --out=imagenet_val_128.npz
 
 Real images are squares of the size of the generators to be measured: imagenet_val_128/ is a folder of
-128x128 images. The file holds mu and sigma as other FID programs write them, and features, labels and
-protocol beside these. tinygan evaluate --real=imagenet_val_128.npz reads it.
+128x128 images. The file holds mu and sigma as clean-fid and pytorch-fid read and write them, and features,
+labels and protocol beside these. tinygan evaluate --real=imagenet_val_128.npz reads it, and files of these
+programs and of torch-fidelity too. --out=NAME.pt writes one for torch-fidelity (extra torch).
 """
 
 from ..errors import ExistingFileError, InputError
@@ -16,8 +17,8 @@ REQUIRED = ("real", "out")
 
 def run(flags):
     out = file_to_write(flags.out)
-    if out.suffix != ".npz":
-        raise InputError(f"Got --out={out}. Expected a file name that ends in .npz. Add it.")
+    if out.suffix not in (".npz", ".pt"):
+        raise InputError(f"Got --out={out}. Expected a file name that ends in .npz or .pt. Add it.")
     from ..data.image_sets import open_images
     from ..evaluation.extractors.extractor import load_extractor
     from ..evaluation.real_statistics import is_statistics_file, measure_reference

@@ -201,8 +201,8 @@ def open_images(
     Args:
         data: One of
             "fashion_mnist" or "fashion_mnist:test", 32x32, from wherever it is;
-            "keras:cifar10", "keras:cifar100", "keras:mnist", "keras:fashion_mnist", training images, or with
-            ":test" behind it;
+            "cifar10", "cifar100", "mnist", also with "keras:" in front, training images, or with ":test"
+            behind it;
             "tfds:imagenet2012", "tfds:cifar10" or any other labelled images that TensorFlow Datasets has
             prepared, with ":validation" or another split behind them if need be;
             a folder: with a sub-folder per class, called by a number, a wnid such as "n01440764" or a name;

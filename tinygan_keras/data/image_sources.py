@@ -21,10 +21,11 @@ from .image_decoding import file_text
 from .records.record_format import SETTINGS_FILE
 
 _EXPECTED = (
-    "'fashion_mnist', 'fashion_mnist:test' or the embedded 'fashion_mnist_10k', 'keras:cifar10' or another "
-    "of Keras' data sets, 'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of images, an .npz "
-    "file with images and labels, or a folder that tinygan prepare wrote"
+    "'fashion_mnist', 'fashion_mnist:test' or the embedded 'fashion_mnist_10k', 'cifar10', 'cifar100:test' "
+    "or another of Keras' data sets, 'tfds:imagenet2012' or another of TensorFlow Datasets, a folder of "
+    "images, an .npz file with images and labels, or a folder that tinygan prepare wrote"
 )
+KERAS_SETS = ("cifar10", "cifar100", "mnist")  # that go without "keras:" too, as Fashion-MNIST does
 _BLOCK = 256
 _IN_MEMORY = 2**30
 
@@ -127,6 +128,8 @@ def open_source(data, num_classes=None, class_names=None, labelled=False, data_s
     """Opens what `data` names; see `image_sets.open_images`, and `FolderSource` for `labelled`."""
     text = str(data)
     kind, _, rest = text.partition(":")
+    if kind in KERAS_SETS and not find(data).exists():  # the name of a folder comes first
+        kind, rest = "keras", text
     if kind in ("fashion_mnist", "keras"):
         from .keras_sets import open_keras_set
 

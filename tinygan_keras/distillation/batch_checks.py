@@ -24,7 +24,6 @@ LABELS = ("label", "image_label")
 _INSTEAD = {
     "optimizer": "Pass g_optimizer and d_optimizer, one for each network.",
     "loss": "The losses are those of the paper; compile takes their weights, such as pixel_weight.",
-    "metrics": "The logs hold every term; figures of images come from tinygan_keras.EvaluationCallback.",
     "y": "A batch is one dict, see TinyGAN; the labels are its keys 'label' and 'image_label'.",
     "sample_weight": "Every image counts alike. Leave examples out of the data, or repeat them.",
     "class_weight": "Every class counts alike. Repeat examples of the classes that should count more.",

@@ -97,6 +97,7 @@ class TinyGAN(keras.Model):
         self.failures = self.add_weight(name="failures", trainable=False, **counts)
         self.trackers = {name: distributed_step.EpochMean(name=name) for name in METRICS}
         self.batch_faults = batch_checks.BatchFaults(student)
+        self._set_image_metrics(())
         self.teacher = teacher
         self.built = True
 
@@ -113,9 +114,19 @@ class TinyGAN(keras.Model):
         if self.compiled:
             self._decide_compilation()
 
+    def _set_image_metrics(self, metrics):
+        metrics = keras.tree.flatten(metrics)
+        if not all(isinstance(metric, keras.metrics.Metric) for metric in metrics):
+            raise InputError(
+                f"Got metrics={metrics!r}. Expected metrics of images, such as "
+                "tg.metrics.FrechetDistance(...); every loss term is in the logs anyway."
+            )
+        # Past all tracking, or their sums would be part of every checkpoint.
+        object.__setattr__(self, "image_metrics", tuple(metrics))
+
     @property
     def metrics(self):
-        return [*self.trackers.values(), self.batch_faults]
+        return [*self.trackers.values(), self.batch_faults, *self.image_metrics]
 
     def compile(
         self,
@@ -136,6 +147,7 @@ class TinyGAN(keras.Model):
         jit_compile="auto",
         run_eagerly=False,
         steps_per_execution=1,
+        metrics=None,
         **unused,
     ):
         """Sets the optimisers and the weights of the objectives; the defaults are the paper's.
@@ -173,6 +185,9 @@ class TinyGAN(keras.Model):
                 a teacher that XLA can't compile, True compiles networks and gradients and nothing else.
             run_eagerly: Run every step without tracing it, to debug.
             steps_per_execution: Steps that the devices take without the host.
+            metrics: Keras metrics of images, such as `tg.metrics.FrechetDistance`, for `evaluate` and
+                `validation_data` only: each is updated with the real images, or the teacher's of batches
+                without them, and the averaged student's. They aren't saved with the model.
             **unused: Arguments of Keras that have no meaning here, such as `loss`, are refused by name.
 
         Raises:
@@ -200,6 +215,7 @@ class TinyGAN(keras.Model):
             renew_fresh_latents,
             fresh_latents,
         )
+        self._set_image_metrics(metrics or ())
         self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
         self.g_optimizer, self.d_optimizer = ready_optimizers(
@@ -278,7 +294,12 @@ class TinyGAN(keras.Model):
             fresh = objectives.fresh_terms(discriminator, batch, fresh_images)
             terms = {**terms, **fresh, "g_loss": terms["g_loss"] + fresh["g_loss"]}
         terms |= objectives.discriminator_terms(discriminator, batch, images, fresh_images, False)
-        return self._track(terms, adversarial=True)
+        logs = self._track(terms, adversarial=True)
+        if self.image_metrics:
+            compared = batch.get("image", batch["teacher_image"])
+            images = self.ema_student((batch["latent"], batch["label"]), training=False)
+            logs |= {metric.name: metric(compared, images) for metric in self.image_metrics}
+        return logs
 
     def _complete(self, data):
         """The batch as a checked dict, with the teacher's images and the fresh latents that it may lack."""
@@ -430,13 +451,23 @@ class TinyGAN(keras.Model):
         self.pixel_weight.assign(max(0.0, lowered))
 
     def evaluate(self, x=None, y=None, batch_size=None, callbacks=None, **settings):
-        """`keras.Model.evaluate`: the terms on other batches, with the student that is trained."""
+        """`keras.Model.evaluate`: the terms on other batches, with the student that is trained.
+
+        Beside them stand the metrics of `compile`, of the averaged student's images.
+        """
         if not isinstance(callbacks, keras.callbacks.CallbackList):  # that of `fit` checks already
             sample_weight = settings.pop("sample_weight", None)
             batch_checks.check_unused("evaluate", y=y, sample_weight=sample_weight)
             x = batch_checks.check_data(self, x, batch_size, settings, "steps")
             callbacks = [batch_checks.CheckBatches(), *keras.tree.flatten(callbacks or [])]
-        return super().evaluate(x, y, batch_size, callbacks=callbacks, **settings)
+        as_dict = settings.pop("return_dict", False)
+        settings["return_dict"] = as_dict or bool(self.image_metrics)
+        logs = super().evaluate(x, y, batch_size, callbacks=callbacks, **settings)
+        if not self.image_metrics:
+            return logs
+        # Of a traced step they may lack their value: a Frechet distance is computed once, here.
+        logs |= {metric.name: float(metric.result()) for metric in self.image_metrics}
+        return logs if as_dict else [logs[one.name] for one in self.metrics if one.name in logs]
 
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, return_dict=False):
         batch_checks.check_unused("train_on_batch", class_weight=class_weight)

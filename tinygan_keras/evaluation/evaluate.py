@@ -17,6 +17,7 @@ import numpy as np
 from ..classes.folder_labels import listed
 from ..data.image_decoding import SUFFIXES
 from ..data.image_sets import open_images
+from ..data.image_sources import KERAS_SETS
 from ..embedded import find
 from ..errors import InputError
 from ..files import check_writable, content_hash, user_path
@@ -29,7 +30,14 @@ from .extractors.extractor import load_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
-from .metrics.registry import ON_REQUEST, SETTINGS, MeasuredImages, choose, computable
+from .metrics.registry import (
+    ON_REQUEST,
+    SETTINGS,
+    MeasuredImages,
+    asked_for,
+    choose,
+    computable,
+)
 from .real_statistics import open_real_statistics
 from .results import write_evaluation
 
@@ -37,7 +45,7 @@ NUM_IMAGES = 10_000
 SEED = 2**40  # beyond the seeds of any training or cache, whose latents would flatter the student
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
 _BLOCK = 250  # images generated, measured and stored together
-_DATA_SETS = ("fashion_mnist", "keras:", "tfds:")
+_DATA_SETS = ("fashion_mnist", "keras:", "tfds:", *(f"{name}:" for name in KERAS_SETS))
 _LABEL_RULES = {
     "reference": "those of the real images, shuffled",
     "balanced": "each class in turn",
@@ -66,9 +74,9 @@ def evaluate(
             handle; a Keras model or `Generator`; or images: a folder, an `.npz`, or what `open_images`
             returns.
         extractor: A `FeatureExtractor`, or what `load_extractor` takes.
-        reference: Real images: anything that `open_images` opens or returns, whose statistics are
-            measured once and kept; or their statistics, from `measure_reference`, `load_reference`, or
-            an `.npz` with `mu` and `sigma`. None: no distance to real images.
+        reference: Real images: anything that `open_images` opens or returns, such as "cifar10:test", whose
+            statistics are measured once and kept; or their statistics, from `measure_reference`,
+            `load_reference`, or a file that the latter reads. None: no distance to real images.
         teacher: What the student is compared with on equal latents: like `generator`. None: nothing.
         num_images: Images to generate, at least 2; 10,000 by default. Of a set of images all are taken.
         labels: "reference" takes the labels of the real images, "balanced" each class in turn; "auto" is
@@ -83,7 +91,8 @@ def evaluate(
             None: nothing is kept.
         progress: Show progress bars.
         metrics: Names of metrics or figures, such as `["frechet_distance"]`; nothing else is computed.
-            None: all that the inputs allow. See `metrics.METRICS` and `metrics.FIGURES`.
+            None, or "default" among them: all that the inputs allow and that aren't optional. See
+            `metrics.METRICS` and `metrics.FIGURES`.
 
     Returns:
         A dict: `figures` (numbers by name, see `metrics.FIGURES`), `classes` (one dict per class),
@@ -119,7 +128,7 @@ def evaluate(
         generator, extractor, reference, teacher, num_images, labels, truncation, seed, resize,
         classification_test, progress,
     )  # fmt: skip
-    chosen, left_out = computable(chosen, images.available, required=metrics is not None)
+    chosen, left_out = computable(chosen, images.available, asked_for(metrics))
     if any(metric.name == "teacher_fidelity" for metric in chosen):
         check_size(images.source.image_size)
     protocol = _protocol(images, label_rule)

@@ -1,7 +1,9 @@
 """Statistics of real images: what they look like to a feature extractor, measured once and kept.
 
-A file is an `.npz` with `mu` and `sigma`, as other FID programs write and read them, and beside these
+A file is an `.npz` with `mu` and `sigma`, as clean-fid and pytorch-fid write and read them, and beside these
 the features, the labels and the protocol. Files with `mu` and `sigma` only serve for the Frechet distance.
+Read are also the features that clean-fid keeps for its kernel distance (`feats` in an `.npz`), and what
+torch-fidelity keeps (`.pt`, by PyTorch): mean and covariance, which can be written too, or features.
 """
 
 import dataclasses
@@ -16,17 +18,19 @@ import numpy as np
 
 from ..data.image_sets import open_images
 from ..embedded import find
-from ..errors import InputError, MissingFileError
+from ..errors import InputError, MissingFileError, MissingPackageError
 from ..files import content_hash, new_file, user_path
 from .environment import environment
 from .metrics.frechet import checked_statistics, frechet_distance_of_features
-from .metrics.moments import StatisticsAccumulator
+from .metrics.moments import StatisticsAccumulator, feature_statistics
 from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
 _BLOCK = 250
 _OPTIONAL = ("features", "labels", "class_names", "floor")
 _FORMAT = 3  # of kept files; older ones are measured again
+TORCH = ".pt"  # ends the names of torch-fidelity's files
+_FEATURES_ALONE = "feats"  # clean-fid's name of them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +98,17 @@ class RealStatistics:
         return list(self.protocol.get("notes", ()))
 
     def save(self, path) -> Path:
-        """Writes the `.npz`; it appears whole or not at all."""
+        """Writes the file, whole or not at all.
+
+        An `.npz` holds everything, and clean-fid and pytorch-fid read it; a `.pt` holds mean and covariance
+        in the form of torch-fidelity.
+        """
+        if Path(user_path(path)).suffix == TORCH:
+            # It compares only means of one type, which is float32 in its own files.
+            statistics = {"mu": self.mean.astype("float32"), "sigma": self.covariance}
+            with new_file(path) as unfinished:
+                _torch().save(statistics, unfinished)
+            return Path(user_path(path))
         arrays = {"mu": self.mean, "sigma": self.covariance}
         arrays |= {name: getattr(self, name) for name in _OPTIONAL}
         if self.protocol is not None:
@@ -145,14 +159,16 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
 
 
 def load_reference(path) -> RealStatistics:
-    """Reads a file of `RealStatistics.save`, or one with `mu` and `sigma` of another program.
+    """Reads a file of `RealStatistics.save`, or one of another program.
 
     Args:
-        path: The `.npz` file.
+        path: An `.npz` with `mu` and `sigma` (ours, clean-fid's, pytorch-fid's) or with the features `feats`
+            (clean-fid's), or a `.pt` with `mu` and `sigma` or with features (torch-fidelity's).
 
     Raises:
         MissingFileError: there is no such file.
-        InputError: it isn't an intact `.npz` with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
+        MissingPackageError: a `.pt` needs PyTorch.
+        InputError: it isn't an intact file with `mu` `[F]` and symmetric, finite `sigma` `[F, F]`.
     """
     path = Path(find(path))
     if not path.is_file():
@@ -161,14 +177,16 @@ def load_reference(path) -> RealStatistics:
             "Write one with tinygan reference."
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays = _read_torch(path) if path.suffix == TORCH else _read_archive(path)
         protocol = json.loads(str(arrays.get("protocol", "null")))
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(
             f"Got {path}, which can't be read: {error}. Expected an intact .npz with mu and sigma. Measure "
             "the real images again (tinygan reference)."
         ) from error
+    if "mu" not in arrays and np.ndim(arrays.get(_FEATURES_ALONE)) == 2:
+        features = arrays[_FEATURES_ALONE]
+        return RealStatistics(*feature_statistics(features), None, np.asarray(features, "float32"))
     mean, covariance = (arrays.get(name, np.empty(())) for name in ("mu", "sigma"))
     mean, covariance = checked_statistics(mean, covariance, str(path))
     features, labels, names, floor = map(arrays.get, _OPTIONAL)
@@ -183,10 +201,45 @@ def load_reference(path) -> RealStatistics:
     return RealStatistics(mean, covariance, protocol, features, labels, names, floor)
 
 
+def _read_archive(path) -> dict:
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _read_torch(path) -> dict:
+    """Arrays by name of a `.pt`; a single one is features. Nothing but tensors and arrays is unpickled."""
+    torch = _torch()
+    array = np.zeros(0)
+    rebuild = array.__reduce__()[
+        0
+    ]  # how a pickle makes an array; older files know it by another module
+    allowed = [(rebuild, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")]
+    allowed += [np.ndarray, np.dtype, *(type(np.dtype(name)) for name in ("float32", "float64"))]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged pickle fails in any way
+        raise ValueError(str(error).splitlines()[0].removesuffix(".")) from error
+    if not isinstance(found, dict):
+        found = {_FEATURES_ALONE: found}
+    return {name: np.asarray(value) for name, value in found.items()}
+
+
+def _torch():
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError(
+            "Statistics in a .pt file need PyTorch. Install it with pip install 'tinygan-keras[torch]', or "
+            "use an .npz file."
+        ) from error
+    return torch
+
+
 def open_real_statistics(real, extractor, class_names=None, progress=True) -> RealStatistics | None:
     """Statistics of real images, their labels as in `class_names`: given, read, or measured now and kept.
 
-    `real` is None, `RealStatistics`, an `.npz` with `mu` and `sigma`, or what `open_images` opens or returns.
+    `real` is None, `RealStatistics`, a file of `load_reference`, or what `open_images` opens or returns.
     """
     if real is None:
         return None
@@ -199,12 +252,15 @@ def open_real_statistics(real, extractor, class_names=None, progress=True) -> Re
 
 
 def is_statistics_file(path) -> bool:
-    """Whether `path` is an `.npz` with `mu` and `sigma`, rather than one with images."""
+    """Whether `path` is a file with `mu` and `sigma` or with features, rather than one with images."""
     path = Path(find(path))
+    if path.suffix == TORCH:
+        return path.is_file()
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
-        return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
+        names = set(archive.namelist())
+    return {"mu.npy", "sigma.npy"} <= names or f"{_FEATURES_ALONE}.npy" in names
 
 
 def cached_statistics(images, extractor, folder=None, progress=True) -> RealStatistics:

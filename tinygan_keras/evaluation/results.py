@@ -1,6 +1,7 @@
 """Evaluations and reports as files and tables: JSON for programs, Markdown for people."""
 
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -99,23 +100,40 @@ def beside_teacher(result: dict, name="generator") -> dict:
 
 
 def as_table(results: dict) -> str:
-    """Figures as text, one column per evaluation, by name; `*` marks the best of several."""
+    """Figures as text, one column per evaluation, by name.
+
+    Of several, `*` marks the best and `~` what is within two standard errors of it. The error of a difference
+    is the root of the sum of both squared errors.
+    """
     rows = [("", *results)]
-    for name, title, cells in figure_rows(
-        {key: result["figures"] for key, result in results.items()}
-    ):
-        values = [result["figures"].get(name) for result in results.values()]
-        known = [value for value in values if value is not None]
-        pick = {"lower": min, "higher": max}.get(FIGURES[name].better)
-        best = pick(known) if pick and len(known) > 1 else None
-        pairs = zip(cells, values, strict=True)
-        rows.append((title, *(cell + "*" * (value == best is not None) for cell, value in pairs)))
+    columns = {key: result["figures"] for key, result in results.items()}
+    for name, title, cells in figure_rows(columns):
+        marks = _marks(list(columns.values()), name)
+        rows.append((title, *map("".join, zip(cells, marks, strict=True))))
     first, *widths = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = []
     for title, *cells in rows:
         padded = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
         lines.append("  ".join([title.ljust(first), *padded]).rstrip())
     return "\n".join(lines)
+
+
+def _marks(columns: list, name) -> list:
+    """A mark of `as_table` for each column of figures."""
+    values = [figures.get(name) for figures in columns]
+    known = [value for value in values if value is not None]
+    pick = {"lower": min, "higher": max}.get(FIGURES[name].better)
+    if not pick or len(known) < 2:
+        return [""] * len(values)
+    best = pick(known)
+    errors = [figures.get(f"{name}_error") for figures in columns]
+    of_best = errors[values.index(best)]
+    marks = []
+    for value, error in zip(values, errors, strict=True):
+        near = value is not None and None not in (error, of_best)
+        near = near and abs(value - best) <= 2 * math.hypot(error, of_best)
+        marks.append("*" if value == best else "~" if near else "")
+    return marks
 
 
 def compare(results: dict, ignore=()) -> str:
@@ -127,6 +145,8 @@ def compare(results: dict, ignore=()) -> str:
     # The name of an extractor may change with its folder; its hash says what it is.
     unknown = check_comparable(protocols, (*ignore, "extractor"))
     text = as_table(results) + "\n\n* the best of its row"
+    if "~" in text:
+        text += "\n~ within two standard errors of the best: no difference is shown"
     if unknown:
         text += "\n\nNot known everywhere, so not checked:\n  " + "\n  ".join(unknown)
     if ignore:
@@ -176,7 +196,8 @@ def _farthest_classes(classes) -> str:
     rows = []
     for row in sorted(measured, key=lambda row: (-row["frechet_distance"], row["label"]))[:_WORST]:
         accuracy = f"{row['label_accuracy']:.1%}" if "label_accuracy" in row else ""
-        rows.append((row["name"], f"{row['frechet_distance']:.4g}", accuracy, f"{row['images']:,}"))
+        distance = _cell(row, "frechet_distance", Figure("", None, ".4g", "frechet_distance_error"))
+        rows.append((row["name"], distance, accuracy, f"{row['images']:,}"))
     table = _markdown(("class", "Frechet distance", "label accuracy", "images"), rows)
     return _section("Farthest classes", table)
 

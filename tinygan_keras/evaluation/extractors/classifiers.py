@@ -118,14 +118,15 @@ def _features_and_logits(call):
         if not set(names) <= set(outputs):
             shapes = {name: tuple(output.shape) for name, output in sorted(outputs.items())}
             raise InputError(f"returns {shapes}")
-        return tuple(_as_rows(outputs[name], name, len(images)) for name in names)
+        return tuple(_as_rows(outputs[name], name, images.shape[0]) for name in names)
 
     return classify
 
 
 def _as_rows(output, name, count):
-    """Float32 `[B, F]`. TF-GAN's older modules pool to `[B, 1, 1, F]`."""
+    """Float32 `[B, F]`. TF-GAN's older modules pool to `[B, 1, 1, F]`; in a graph B may be unknown."""
     shape = output.shape
-    if len(shape) < 2 or shape[0] != count or any(n != 1 for n in shape[1:-1]):
+    same = None in (count, shape[0]) or shape[0] == count
+    if len(shape) < 2 or not same or any(n != 1 for n in shape[1:-1]):
         raise InputError(f"returns {name} {shape} for {count} images")
-    return tf.cast(tf.reshape(output, [count, -1]), tf.float32)
+    return tf.cast(tf.reshape(output, [-1, shape[-1]]), tf.float32)

@@ -3,9 +3,7 @@
 Every image is rounded to uint8 before it is resized and before the classifier gets it: real images are
 stored that way, and without it a part of the distance would measure storage.
 
-A Frechet distance moves by several points with the kernel that resizes images and with antialiasing
-(Parmar et al., arXiv:2104.11222), so neither has a silent default. Kernels are `tf.image.resize`'s;
-Pillow's bicubic, which other programs use, is close to `"bicubic+antialias"` and not equal to it.
+`resizing.py` has the kernels that bring images to a classifier's size.
 """
 
 import os
@@ -19,14 +17,13 @@ from ...images import check_images, to_float, to_uint8
 from ...teachers import download
 from . import keras_inception
 from .classifiers import ROLE, Classifier, load_folder, load_saved_model
+from .resizing import check_kernel, described, resized
 
 INCEPTION = "inception"
 INCEPTION_HANDLE = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"
 NAMES = (INCEPTION, keras_inception.NAME)
 
 RANGE = "[-1, 1], rounded to uint8"
-# Methods of `tf.image.resize`.
-KERNELS = ("bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias", "area")
 _RANGE_TOLERANCE = 1e-3  # an eighth of one uint8 level
 _SMALL_BATCH, _LARGE_BATCH, _SMALL_IMAGE = 50, 250, 64
 
@@ -44,7 +41,9 @@ class FeatureExtractor:
         batch_size: Images per call of the classifier. The last batch is filled up to this size, so that
             the classifier only ever sees one shape.
         resize: What to do with images of another size than S. None refuses them; otherwise a kernel:
-            "bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias" or "area".
+            "bilinear", "bilinear+antialias", "bicubic", "bicubic+antialias", "area", "pillow:bicubic",
+            "pillow:lanczos", "pillow:bilinear", or one of clean-fid's modes: "clean" (pillow:bicubic),
+            "legacy_pytorch" (bilinear) or "legacy_tensorflow" (that of TensorFlow 1).
         input_size: S, for a classifier that takes every size.
 
     Attributes:
@@ -64,7 +63,7 @@ class FeatureExtractor:
     """
 
     def __init__(self, path, batch_size: int = 250, resize=None, input_size: int | None = None):
-        _check_kernel(resize)
+        check_kernel(resize)
         if batch_size < 1:
             raise InputError(f"Got batch_size={batch_size}. Expected at least one image per batch.")
         classifier = path if isinstance(path, Classifier) else load_folder(path, input_size)
@@ -102,14 +101,33 @@ class FeatureExtractor:
             )
         return features, logits
 
+    def features_in_graph(self, images):
+        """The features of a call as a tensor float32 `[B, F]`, also inside a `tf.function`.
+
+        Of images uint8 `[B, S, S, 3]` or float in [-1, 1], which are rounded to uint8 levels; the features of
+        a call, but for their last digits.
+        """
+        if images.dtype != "uint8":
+            images = tf.cast(images, tf.float32)
+            in_range = tf.reduce_all(tf.abs(images) <= 1 + _RANGE_TOLERANCE)
+            message = "Got images with NaN or values out of range. Expected [-1, 1], or uint8."
+            with tf.control_dependencies([tf.debugging.Assert(in_range, [message])]):
+                levels = tf.round((images + 1.0) * 127.5)
+            images = tf.clip_by_value(levels, 0.0, 255.0)
+        size = images.shape[1]
+        self._check_size(size)
+        images = tf.cast(images, tf.float32) / 127.5 - 1.0
+        if size != self.input_size:
+            images = resized(images, self.input_size, self.resize)
+        return self._classifier.classify(images)[0]
+
     def protocol(self, image_size: int | None = None) -> dict:
         """What a figure of images of `image_size` (None: S) depends on; refuses sizes that a call refuses."""
         image_size = self.input_size if image_size is None else int(image_size)
         self._check_size(image_size)
         resize = "none, images have this size"
         if image_size != self.input_size:
-            method, _, antialias = self.resize.partition("+")
-            resize = f"{method}, antialias {bool(antialias)}, to {self.input_size}"
+            resize = described(self.resize, self.input_size)
         return {
             "extractor": self.name,
             "extractor_hash": self.hash,
@@ -188,7 +206,7 @@ def load_extractor(
         extractor = load_extractor("inception")
         features, logits = extractor(images)
     """
-    _check_kernel(resize)  # before a download
+    check_kernel(resize)  # before a download
     name = os.fspath(name)
     if name in (*NAMES, INCEPTION_HANDLE):
         if input_size not in (None, keras_inception.INPUT_SIZE):
@@ -216,18 +234,3 @@ def load_extractor(
     if batch_size is None:
         batch_size = _LARGE_BATCH if classifier.input_size <= _SMALL_IMAGE else _SMALL_BATCH
     return FeatureExtractor(classifier, batch_size, resize)
-
-
-def resized(images, size: int, kernel: str):
-    """Resizes float images `[B, S, S, 3]` to squares; cuts off where bicubic overshoots [-1, 1] at edges."""
-    method, _, antialias = kernel.partition("+")
-    images = tf.image.resize(images, (size, size), method, antialias=bool(antialias))
-    return tf.clip_by_value(images, -1.0, 1.0)
-
-
-def _check_kernel(kernel):
-    if kernel not in (None, *KERNELS):
-        raise InputError(
-            f"Got resize={kernel!r}. Expected one of {', '.join(map(repr, KERNELS))}."
-            + nearest_name(kernel, KERNELS)
-        )

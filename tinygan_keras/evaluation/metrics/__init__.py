@@ -1,4 +1,7 @@
-"""All metrics, in the order of the tables that show their figures."""
+"""All metrics, in the order of the tables that show their figures, and the Keras metric `FrechetDistance`.
+
+That one is imported at its first use: the others need neither TensorFlow nor Keras.
+"""
 
 import importlib
 
@@ -23,3 +26,13 @@ MONITORS = tuple(_MONITORED)
 
 MONITORS_WITHOUT_REAL = tuple(n for n, m in _MONITORED.items() if "real_images" not in m.needs)
 """Those of them that need no real images."""
+
+
+def __getattr__(name):
+    if name == "FrechetDistance":
+        return importlib.import_module(".frechet_metric", __name__).FrechetDistance
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), "FrechetDistance"])

@@ -7,7 +7,7 @@ other images.
 import numpy as np
 
 from ...errors import InputError
-from .frechet import frechet_distance
+from .frechet import ERROR_ROWS, frechet_with_error
 from .registry import Figure, Measured, MeasuredImages, metric
 
 _BLOCK = 64  # images compared at a time
@@ -16,14 +16,30 @@ _WINDOW = 11  # width of tf.image.ssim's Gaussian window
 
 @metric(
     "frechet_to_teacher",
-    {"frechet_to_teacher": Figure("Frechet distance to the teacher", "lower", "#.4g")},
+    {
+        "frechet_to_teacher": Figure(
+            "Frechet distance to the teacher (standard error)",
+            "lower",
+            "#.4g",
+            "frechet_to_teacher_error",
+        )
+    },
     needs=("teacher",),
     columns=("features", "teacher_features"),
 )
 def measure_frechet_to_teacher(images: MeasuredImages) -> Measured:
-    """The distance to the teacher's images of the same latents."""
+    """The distance to the teacher's images of the same latents.
+
+    Both are drawn anew with other latents, so both move it; images of equal latents move together.
+    """
     ours, theirs = images.columns["features"], images.columns["teacher_features"]
-    return Measured({"frechet_to_teacher": frechet_distance(*ours.statistics, *theirs.statistics)})
+    rows = (column.take(images.order[:ERROR_ROWS]) for column in (ours, theirs))
+    pair = ours.statistics, theirs.statistics
+    distance, error = frechet_with_error(*pair, *rows, count=len(ours))
+    figures = {"frechet_to_teacher": distance}
+    if error is not None:
+        figures["frechet_to_teacher_error"] = error
+    return Measured(figures)
 
 
 _FIDELITY = {

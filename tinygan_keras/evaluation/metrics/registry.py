@@ -32,10 +32,15 @@ _MISSING = {
     "classification_test": ("No test images are given", "Give classification_test"),
 }
 ON_REQUEST = {"teacher", "classification_test"}  # nobody misses what he didn't ask for
+DEFAULT = "default"
+"""Stands for all metrics that aren't optional, in a list of names."""
 
 
 class Figure(NamedTuple):
-    """How a figure is shown: its title, which way is better (`lower`, `higher` or None), its format."""
+    """How a figure is shown: its title, which way is better (`lower`, `higher` or None), its format.
+
+    The standard error of a figure NAME, if there is one, is the number `NAME_error` of the same metric.
+    """
 
     title: str
     better: str | None
@@ -103,49 +108,61 @@ class Metric(NamedTuple):
     figures: dict  # `Figure` by name
     needs: tuple  # names in `_MISSING`
     columns: tuple  # what has to be stored of every image
+    optional: bool  # measured only where somebody asks for it by name
 
 
 METRICS: dict[str, Metric] = {}
 
 
-def metric(name: str, figures: dict, needs=(), columns=("features",)):
+def metric(name: str, figures: dict, needs=(), columns=("features",), optional=False):
     """Registers a function as a metric; see `Metric`."""
 
     def register(function):
-        METRICS[name] = Metric(name, function, figures, tuple(needs), tuple(columns))
+        METRICS[name] = Metric(name, function, figures, tuple(needs), tuple(columns), optional)
         return function
 
     return register
 
 
 def choose(names=None) -> list[Metric]:
-    """The metrics with these names, or with figures of these names, in the order of tables; None for all."""
-    if names is None:
-        return list(METRICS.values())
-    names = [names] if isinstance(names, str) else list(names)
+    """The metrics with these names, or with figures of these names, in the order of tables.
+
+    `DEFAULT` among the names, or None in place of them, stands for all that aren't optional.
+    """
+    names = [DEFAULT] if names is None else [names] if isinstance(names, str) else list(names)
     of_figure = {figure: metric for metric in METRICS.values() for figure in metric.figures}
     of_figure |= METRICS
-    unknown = [name for name in names if name not in of_figure]
+    unknown = [name for name in names if name not in of_figure and name != DEFAULT]
     if unknown or not names:
+        known = [DEFAULT, *METRICS]
         raise InputError(
-            f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(METRICS)}."
-            + nearest_name("".join(unknown[:1]), METRICS)
+            f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(known)}."
+            + nearest_name("".join(unknown[:1]), known)
         )
-    chosen = {of_figure[name].name for name in names}
+    chosen = {of_figure[name].name for name in names if name != DEFAULT}
+    if DEFAULT in names:
+        chosen |= {name for name, metric in METRICS.items() if not metric.optional}
     return [metric for name, metric in METRICS.items() if name in chosen]
 
 
-def computable(metrics: list, available: set, required: bool) -> tuple[list, list]:
+def asked_for(names) -> set:
+    """The names of the metrics that somebody asked for one by one: a lack of these is refused."""
+    names = [names] if isinstance(names, str) else names or ()
+    single = [name for name in names if name != DEFAULT]
+    return {metric.name for metric in choose(single)} if single else set()
+
+
+def computable(metrics: list, available: set, required=()) -> tuple[list, list]:
     """The metrics whose needs are `available`, and a note for each reason why others are left out.
 
-    If they are `required`, because somebody asked for these very metrics, a lack is refused.
+    A lack is refused of metrics that are `required`, by name, because somebody asked for these very ones.
     """
     kept, left_out = [], {}
     for metric in metrics:
         missing = [need for need in _MISSING if need in metric.needs and need not in available]
         if not missing:
             kept.append(metric)
-        elif required:
+        elif metric.name in required:
             reason, fix = _MISSING[missing[0]]
             raise InputError(
                 f"Got metrics with {metric.name}. {reason}, which it needs. {fix}, or leave it out."

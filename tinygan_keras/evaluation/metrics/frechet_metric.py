@@ -1,0 +1,145 @@
+"""`FrechetDistance`: the Frechet distance as a Keras metric, for `validation_data` and Keras' own callbacks.
+
+Rejected: computing it inside a traced step. Keras asks for the results of all metrics after every batch, each
+of which would be a decomposition. Outside the step, where it is computed, it asks after the last batch only.
+"""
+
+import os
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ...errors import InputError
+from ..extractors.extractor import load_extractor
+from ..real_statistics import open_real_statistics
+from .frechet import frechet_distance
+
+PACKAGE = "tinygan_keras"
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class FrechetDistance(keras.metrics.Metric):
+    """The Frechet distance of generated images to real ones, collected batch by batch.
+
+    It is the `frechet_distance` of `evaluate`, up to rounding, of the images since the last reset. Each image
+    takes a pass of the extractor, and the distance of 2,048 features a second or more at the end: compile it
+    into `TinyGAN`, which leaves it out of training steps, or update it in a `test_step`.
+
+    Args:
+        extractor: A `FeatureExtractor`, or what `load_extractor` takes.
+        reference: Real images or their statistics, as for `evaluate`. None: the real images are the first
+            argument of `update_state`.
+        resize: Kernel that brings images to the extractor's size, where that is given by name.
+        name: In logs; after `val_` in those of `fit`.
+
+    Raises:
+        InputError: the reference was taken with another extractor, size or resizing.
+
+    Example:
+        distance = tg.metrics.FrechetDistance("fashion_classifier", "fashion_mnist_10k")
+        model.compile(metrics=[distance])
+        keep = keras.callbacks.ModelCheckpoint("best.keras", "val_frechet_distance", save_best_only=True)
+        model.fit(batches, validation_data=validation_batches, callbacks=[keep])
+
+    Reference: Heusel et al., arXiv:1706.08500.
+    """
+
+    def __init__(
+        self,
+        extractor="inception",
+        reference=None,
+        resize=None,
+        name="frechet_distance",
+        dtype=None,
+    ):
+        super().__init__(dtype=dtype, name=name)
+        self._settings = {"extractor": extractor, "reference": reference, "resize": resize}
+        if isinstance(extractor, (str, os.PathLike)):
+            extractor = load_extractor(extractor, resize=resize)
+        elif resize is not None:
+            raise InputError(
+                f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
+            )
+        self.extractor = extractor
+        self.real = open_real_statistics(reference, extractor, progress=False)
+        length = extractor.feature_dim
+        if self.real is not None and len(self.real.mean) != length:
+            raise InputError(
+                f"Got real statistics of {len(self.real.mean)} features. Expected {length}, as "
+                "the extractor has; measure the real images with it."
+            )
+        # Sums of features less a point near their mean: they add up over batches and devices.
+        self._origin = np.zeros(length) if self.real is None else self.real.mean
+        self._generated = self._sums("generated", length)
+        self._given = self._sums("real", length) if self.real is None else None
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Takes in a batch of images.
+
+        Args:
+            y_true: Real images like `y_pred`, if there is no `reference`; else it isn't looked at.
+            y_pred: Generated images, float `[B, S, S, 3]` in [-1, 1], or uint8.
+            sample_weight: None; every image counts alike.
+        """
+        if sample_weight is not None:
+            raise InputError(
+                "Got sample_weight for a Frechet distance. Expected None: every image counts alike. Leave "
+                "it out of the batches."
+            )
+        self._add(self._generated, y_pred)
+        if self._given is not None:
+            self._add(self._given, y_true)
+
+    def result(self):
+        """The distance, a scalar; NaN inside a traced step, and of fewer than two images."""
+        unknown = tf.constant(np.nan, self.dtype)
+        if not tf.executing_eagerly():
+            return unknown
+        real = None if self.real is None else (self.real.mean, self.real.covariance)
+        sides = self._moments(self._generated), real or self._moments(self._given)
+        # NaN is for EarlyStopping and TerminateOnNaN to see: a student may have diverged.
+        if not all(side is not None and np.isfinite(side[1]).all() for side in sides):
+            return unknown
+        return tf.constant(frechet_distance(*sides[0], *sides[1]), self.dtype)
+
+    def get_config(self):
+        named = {
+            key: os.fspath(value) if isinstance(value, os.PathLike) else value
+            for key, value in self._settings.items()
+            if value is None or isinstance(value, (str, os.PathLike))
+        }
+        unnamed = sorted(set(self._settings) - set(named))
+        return {**super().get_config(), **named, **({"unnamed": unnamed} if unnamed else {})}
+
+    @classmethod
+    def from_config(cls, config):
+        if config.get("unnamed"):
+            raise InputError(
+                f"Got a saved FrechetDistance whose {' and '.join(config['unnamed'])} had no name. Expected "
+                "names. Load the model with compile=False and compile it again, or give the metric names."
+            )
+        return cls(**config)
+
+    def _sums(self, name, length):
+        shapes = {"count": (), "sum": (length,), "products": (length, length)}
+        return [
+            self.add_variable(shape, "zeros", dtype="float64", name=f"{name}_{part}")
+            for part, shape in shapes.items()
+        ]
+
+    def _add(self, sums, images):
+        features = tf.cast(self.extractor.features_in_graph(images), tf.float64) - self._origin
+        count, total, products = sums
+        count.assign_add(tf.cast(tf.shape(features)[0], tf.float64))
+        total.assign_add(tf.reduce_sum(features, 0))
+        products.assign_add(tf.matmul(features, features, transpose_a=True))
+
+    def _moments(self, sums):
+        """Mean and covariance, or None of fewer than two images."""
+        count, total, products = map(keras.ops.convert_to_numpy, sums)
+        if count < 2:
+            return None
+        mean = total / count
+        covariance = (products - count * np.outer(mean, mean)) / (count - 1)
+        return self._origin + mean, (covariance + covariance.T) / 2
