@@ -1,11 +1,12 @@
-"""How long the page takes in a browser: the first picture, and every further one.
+"""How long the page takes in a browser: the first picture, every further one, and the frames of a walk.
 
     pip install -e '.[browser]'                    # and Chromium: apt install chromium chromium-driver
     python experiments/benchmarks/page.py
 
 The embedded student at 32 px, and an untrained `tinygan_v2_128`, whose time is that of a trained one. Each
 page is opened `--repeats` times in headless Chromium. Printed are the medians of the time from opening it to
-its first picture, and of the times of its pictures after that, which the page itself takes in its worker.
+its first picture, and of the times of its pictures after that, which the page itself takes in its worker; and
+how many frames a second a walk between two pictures has.
 """
 
 import shutil
@@ -32,10 +33,24 @@ const [count, done] = arguments;
   done([...milliseconds]);
 })();
 """
+_WALK = """
+const [seconds, done] = arguments;
+(async () => {
+  for (const seed of ["1", "2"]) {
+    const kept = { ...picture, seed };
+    walk.kept.push({ picture: kept, image: await generatePicture(kept) });
+  }
+  playWalk();
+  await new Promise((resume) => setTimeout(resume, 1000 * seconds));
+  stopWalk();
+  const { frames } = walk;
+  done((1000 * (frames.length - 1)) / (frames.at(-1) - frames[0]));
+})();
+"""
 
 
 def measure(page: Path) -> tuple:
-    """Milliseconds to the first picture, and of every further one, medians."""
+    """Milliseconds to the first picture, and of every further one, medians; frames a second of a walk."""
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which("chromium") or shutil.which("google-chrome")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu"):
@@ -52,21 +67,24 @@ def measure(page: Path) -> tuple:
                 time.sleep(0.01)
             first.append(opened)
             further += driver.execute_async_script(_DRAW, FLAGS.pictures)
+        frames = driver.execute_async_script(_WALK, 3)
     finally:
         driver.quit()
-    return statistics.median(first), statistics.median(further)
+    return statistics.median(first), statistics.median(further), frames
 
 
 def main(_):
-    print("| student | page, kB | first picture, ms | picture, ms |\n|---|---:|---:|---:|")
+    print("| student | page, kB | first picture, ms | picture, ms | walk, frames/s |")
+    print("|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "tinygan_v2_128.keras"
         tg.StudentGenerator.from_preset("tinygan_v2_128").save(large)
         for model in ("tinygan_v2_fashion_32", large):
             page = tg.write_page(model, Path(folder) / "page.html")
-            first, further = measure(page)
+            first, further, frames = measure(page)
             size = page.stat().st_size / 1000
-            print(f"| `{Path(model).stem}` | {size:,.0f} | {first:,.0f} | {further:,.1f} |")
+            costs = f"{size:,.0f} | {first:,.0f} | {further:,.1f} | {frames:.0f}"
+            print(f"| `{Path(model).stem}` | {costs} |")
 
 
 if __name__ == "__main__":
