@@ -39,17 +39,18 @@ def here(place, monkeypatch):
 
 def test_all_pictures_of_a_run_are_made_and_named(here, tmp_path, capsys):
     out = tmp_path / "out"
-    flags = ["--extractor=classifier", "--real=real.npz", "--per_class=3", "--classes=0,1,2"]
+    flags = ["--extractor=classifier", "--real=real.npz", "--per_class=4", "--classes=0,1,2"]
 
     assert main(["pictures", "--model=runs/mine", f"--out={out}", *flags]) == 0
 
-    names = ["class_grid", "feature_map", "interpolation_class", "interpolation_z", "neighbours"]
+    names = ["class_grid", "feature_map", "gap", "interpolation_class", "interpolation_z"]
+    names.append("neighbours")
     assert [path.stem for path in sorted(out.iterdir())] == names
     printed = capsys.readouterr().out
     for name in names:
         assert f"{out / name}.png: " in printed
     assert "the teacher's images" in printed, "the run's own teacher"
-    assert f"5 of 5 pictures: {out}" in printed
+    assert f"6 of 6 pictures: {out}" in printed
 
 
 def test_what_is_not_made_is_named(here, tmp_path, capsys):
@@ -60,7 +61,7 @@ def test_what_is_not_made_is_named(here, tmp_path, capsys):
 
     printed = capsys.readouterr().out
     assert "not made: neighbours.png: it needs a feature extractor and real images." in printed
-    assert f"3 of 5 pictures: {out}" in printed
+    assert f"3 of 6 pictures: {out}" in printed
     assert Image.open(out / "class_grid.png").height < 300, "two classes, without a teacher"
 
 

@@ -165,6 +165,22 @@ def test_a_teacher_is_measured_by_the_chosen_metrics_too(folder, extractor, real
     assert set(theirs) == OF_FRECHET
 
 
+def test_a_student_s_distance_comes_in_parts(result):
+    gap, figures = result["gap"], result["figures"]
+    theirs = result["teacher"]["figures"]
+    assert gap["distance"] == pytest.approx(figures["frechet_distance"], rel=1e-9)
+    assert gap["floor"] == figures["frechet_bias"]
+    share = theirs["frechet_distance"] - gap["floor"]
+    assert figures["teacher_share"] == pytest.approx(share, rel=1e-9)
+    assert gap["student_share"] == pytest.approx(gap["distance"] - share - gap["floor"], rel=1e-9)
+    assert {name: len(power) for name, power in gap["spectra"].items()} == {
+        "student": 16,
+        "teacher": 16,
+        "real": 16,
+    }
+    assert -1 <= gap["class_correlation"] <= 1
+
+
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
     label, row = 3, result["classes"][3]
     order = np.random.default_rng(result["protocol"]["seed"]).permutation(300)

@@ -224,3 +224,30 @@ def test_tsne_map_says_what_must_not_be_read_from_it(figures):
     assert "t-SNE" in figures[0].get_suptitle()
     assert "seed 1099511627781" in figures[0].get_suptitle()
     assert "mean nothing" in figures[0].get_supxlabel()
+
+
+def test_parts_of_a_distance_are_bars_lines_and_points(figures):
+    gap = {"distance": 1.6, "floor": 0.1, "teacher_share": 1.2, "student_share": 0.3}
+    gap |= {"teacher_share_error": 0.1, "student_share_error": 0.05, "class_correlation": 0.5}
+    gap["sentence"] = "A sentence."
+    gap["spectra"] = {"real": [1.0, 1.0], "teacher": [1.0, 0.1], "student": [1.0, 0.01]}
+    theirs = [{"label": k, "frechet_distance": 1.0 + k} for k in range(3)]
+    ours = [
+        {"label": k, "frechet_distance": 2.0 + k, "frechet_distance_error": 0.1} for k in (2, 0)
+    ]
+    picture = charts.gap_chart(gap, ours, theirs)
+    assert picture.dtype == np.uint8 and picture.std() > 10
+    shares, spectra, classes = figures[0].axes
+    assert [patch.get_height() for patch in shares.patches] == [0.1, 1.2, 0.3]
+    lines = {line.get_label(): line.get_ydata().tolist() for line in spectra.lines}
+    assert lines["student"] == pytest.approx([0, -20]) and lines["real"] == [0, 0]
+    np.testing.assert_array_equal(classes.lines[0].get_xydata(), [[3, 4], [1, 2]])
+    assert "correlation 0.50" in classes.get_title()
+
+
+def test_without_real_spectrum_or_classes_a_part_is_left_out(figures):
+    gap = {"distance": 1.5, "floor": None, "teacher_share": 1.2, "student_share": 0.3}
+    gap["spectra"] = {"teacher": [1.0, 0.1], "student": [1.0, 0.01]}
+    charts.gap_chart(gap)
+    shares, spectra = figures[0].axes
+    assert len(shares.patches) == 2 and spectra.get_ylabel() == "power against teacher, dB"

@@ -5,6 +5,7 @@ further set, and far apart on the map is far apart in truth, but classes overlap
 Hinton, JMLR 9, 2008) separates groups, but sizes of groups and distances between them mean nothing.
 """
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -52,17 +53,84 @@ def class_distance_chart(distances: Mapping, class_names=None) -> np.ndarray:
     return _pixels(figure)
 
 
-def add_class_chart(result: dict, folder):
-    """Writes `classes.png`, an evaluation's distances within classes, and shows it in `evaluation.md`."""
+def gap_chart(gap: dict, classes=(), teacher_classes=()) -> np.ndarray:
+    """Where a student's distance comes from: its parts, the spectra, and the classes beside the teacher's.
+
+    Args:
+        gap: As `evaluate` finds it; see `evaluation/metrics/gap.py`.
+        classes, teacher_classes: Rows per class of student and teacher, of an evaluation.
+    """
+    theirs = {row["label"]: row for row in teacher_classes if "frechet_distance" in row}
+    pairs = [(theirs[row["label"]], row) for row in classes if row["label"] in theirs]
+    pairs = [pair for pair in pairs if "frechet_distance" in pair[1]]
+    figure = _figure(
+        14 if pairs else 9.5, 4.6, "Where the distance to the real images comes from", 14
+    )
+    panels = figure.subplots(1, 3 if pairs else 2)
+    names = ("floor", "teacher_share", "student_share")
+    known = [name for name in names if gap.get(name) is not None]
+    values = [gap[name] for name in known]
+    errors = [2 * gap.get(f"{name}_error", 0.0) for name in known]
+    colours = dict(zip(names, (_GREY, _BLUE, _RED), strict=True))
+    titles = {
+        "floor": "floor: real\nimages",
+        "teacher_share": "teacher",
+        "student_share": "student",
+    }
+    panels[0].bar(
+        [titles[n] for n in known],
+        values,
+        yerr=errors,
+        capsize=5,
+        color=[colours[n] for n in known],
+    )
+    panels[0].axhline(0, color="black", linewidth=0.8)
+    panels[0].set_title(f"Frechet distance {three_digits(gap['distance'])} = sum of", fontsize=11)
+    panels[0].set_xlabel("bars: two standard errors")
+    base_name = "real" if "real" in gap["spectra"] else "teacher"
+    base = np.asarray(gap["spectra"][base_name])
+    for name, colour in (("real", _GREY), ("teacher", _BLUE), ("student", _RED)):
+        if name in gap["spectra"]:
+            power = np.asarray(gap["spectra"][name])
+            decibels = 10 * np.log10(np.maximum(power, 1e-30) / np.maximum(base, 1e-30))
+            panels[1].plot(np.arange(1, len(power) + 1), decibels, color=colour, label=name)
+    panels[1].set_title("Spectrum (below 0 at the right: blur)", fontsize=11)
+    panels[1].set(xlabel="waves per image", ylabel=f"power against {base_name}, dB")
+    panels[1].legend(frameon=False)
+    if pairs:
+        x, y = ([row["frechet_distance"] for row in column] for column in zip(*pairs, strict=True))
+        bars = [
+            [2 * r.get("frechet_distance_error", 0.0) for r in c] for c in zip(*pairs, strict=True)
+        ]
+        panels[2].errorbar(x, y, bars[1], bars[0], "o", color=_BLUE, ecolor=_PALE, markersize=4)
+        panels[2].axline((min(x), min(x)), slope=1, color=_GREY, linestyle="--", linewidth=1)
+        correlation = gap.get("class_correlation")
+        known = "" if correlation is None else f", correlation {correlation:.2f}"
+        panels[2].set_title(f"Classes{known}", fontsize=11)
+        panels[2].set(xlabel="teacher's Frechet distance", ylabel="student's")
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(textwrap.fill(gap.get("sentence", ""), 130), x=0.01, ha="left", fontsize=10)
+    return _pixels(figure)
+
+
+def add_charts(result: dict, folder):
+    """Writes `gap.png` and `classes.png` of an evaluation, where it has them, and shows them in its page."""
+    if "gap" in result:
+        picture = gap_chart(result["gap"], result["classes"], result["teacher"]["classes"])
+        _add_chart(picture, folder, "gap.png", "Where the distance comes from, in pictures")
     rows = [row for row in result["classes"] if "frechet_distance" in row]
-    if not rows:
-        return
+    if rows:
+        distances = {row["label"]: row["frechet_distance"] for row in rows}
+        names = {row["label"]: row["name"] for row in rows}
+        _add_chart(class_distance_chart(distances, names), folder, "classes.png", "Every class")
+
+
+def _add_chart(picture, folder, name, title):
     folder = Path(user_path(folder))
-    distances = {row["label"]: row["frechet_distance"] for row in rows}
-    names = {row["label"]: row["name"] for row in rows}
-    save_png(class_distance_chart(distances, names), folder / "classes.png")
+    save_png(picture, folder / name)
     page = folder / "evaluation.md"
-    write_text(page, f"{read_text(page)}\n## Every class\n\n![Every class](classes.png)\n")
+    write_text(page, f"{read_text(page)}\n## {title}\n\n![{title}]({name})\n")
 
 
 def feature_map(features: dict, labels: dict, class_names, method="pca", seed=0) -> np.ndarray:

@@ -7,7 +7,7 @@ import importlib
 
 from .registry import METRICS, ON_REQUEST
 
-for _family in ("frechet", "kernel", "neighbours", "logits", "classification", "fidelity"):
+for _family in ("frechet", "kernel", "neighbours", "logits", "classification", "fidelity", "gap"):
     importlib.import_module(f".{_family}", __name__)
 
 FIGURES = {name: figure for metric in METRICS.values() for name, figure in metric.figures.items()}

@@ -55,6 +55,7 @@ class Measured(NamedTuple):
     notes: tuple = ()  # what the figures can't say
     classes: dict | None = None  # `{label: {name: number}}`
     protocol: dict | None = None  # what moves these figures, beyond `SETTINGS`
+    details: dict | None = None  # what is more than a number, by name in the result
 
 
 @dataclasses.dataclass(frozen=True)
