@@ -560,3 +560,28 @@ def test_a_classifier_needs_labelled_test_images(folder, extractor, real, monkey
     unlabelled = ArrayImages(real.read(0, 20), None, None, "shades")
     with pytest.raises(ValueError, match="Got shades without labels"):
         evaluated(folder, extractor, real, classification_test=unlabelled)
+
+
+def test_optional_metrics_are_measured_beside_the_teacher_s(folder, extractor, real):
+    names = ["vendi_score", "authenticity", "path_length", "sliced_wasserstein"]
+    found = evaluated(folder, extractor, real, metrics=names, num_images=60)
+    figures, theirs = found["figures"], found["teacher"]["figures"]
+    lengths = {"path_length", "class_path_length"}
+    expected = {*names, *lengths, *(f"{name}_error" for name in lengths)}
+    assert set(figures) == expected and set(theirs) <= expected
+    assert all(np.isfinite(list(figures.values())))
+    assert figures["path_length"] != theirs["path_length"], "each by its own generator"
+    assert found["protocol"]["path_length"] == {"paths": 30, "epsilon": 1e-3}
+    again = evaluated(folder, extractor, real, metrics=names, num_images=60)
+    assert again["figures"] == figures
+
+
+def test_optional_metrics_that_lack_something_are_refused(folder, extractor, real, tmp_path):
+    images = ArrayImages(real.read(0, 60), real.labels[:60], None, "made")
+    with pytest.raises(ValueError, match="path_length. The images aren't those of a generator"):
+        evaluate(images, extractor, real, metrics="path_length", progress=False)
+    np.savez(tmp_path / "a.npz", mu=np.zeros(4), sigma=np.eye(4))
+    with pytest.raises(ValueError, match="real images are given by their statistics"):
+        evaluated(
+            folder, extractor, None, reference=tmp_path / "a.npz", metrics="sliced_wasserstein"
+        )

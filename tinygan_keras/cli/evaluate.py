@@ -15,7 +15,8 @@ what was measured so far; the same command resumes.
 
 Metrics: frechet_distance, intra_class_frechet, kernel_distance, inception_score, precision_recall,
 label_accuracy, classification_accuracy; of a student beside its teacher frechet_to_teacher, teacher_fidelity,
-gap (where its distance comes from).
+gap (where its distance comes from). Where they are named, as in --metrics=default,vendi_score, also
+frechet_at_infinity, vendi_score, authenticity, path_length, sliced_wasserstein.
 """
 
 import warnings

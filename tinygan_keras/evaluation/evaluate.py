@@ -39,7 +39,7 @@ from .metrics.registry import (
     choose,
     computable,
 )
-from .real_statistics import open_real_statistics
+from .real_statistics import is_statistics_file, open_real_statistics
 from .results import write_evaluation
 
 NUM_IMAGES = 10_000
@@ -203,6 +203,8 @@ def _open(
         raise InputError(
             f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
         )
+    if isinstance(reference, (str, os.PathLike)) and not is_statistics_file(reference):
+        reference = open_images(reference, class_names=names)
     real = open_real_statistics(reference, extractor, names, progress)
     real_names = None if real is None else real.class_names
     if generated:
@@ -233,8 +235,9 @@ def _open(
             )
     names = names or real_names
     opened = MeasuredImages(
-        images, extractor, num_classes, names, teacher, real, test, seed, progress
-    )
+        images, extractor, num_classes, names, teacher, real, test, seed, progress,
+        real_pixels=reference if hasattr(reference, "read") else None,
+    )  # fmt: skip
     return opened, rule, notes
 
 
@@ -413,5 +416,7 @@ def _measure_teacher(metrics, images: MeasuredImages) -> dict:
     """The teacher's own figures; its notes are those of the student."""
     own = [metric for metric in metrics if not ON_REQUEST & set(metric.needs)]
     columns = {name: images.columns.get(f"teacher_{name}") for name in ("features", "logits")}
-    figures, classes, *_ = _measure(own, dataclasses.replace(images, columns=columns))
+    figures, classes, *_ = _measure(
+        own, dataclasses.replace(images, source=images.teacher, columns=columns)
+    )
     return {"generator": _identity(images.teacher), "figures": figures, "classes": classes}

@@ -321,7 +321,10 @@ def _neighbours(images, _):
         block = NeighbourBlock(heading, names, images.student_images[rows], near, distances[rows])
         blocks.append(block)
     searched = f"{len(real):,} of {images.real.count:,} real images, {images.real.name}"
+    authentic = np.mean(distances[:, 0] > real_distances[found[:, 0], 0])
     text = "Generated images beside the nearest real ones: do any look copied?"
+    text += f" Authenticity: {authentic:.0%} of {len(student):,} are farther from their nearest real image"
+    text += " than that is from another real one; real images themselves get about half."
     text = " ".join([text, *getattr(images.real, "warnings", ())])
     return neighbour_picture(blocks, scale, searched), text
 
