@@ -80,7 +80,9 @@ def test_a_run_is_evaluated_with_its_own_settings(evaluated):
         "classes.png",
         "evaluation.json",
         "evaluation.md",
+        "gap.png",
     ]
+    assert result["gap"]["sentence"] in (evaluated / "evaluation.md").read_text()
 
 
 def test_the_table_and_its_notes_are_printed(folder, tmp_path, capsys):

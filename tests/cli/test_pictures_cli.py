@@ -40,18 +40,18 @@ def here(place, monkeypatch):
 
 def test_all_pictures_of_a_run_are_made_and_named(here, tmp_path, capsys):
     out = tmp_path / "out"
-    flags = ["--extractor=classifier", "--real=real.npz", "--per_class=3", "--classes=0,1,2"]
+    flags = ["--extractor=classifier", "--real=real.npz", "--per_class=4", "--classes=0,1,2"]
 
     assert main(["pictures", "--model=runs/mine", f"--out={out}", *flags]) == 0
 
-    names = ["class_grid", "feature_map", "feature_mosaic"]
+    names = ["class_grid", "feature_map", "feature_mosaic", "gap"]
     names += ["interpolation_class", "interpolation_z", "neighbours"]
     assert [path.stem for path in sorted(out.iterdir())] == names
     printed = capsys.readouterr().out
     for name in names:
         assert f"{out / name}.png: " in printed
     assert "the teacher's images" in printed, "the run's own teacher"
-    assert f"6 of 6 pictures: {out}" in printed
+    assert f"7 of 7 pictures: {out}" in printed
 
 
 def test_a_run_gives_a_moving_picture_of_the_chosen_length(here, tmp_path, capsys):

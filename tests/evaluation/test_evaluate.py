@@ -165,6 +165,22 @@ def test_a_teacher_is_measured_by_the_chosen_metrics_too(folder, extractor, real
     assert set(theirs) == OF_FRECHET
 
 
+def test_a_student_s_distance_comes_in_parts(result):
+    gap, figures = result["gap"], result["figures"]
+    theirs = result["teacher"]["figures"]
+    assert gap["distance"] == pytest.approx(figures["frechet_distance"], rel=1e-9)
+    assert gap["floor"] == figures["frechet_bias"]
+    share = theirs["frechet_distance"] - gap["floor"]
+    assert figures["teacher_share"] == pytest.approx(share, rel=1e-9)
+    assert gap["student_share"] == pytest.approx(gap["distance"] - share - gap["floor"], rel=1e-9)
+    assert {name: len(power) for name, power in gap["spectra"].items()} == {
+        "student": 16,
+        "teacher": 16,
+        "real": 16,
+    }
+    assert -1 <= gap["class_correlation"] <= 1
+
+
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
     label, row = 3, result["classes"][3]
     order = np.random.default_rng(result["protocol"]["seed"]).permutation(300)
@@ -544,3 +560,28 @@ def test_a_classifier_needs_labelled_test_images(folder, extractor, real, monkey
     unlabelled = ArrayImages(real.read(0, 20), None, None, "shades")
     with pytest.raises(ValueError, match="Got shades without labels"):
         evaluated(folder, extractor, real, classification_test=unlabelled)
+
+
+def test_optional_metrics_are_measured_beside_the_teacher_s(folder, extractor, real):
+    names = ["vendi_score", "authenticity", "path_length", "sliced_wasserstein"]
+    found = evaluated(folder, extractor, real, metrics=names, num_images=60)
+    figures, theirs = found["figures"], found["teacher"]["figures"]
+    lengths = {"path_length", "class_path_length"}
+    expected = {*names, *lengths, *(f"{name}_error" for name in lengths)}
+    assert set(figures) == expected and set(theirs) <= expected
+    assert all(np.isfinite(list(figures.values())))
+    assert figures["path_length"] != theirs["path_length"], "each by its own generator"
+    assert found["protocol"]["path_length"] == {"paths": 30, "epsilon": 1e-3}
+    again = evaluated(folder, extractor, real, metrics=names, num_images=60)
+    assert again["figures"] == figures
+
+
+def test_optional_metrics_that_lack_something_are_refused(folder, extractor, real, tmp_path):
+    images = ArrayImages(real.read(0, 60), real.labels[:60], None, "made")
+    with pytest.raises(ValueError, match="path_length. The images aren't those of a generator"):
+        evaluate(images, extractor, real, metrics="path_length", progress=False)
+    np.savez(tmp_path / "a.npz", mu=np.zeros(4), sigma=np.eye(4))
+    with pytest.raises(ValueError, match="real images are given by their statistics"):
+        evaluated(
+            folder, extractor, None, reference=tmp_path / "a.npz", metrics="sliced_wasserstein"
+        )

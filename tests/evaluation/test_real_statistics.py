@@ -10,6 +10,7 @@ from judge_fixtures import import_judge
 
 from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
+from tinygan_keras.evaluation.metrics.gap import radial_spectrum
 from tinygan_keras.evaluation.real_statistics import (
     cached_statistics,
     is_statistics_file,
@@ -51,6 +52,14 @@ def test_statistics_are_those_of_all_images(images):
     assert reference.labels.tolist() == images.labels.tolist()
     assert reference.count == 700
     assert reference.protocol["real_source"] == "noise"
+
+
+def test_the_mean_spectrum_of_all_images_is_kept(images, tmp_path):
+    reference = measure_reference(images, MeanColour(), progress=False)
+    expected = radial_spectrum(images.read(0, 700)).mean(axis=0)
+    assert reference.spectrum == pytest.approx(expected, rel=1e-5)
+    kept = load_reference(reference.save(tmp_path / "real.npz"))
+    np.testing.assert_array_equal(kept.spectrum, reference.spectrum)
 
 
 def test_of_many_images_a_random_choice_of_features_is_kept(images):

@@ -55,6 +55,7 @@ def test_figures_by_which_students_can_be_ranked_need_no_teacher():
     assert {"frechet_distance", "coverage", *MONITORS_WITHOUT_REAL} <= set(MONITORS)
     others = set(FIGURES) - set(MONITORS)
     unranked = {"frechet_floor", "frechet_bias", "classification_accuracy", "frechet_to_teacher"}
+    unranked |= {"student_share", "high_frequencies"}  # and the teacher's share
     assert others == unranked | {name for name in FIGURES if name.startswith("teacher_")}
 
 

@@ -39,6 +39,11 @@ GOLDEN_STUDENT = {
     "teacher_psnr": 26.83525,
     "teacher_ssim": 0.9216238,
     "teacher_feature_distance": 1.035213,
+    "teacher_share": 1.193299,
+    "teacher_share_error": 0.1436183,
+    "student_share": 0.1807188,
+    "student_share_error": 0.05463713,
+    "high_frequencies": -0.2355020,
 }
 GOLDEN_TEACHER = {
     "frechet_distance": 1.478538,

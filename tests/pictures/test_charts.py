@@ -5,12 +5,12 @@ import sys
 import numpy as np
 import pytest
 
+from tinygan_keras.evaluation.metrics.gap import correlation
 from tinygan_keras.pictures import charts
 from tinygan_keras.pictures.charts import (
-    add_class_chart,
+    add_charts,
     class_distance_chart,
     class_scatter_chart,
-    correlation,
     feature_map,
     feature_mosaic,
     principal_components,
@@ -265,7 +265,7 @@ def evaluation(folder, teacher):
     (folder / "evaluation.md").write_text("# Evaluation\n")
     rows = [{"label": k, "name": NAMES[k], "frechet_distance": 1.0 + k} for k in range(3)]
     result = {"classes": rows, "teacher": {"classes": rows} if teacher else None}
-    add_class_chart(result, folder)
+    add_charts(result, folder)
     return (folder / "evaluation.md").read_text()
 
 
@@ -331,3 +331,27 @@ def test_a_mosaic_makes_its_own_map_and_takes_points_that_are_all_equal():
     picture = feature_mosaic(images, features, labels, NAMES, method="pca")
     assert picture.shape[1] > 2 * 25 * 36
     assert mosaic_of([[2, 2], [2, 2]]).dtype == np.uint8
+
+
+# Where a distance comes from
+
+
+def test_parts_of_a_distance_are_bars_and_lines(figures):
+    gap = {"distance": 1.6, "floor": 0.1, "teacher_share": 1.2, "student_share": 0.3}
+    gap |= {"teacher_share_error": 0.1, "student_share_error": 0.05}
+    gap["sentence"] = "A sentence."
+    gap["spectra"] = {"real": [1.0, 1.0], "teacher": [1.0, 0.1], "student": [1.0, 0.01]}
+    picture = charts.gap_chart(gap)
+    assert picture.dtype == np.uint8 and picture.std() > 10
+    shares, spectra = figures[0].axes
+    assert [patch.get_height() for patch in shares.patches] == [0.1, 1.2, 0.3]
+    lines = {line.get_label(): line.get_ydata().tolist() for line in spectra.lines}
+    assert lines["student"] == pytest.approx([0, -20]) and lines["real"] == [0, 0]
+
+
+def test_without_real_spectrum_or_floor_a_part_is_left_out(figures):
+    gap = {"distance": 1.5, "floor": None, "teacher_share": 1.2, "student_share": 0.3}
+    gap["spectra"] = {"teacher": [1.0, 0.1], "student": [1.0, 0.01]}
+    charts.gap_chart(gap)
+    shares, spectra = figures[0].axes
+    assert len(shares.patches) == 2 and spectra.get_ylabel() == "power against teacher, dB"

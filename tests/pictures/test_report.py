@@ -17,7 +17,7 @@ from tinygan_keras.pictures import report
 from tinygan_keras.pictures.report import SEED, ReportImages, draw_album
 
 NAMES, SIZE, LATENT_DIM = ("Bag", "Coat", "Dress"), 32, 4
-ALL = {"class_grid", "interpolation_z", "interpolation_class", "neighbours"}
+ALL = {"class_grid", "interpolation_z", "interpolation_class", "neighbours", "gap"}
 ALL |= {"feature_map", "feature_mosaic"}
 
 
@@ -100,13 +100,14 @@ def test_everything_is_made_from_everything(tmp_path):
         assert entry.path.stat().st_size < 1.5e6
         assert np.asarray(Image.open(entry.path)).std() > 10
     assert "teacher" in entries["class_grid"].text
+    assert "only a better teacher would help" in entries["gap"].text, "both are the same"
 
 
 def test_a_generator_alone_gives_grid_and_interpolations_and_the_rest_is_said(tmp_path):
     entries = album(tmp_path)
     assert files(tmp_path) == {"class_grid", "interpolation_z", "interpolation_class"}
     assert "no teacher" in entries["class_grid"].text
-    for name in ("neighbours", "feature_map", "feature_mosaic"):
+    for name in ("neighbours", "feature_map", "feature_mosaic", "gap"):
         assert entries[name].path is None
         assert "feature extractor" in entries[name].text
 

@@ -14,7 +14,9 @@ evaluation goes into its folder; of an embedded name into --out. Image i has the
 what was measured so far; the same command resumes.
 
 Metrics: frechet_distance, intra_class_frechet, kernel_distance, inception_score, precision_recall,
-label_accuracy, classification_accuracy; of a student beside its teacher frechet_to_teacher, teacher_fidelity.
+label_accuracy, classification_accuracy; of a student beside its teacher frechet_to_teacher, teacher_fidelity,
+gap (where its distance comes from). Where they are named, as in --metrics=default,vendi_score, also
+frechet_at_infinity, vendi_score, authenticity, path_length, sliced_wasserstein.
 """
 
 import warnings
@@ -71,11 +73,13 @@ def run(flags):
         except KeyboardInterrupt:
             print(f"\nInterrupted. The same command resumes; {out} keeps what was measured so far.")
             raise
-    if any("frechet_distance" in row for row in result["classes"]):
-        from ..pictures.charts import add_class_chart
+    if "gap" in result or any("frechet_distance" in row for row in result["classes"]):
+        from ..pictures.charts import add_charts
 
-        add_class_chart(result, out)
+        add_charts(result, out)
     print(as_table(beside_teacher(result)))
+    if "gap" in result:
+        print(result["gap"]["sentence"])
     for note in dict.fromkeys([*result["notes"], *(str(warning.message) for warning in caught)]):
         print(f"Note: {note}")
     print(f"Evaluation: {Path(out) / 'evaluation.md'}")

@@ -30,6 +30,7 @@ from .extractors.extractor import load_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
+from .metrics.gap import conclude, radial_spectrum
 from .metrics.registry import (
     ON_REQUEST,
     SETTINGS,
@@ -38,7 +39,7 @@ from .metrics.registry import (
     choose,
     computable,
 )
-from .real_statistics import open_real_statistics
+from .real_statistics import is_statistics_file, open_real_statistics
 from .results import write_evaluation
 
 NUM_IMAGES = 10_000
@@ -98,7 +99,8 @@ def evaluate(
         A dict: `figures` (numbers by name, see `metrics.FIGURES`), `classes` (one dict per class),
         `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
         (what was measured), `teacher` (None, or its own `generator`, `figures` and `classes` on the same
-        latents), `real` (the protocol of the real images), `seconds`, `environment`.
+        latents), `real` (the protocol of the real images), `gap` (of a student beside its teacher and
+        real images: where its distance comes from, see `metrics/gap.py`), `seconds`, `environment`.
 
     Raises:
         InputError: sizes, classes or latents don't fit together; the real statistics were taken with
@@ -143,10 +145,13 @@ def evaluate(
         _extract(store, widths, images)
         extracted = time.perf_counter()
         images = dataclasses.replace(images, columns={name: store.column(name) for name in widths})
-        figures, classes, found, moved_by = _measure(chosen, images)
+        figures, classes, found, moved_by, details = _measure(chosen, images)
         if images.teacher is not None:
             result["teacher"] = _measure_teacher(chosen, images)
+        if "gap" in details:
+            details["gap"] |= conclude(details["gap"], classes, result["teacher"]["classes"])
         seconds = {"features": extracted - start, "metrics": time.perf_counter() - extracted}
+        result |= details
         result |= {
             "protocol": protocol | moved_by,
             "figures": figures,
@@ -198,6 +203,8 @@ def _open(
         raise InputError(
             f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
         )
+    if isinstance(reference, (str, os.PathLike)) and not is_statistics_file(reference):
+        reference = open_images(reference, class_names=names)
     real = open_real_statistics(reference, extractor, names, progress)
     real_names = None if real is None else real.class_names
     if generated:
@@ -228,8 +235,9 @@ def _open(
             )
     names = names or real_names
     opened = MeasuredImages(
-        images, extractor, num_classes, names, teacher, real, test, seed, progress
-    )
+        images, extractor, num_classes, names, teacher, real, test, seed, progress,
+        real_pixels=reference if hasattr(reference, "read") else None,
+    )  # fmt: skip
     return opened, rule, notes
 
 
@@ -353,6 +361,7 @@ def _widths(metrics, images: MeasuredImages) -> dict:
     """What is stored of every image: the columns of the metrics, with a teacher also of its own figures."""
     names = dict.fromkeys(name for metric in metrics for name in metric.columns)
     widths = {"features": images.extractor.feature_dim, "logits": images.extractor.num_classes}
+    widths["spectrum"] = images.source.image_size // 2
     if images.teacher is not None:
         names |= dict.fromkeys(f"teacher_{name}" for name in widths if name in names)
     return {name: widths.get(name.removeprefix("teacher_"), 1) for name in names}
@@ -371,8 +380,12 @@ def _extract(store, columns, images: MeasuredImages):
         pixels = source.read(start, stop)
         features, logits = extractor(pixels)
         rows = {"features": features, "logits": logits}
+        if "spectrum" in columns:
+            rows["spectrum"] = radial_spectrum(pixels)
         if teacher is not None:
             theirs = teacher.read(start, stop)
+            if "spectrum" in columns:
+                rows["teacher_spectrum"] = radial_spectrum(theirs)
             teacher_features, teacher_logits = extractor(theirs)
             rows |= {"teacher_features": teacher_features, "teacher_logits": teacher_logits}
             if "teacher_l1" in columns:
@@ -381,9 +394,9 @@ def _extract(store, columns, images: MeasuredImages):
         bar.update(stop - before)
 
 
-def _measure(metrics, images: MeasuredImages) -> tuple[dict, list, list, dict]:
-    """Figures, classes, notes and additions to the protocol of all metrics together."""
-    figures, notes, protocol, rows = {}, [], {}, {}
+def _measure(metrics, images: MeasuredImages) -> tuple[dict, list, list, dict, dict]:
+    """Figures, classes, notes, additions to the protocol, and details, of all metrics together."""
+    figures, notes, protocol, details, rows = {}, [], {}, {}, {}
     if images.source.labels is not None:
         for label, number in enumerate(np.bincount(images.source.labels).tolist()):
             if number:
@@ -393,14 +406,17 @@ def _measure(metrics, images: MeasuredImages) -> tuple[dict, list, list, dict]:
         figures |= measured.figures
         notes += measured.notes
         protocol |= measured.protocol or {}
+        details |= measured.details or {}
         for label, numbers in (measured.classes or {}).items():
             rows[label] |= numbers
-    return figures, list(rows.values()), notes, protocol
+    return figures, list(rows.values()), notes, protocol, details
 
 
 def _measure_teacher(metrics, images: MeasuredImages) -> dict:
     """The teacher's own figures; its notes are those of the student."""
     own = [metric for metric in metrics if not ON_REQUEST & set(metric.needs)]
     columns = {name: images.columns.get(f"teacher_{name}") for name in ("features", "logits")}
-    figures, classes, _, _ = _measure(own, dataclasses.replace(images, columns=columns))
+    figures, classes, *_ = _measure(
+        own, dataclasses.replace(images, source=images.teacher, columns=columns)
+    )
     return {"generator": _identity(images.teacher), "figures": figures, "classes": classes}

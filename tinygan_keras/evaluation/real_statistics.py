@@ -22,13 +22,14 @@ from ..errors import InputError, MissingFileError, MissingPackageError
 from ..files import content_hash, new_file, user_path
 from .environment import environment
 from .metrics.frechet import checked_statistics, frechet_distance_of_features
+from .metrics.gap import radial_spectrum
 from .metrics.moments import StatisticsAccumulator, feature_statistics
 from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
 _BLOCK = 250
-_OPTIONAL = ("features", "labels", "class_names", "floor")
-_FORMAT = 3  # of kept files; older ones are measured again
+_OPTIONAL = ("features", "labels", "class_names", "floor", "spectrum")
+_FORMAT = 4  # of kept files; older ones are measured again
 TORCH = ".pt"  # ends the names of torch-fidelity's files
 _FEATURES_ALONE = "feats"  # clean-fid's name of them
 
@@ -45,6 +46,7 @@ class RealStatistics:
     class_names: tuple | None = None
     # Frechet distance of two halves of the features: a perfect generator's with half as many images.
     floor: float | None = None
+    spectrum: np.ndarray | None = None  # mean `radial_spectrum` of all images, float64 `[S // 2]`
 
     @property
     def count(self) -> int | None:
@@ -138,8 +140,11 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
     bar = keras.utils.Progbar(images.count, unit_name="real image", verbose=int(progress))
+    spectrum = np.zeros(images.image_size // 2)
     for start in range(0, images.count, _BLOCK):
-        block = extractor(images.read(start, min(start + _BLOCK, images.count)))[0]
+        pixels = images.read(start, min(start + _BLOCK, images.count))
+        spectrum += radial_spectrum(pixels).sum(axis=0, dtype="float64") / images.count
+        block = extractor(pixels)[0]
         accumulator.update(block)
         rows = slice(*np.searchsorted(kept, (start, start + len(block))))
         features[rows] = block[kept[rows] - start]
@@ -154,7 +159,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         "measured_with": environment()["versions"],
     }
     labels = None if images.labels is None else np.asarray(images.labels)[kept]
-    known = (protocol, features, labels, images.class_names, _floor(features))
+    known = (protocol, features, labels, images.class_names, _floor(features), spectrum)
     return RealStatistics(*accumulator.statistics(), *known)
 
 
@@ -189,7 +194,7 @@ def load_reference(path) -> RealStatistics:
         return RealStatistics(*feature_statistics(features), None, np.asarray(features, "float32"))
     mean, covariance = (arrays.get(name, np.empty(())) for name in ("mu", "sigma"))
     mean, covariance = checked_statistics(mean, covariance, str(path))
-    features, labels, names, floor = map(arrays.get, _OPTIONAL)
+    features, labels, names, floor, spectrum = map(arrays.get, _OPTIONAL)
     kept = np.empty((0, len(mean))) if features is None else features
     if kept.shape[1:] != mean.shape or np.shape(labels) not in ((), kept.shape[:1]):
         raise InputError(
@@ -198,7 +203,7 @@ def load_reference(path) -> RealStatistics:
         )
     names = None if names is None else tuple(map(str, names))
     floor = None if floor is None else float(floor)
-    return RealStatistics(mean, covariance, protocol, features, labels, names, floor)
+    return RealStatistics(mean, covariance, protocol, features, labels, names, floor, spectrum)
 
 
 def _read_archive(path) -> dict:

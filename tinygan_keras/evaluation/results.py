@@ -29,6 +29,7 @@ def write_evaluation(result: dict, folder) -> Path:
     sections = [
         f"# Evaluation\n\nOf {result['generator']['source']}",
         _figures({name: column["figures"] for name, column in columns.items()}),
+        _gap(result.get("gap")),
         _farthest_classes(result["classes"]),
         _notes(result["notes"]),
         _listing("Protocol", result["protocol"]),
@@ -189,6 +190,26 @@ def _figures(columns: dict, table=FIGURES, teacher=None) -> str:
                 cells[place] += f" ({figures[name] / whole:.3g})"
         rows.append((title, *cells))
     return _markdown(("", *columns), rows)
+
+
+def _gap(gap) -> str:
+    """The section on the parts of a student's distance; see `metrics/gap.py`."""
+    if not gap:
+        return ""
+    rows = []
+    for title, name in (
+        ("floor", "floor"),
+        ("teacher", "teacher_share"),
+        ("student", "student_share"),
+    ):
+        if gap.get(name) is not None:
+            error = gap.get(f"{name}_error")
+            rows.append((title, f"{gap[name]:.4g}", "" if error is None else f"{error:.2g}"))
+    table = _markdown(("part of the Frechet distance", "", "standard error"), rows)
+    correlation = gap.get("class_correlation")
+    if correlation is not None:
+        table += f"\n\nCorrelation of the student's and the teacher's classes: {correlation:.2f}."
+    return _section("Where the distance comes from", f"{gap['sentence']}\n\n{table}")
 
 
 def _farthest_classes(classes) -> str:

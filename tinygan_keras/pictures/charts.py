@@ -5,12 +5,14 @@ further set, and far apart on the map is far apart in truth, but classes overlap
 Hinton, JMLR 9, 2008) separates groups, but sizes of groups and distances between them mean nothing.
 """
 
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, MissingPackageError
+from ..evaluation.metrics.gap import correlation
 from ..files import read_text, user_path, write_text
 from .image_rows import image_rows, resized, save_png, three_digits
 
@@ -85,36 +87,74 @@ def class_scatter_chart(teacher: Mapping, student: Mapping, class_names=None) ->
     return _pixels(figure)
 
 
-def correlation(first, second) -> float | None:
-    """Pearson's correlation of two lists of numbers; None of fewer than three, or of equal ones."""
-    if len(first) < 3 or not np.std(first) or not np.std(second):
-        return None
-    return float(np.corrcoef(first, second)[0, 1])
-
-
-def add_class_chart(result: dict, folder):
-    """Writes an evaluation's distances within classes as charts, and shows them in `evaluation.md`.
-
-    `classes.png` has a bar per class, `classes_and_teacher.png` a point per class if there is a teacher.
-    """
-    rows = [row for row in result["classes"] if "frechet_distance" in row]
-    if not rows:
-        return
-    folder = Path(user_path(folder))
-    distances = {row["label"]: row["frechet_distance"] for row in rows}
-    names = {row["label"]: row["name"] for row in rows}
-    save_png(class_distance_chart(distances, names), folder / "classes.png")
-    page = folder / "evaluation.md"
-    text = f"{read_text(page)}\n## Every class\n\n![Every class](classes.png)\n"
-    teacher = (result.get("teacher") or {}).get("classes", ())
-    teacher = {
-        row["label"]: row["frechet_distance"] for row in teacher if "frechet_distance" in row
+def gap_chart(gap: dict) -> np.ndarray:
+    """Where a student's distance comes from, its parts and spectra: `gap` of an evaluation."""
+    figure = _figure(9.5, 4.6, "Where the distance to the real images comes from", 14)
+    panels = figure.subplots(1, 2)
+    names = ("floor", "teacher_share", "student_share")
+    known = [name for name in names if gap.get(name) is not None]
+    values = [gap[name] for name in known]
+    errors = [2 * gap.get(f"{name}_error", 0.0) for name in known]
+    colours = dict(zip(names, (_GREY, _BLUE, _RED), strict=True))
+    titles = {
+        "floor": "floor: real\nimages",
+        "teacher_share": "teacher",
+        "student_share": "student",
     }
-    if teacher.keys() & distances.keys():
-        chart = class_scatter_chart(teacher, distances, names)
-        save_png(chart, folder / "classes_and_teacher.png")
-        text += "\n![Every class, the student against its teacher](classes_and_teacher.png)\n"
-    write_text(page, text)
+    panels[0].bar(
+        [titles[n] for n in known],
+        values,
+        yerr=errors,
+        capsize=5,
+        color=[colours[n] for n in known],
+    )
+    panels[0].axhline(0, color="black", linewidth=0.8)
+    panels[0].set_title(f"Frechet distance {three_digits(gap['distance'])} = sum of", fontsize=11)
+    panels[0].set_xlabel("bars: two standard errors")
+    base_name = "real" if "real" in gap["spectra"] else "teacher"
+    base = np.asarray(gap["spectra"][base_name])
+    for name, colour in (("real", _GREY), ("teacher", _BLUE), ("student", _RED)):
+        if name in gap["spectra"]:
+            power = np.asarray(gap["spectra"][name])
+            decibels = 10 * np.log10(np.maximum(power, 1e-30) / np.maximum(base, 1e-30))
+            panels[1].plot(np.arange(1, len(power) + 1), decibels, color=colour, label=name)
+    panels[1].set_title("Spectrum (below 0 at the right: blur)", fontsize=11)
+    panels[1].set(xlabel="waves per image", ylabel=f"power against {base_name}, dB")
+    panels[1].legend(frameon=False)
+    for panel in panels:
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel(textwrap.fill(gap.get("sentence", ""), 95), x=0.01, ha="left", fontsize=10)
+    return _pixels(figure)
+
+
+def add_charts(result: dict, folder):
+    """Writes what an evaluation has charts for, and shows them in its page, `evaluation.md`.
+
+    `gap.png` says where the distance comes from; `classes.png` has a bar per class, and
+    `classes_and_teacher.png` a point per class, if there is a teacher.
+    """
+    if "gap" in result:
+        picture = gap_chart(result["gap"])
+        _add_chart(picture, folder, "gap.png", "Where the distance comes from, in pictures")
+    teacher = (result.get("teacher") or {}).get("classes", ())
+    ours, theirs = (
+        {row["label"]: row["frechet_distance"] for row in rows if "frechet_distance" in row}
+        for rows in (result["classes"], teacher)
+    )
+    if not ours:
+        return
+    names = {row["label"]: row["name"] for row in result["classes"]}
+    _add_chart(class_distance_chart(ours, names), folder, "classes.png", "Every class")
+    if ours.keys() & theirs.keys():
+        picture = class_scatter_chart(theirs, ours, names)
+        _add_chart(picture, folder, "classes_and_teacher.png", "Every class, beside the teacher's")
+
+
+def _add_chart(picture, folder, name, title):
+    folder = Path(user_path(folder))
+    save_png(picture, folder / name)
+    page = folder / "evaluation.md"
+    write_text(page, f"{read_text(page)}\n## {title}\n\n![{title}]({name})\n")
 
 
 def feature_map(

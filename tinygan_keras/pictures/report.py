@@ -18,13 +18,22 @@ from ..data.image_sets import open_images
 from ..errors import InputError
 from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
+from ..evaluation.metrics.frechet import FEWEST_ROWS, feature_statistics
+from ..evaluation.metrics.gap import conclude, gap_shares, radial_spectrum
 from ..evaluation.metrics.neighbours import nearest_neighbours
 from ..files import check_writable, user_path
 from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator
 from ..generators.side_files import teacher_here
 from ..latents import resolve_truncation
-from .charts import MAX_COLOURS, MIN_TSNE_POINTS, feature_map, feature_mosaic, project
+from .charts import (
+    MAX_COLOURS,
+    MIN_TSNE_POINTS,
+    feature_map,
+    feature_mosaic,
+    gap_chart,
+    project,
+)
 from .image_rows import image_rows, save_png
 from .interpolation import class_path, spherical_path
 from .neighbour_picture import NeighbourBlock, memorisation_scale, neighbour_picture
@@ -34,6 +43,7 @@ MOST_REAL = 10_000  # images searched for neighbours: the cost of the scale is q
 _CLASSES = 10  # shown of many, unless some are chosen
 _GRID_IMAGES = 8  # of each class
 _STEPS, _ROWS, _NEIGHBOURS = 11, 10, 5
+_SPECTRA = 1000  # real images
 _MAP_POINTS = 60  # per class and source; more hide each other
 _CHUNK = 250
 
@@ -69,6 +79,7 @@ def draw_album(
     | `interpolation_class.png` | two classes, and a generator that can mix classes |
     | `neighbours.png` | extractor and real images |
     | `feature_map.png`, `feature_mosaic.png` | extractor, and real images or a teacher |
+    | `gap.png` | extractor, real images and a teacher |
 
     Args:
         generator: A path for `load_generator`, or a `Generator`.
@@ -317,7 +328,10 @@ def _neighbours(images, _):
         block = NeighbourBlock(heading, names, images.student_images[rows], near, distances[rows])
         blocks.append(block)
     searched = f"{len(real):,} of {images.real.count:,} real images, {images.real.name}"
+    authentic = np.mean(distances[:, 0] > real_distances[found[:, 0], 0])
     text = "Generated images beside the nearest real ones: do any look copied?"
+    text += f" Authenticity: {authentic:.0%} of {len(student):,} are farther from their nearest real image"
+    text += " than that is from another real one; real images themselves get about half."
     text = " ".join([text, *getattr(images.real, "warnings", ())])
     return neighbour_picture(blocks, scale, searched), text
 
@@ -402,6 +416,24 @@ def _real_points(images):
     return rows, labels[rows], text
 
 
+def _gap(images, _):
+    if images.extractor is None or images.real is None or images.teacher_images is None:
+        return None, "it needs a feature extractor, real images and a teacher."
+    pixels = {"student": images.student_images, "teacher": images.teacher_images}
+    features = images.student_features, images.extractor(images.teacher_images)[0]
+    if min(len(images.student_images), len(images.real_features)) < FEWEST_ROWS:
+        return None, f"it needs at least {FEWEST_ROWS} images."
+    sides = [feature_statistics(rows) for rows in (*features, images.real_features)]
+    gap = gap_shares(*sides, *features)
+    few = np.linspace(0, len(images.real_numbers) - 1, min(len(images.real_numbers), _SPECTRA))
+    pixels["real"] = images.real_images(images.real_numbers[few.astype(int)])
+    spectra = {name: radial_spectrum(own).mean(axis=0).tolist() for name, own in pixels.items()}
+    gap |= {"spectra": spectra}
+    gap |= conclude(gap, [], [])
+    text = f"{gap['sentence']} Of {len(features[0]):,} images of these classes."
+    return gap_chart(gap), text
+
+
 PAGES = {
     "class_grid.png": _class_grid,
     "interpolation_z.png": _latent_interpolation,
@@ -409,4 +441,5 @@ PAGES = {
     "neighbours.png": _neighbours,
     "feature_map.png": _feature_map,
     "feature_mosaic.png": _feature_mosaic,
+    "gap.png": _gap,
 }

@@ -20,7 +20,7 @@ from ..generators.cost import images_per_second, multiply_adds
 from ..generators.opening import open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
 from ..latents import sample_latents
-from ..pictures.charts import add_class_chart
+from ..pictures.charts import add_charts
 from .components import open_data, open_measured_images, restricted_classes
 from .config import PATHS, default_config
 from .evaluation_callback import EvaluationCallback
@@ -44,7 +44,7 @@ def summarize(components, config, folder) -> dict:
         report["teacher"] |= {"handle": teacher.handle, "content_hash": teacher.content_hash}
     if components.extractor is not None:
         result = _evaluate(components, config, student, teacher=teacher, folder=folder.evaluation)
-        add_class_chart(result, folder.evaluation)
+        add_charts(result, folder.evaluation)
         if teacher is not None:
             report["teacher"] |= result["teacher"]["figures"]
         report["student"] |= result["figures"]
@@ -73,7 +73,7 @@ def summarize_teacher(components, config, folder, teacher) -> dict:
     report = {"teacher": _costs(teacher) | {"content_hash": teacher.content_hash}}
     if components.extractor is not None:
         result = _evaluate(components, config, teacher, folder=folder.evaluation)
-        add_class_chart(result, folder.evaluation)
+        add_charts(result, folder.evaluation)
         report["teacher"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
     return report | _facts(components, config)

@@ -101,19 +101,19 @@ class FeatureExtractor:
             )
         return features, logits
 
-    def features_in_graph(self, images):
+    def features_in_graph(self, images, rounded=True):
         """The features of a call as a tensor float32 `[B, F]`, also inside a `tf.function`.
 
-        Of images uint8 `[B, S, S, 3]` or float in [-1, 1], which are rounded to uint8 levels; the features of
-        a call, but for their last digits.
+        Of images uint8 `[B, S, S, 3]` or float in [-1, 1], which are rounded to uint8 levels, unless
+        somebody looks at small differences; then the features of a call, but for their last digits.
         """
         if images.dtype != "uint8":
             images = tf.cast(images, tf.float32)
             in_range = tf.reduce_all(tf.abs(images) <= 1 + _RANGE_TOLERANCE)
             message = "Got images with NaN or values out of range. Expected [-1, 1], or uint8."
             with tf.control_dependencies([tf.debugging.Assert(in_range, [message])]):
-                levels = tf.round((images + 1.0) * 127.5)
-            images = tf.clip_by_value(levels, 0.0, 255.0)
+                levels = (images + 1.0) * 127.5
+            images = tf.clip_by_value(tf.round(levels) if rounded else levels, 0.0, 255.0)
         size = images.shape[1]
         self._check_size(size)
         images = tf.cast(images, tf.float32) / 127.5 - 1.0

@@ -7,7 +7,19 @@ import importlib
 
 from .registry import METRICS, ON_REQUEST
 
-for _family in ("frechet", "kernel", "neighbours", "logits", "classification", "fidelity"):
+_FAMILIES = (
+    *(
+        "frechet",
+        "kernel",
+        "neighbours",
+        "diversity",
+        "path_length",
+        "sliced_wasserstein",
+        "logits",
+    ),
+    *("classification", "fidelity", "gap"),
+)
+for _family in _FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 
 FIGURES = {name: figure for metric in METRICS.values() for name, figure in metric.figures.items()}

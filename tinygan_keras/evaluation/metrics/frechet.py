@@ -102,6 +102,30 @@ def frechet_of_features_with_error(features_1, features_2) -> tuple[float, float
     return _distance_and_error(_moments(features_1), _moments(features_2), features_1)
 
 
+def frechet_difference(first, second, real, rows_1, rows_2, count=None) -> tuple:
+    """Distances of two generators to the same real images, and the errors of both and of their difference.
+
+    Args:
+        first, second, real: Mean float `[F]` and covariance `[F, F]` of each.
+        rows_1, rows_2: Features float `[n, F]` of the generators, in pairs of equal latents: images that are
+            alike move both distances together, and the difference little.
+        count: How many pairs there are in all; n by default.
+
+    Returns:
+        Both distances, and a tuple of the three standard errors, each None of fewer than 10 pairs.
+    """
+    real = _moments_of(*real)
+    if len(rows_1) < FEWEST_ROWS:
+        distances = (_distance(_moments_of(*own), real) for own in (first, second))
+        return *distances, (None, None, None)
+    (distance_1, influences_1), (distance_2, influences_2) = (
+        _distance_and_influences(_moments_of(*own), real, rows)
+        for own, rows in ((first, rows_1), (second, rows_2))
+    )
+    of_all = influences_1, influences_2, influences_1 - influences_2
+    return distance_1, distance_2, tuple(_error(influences, count) for influences in of_all)
+
+
 def frechet_at_infinity(features, mean, covariance) -> float:
     """The distance of infinitely many images to the statistics, by a line through distances of fewer.
 
@@ -141,7 +165,7 @@ def measure_frechet_distance(images: MeasuredImages) -> Measured:
     figures = {"frechet_distance": distance}
     if error is not None:
         figures["frechet_distance_error"] = error
-    bias = _bias(len(column), real)
+    bias = frechet_bias(len(column), real)
     if bias is not None:
         figures["frechet_bias"] = bias
     if real.floor is not None:
@@ -157,7 +181,7 @@ def measure_frechet_distance(images: MeasuredImages) -> Measured:
     return Measured(figures, notes)
 
 
-def _bias(count, real) -> float | None:
+def frechet_bias(count, real) -> float | None:
     """The distance of a perfect generator, of as many images from the real ones as there are of these.
 
     It is that of two samples of the real images, none of which is in both, of `count` images each or of all
@@ -301,17 +325,25 @@ def _with_cross_trace(first, second, cross_trace) -> float:
 
 def _distance_and_error(first, second, rows_1, rows_2=None, count=None):
     """The distance and its standard error; see `frechet_with_error`."""
-    matrix = _product(first, second)
     if len(rows_1) < FEWEST_ROWS:
-        return _with_cross_trace(first, second, _sum_of_singular_values(matrix)), None
+        return _distance(first, second), None
+    distance, influences = _distance_and_influences(first, second, rows_1, rows_2)
+    return distance, _error(influences, count)
+
+
+def _error(influences, count) -> float:
+    return float(influences.std(ddof=1) / np.sqrt(count or len(influences)))
+
+
+def _distance_and_influences(first, second, rows_1, rows_2=None):
+    matrix = _product(first, second)
     cross_trace, left, right = 0.0, np.zeros((len(matrix), 0)), np.zeros((matrix.shape[1], 0))
     if matrix.size:
         cross_trace, left, right = _singular_vectors(matrix, both=rows_2 is not None)
     influences = _influences(rows_1, first, second, right)
     if rows_2 is not None:
         influences += _influences(rows_2, second, first, left)
-    error = float(influences.std(ddof=1) / np.sqrt(count or len(rows_1)))
-    return _with_cross_trace(first, second, cross_trace), error
+    return _with_cross_trace(first, second, cross_trace), influences
 
 
 def _singular_vectors(matrix, both) -> tuple:

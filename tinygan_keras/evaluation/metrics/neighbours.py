@@ -58,6 +58,33 @@ def measure_precision_recall(images: MeasuredImages) -> Measured:
     return Measured(manifold_metrics(real, generated, SETTINGS["nearest_k"]))
 
 
+@metric(
+    "authenticity",
+    {"authenticity": Figure("authenticity", "higher", ".2%")},
+    needs=("real_images", "real_features"),
+    optional=True,
+)
+def measure_authenticity(images: MeasuredImages) -> Measured:
+    """The share of images that are no near copies of real ones; of training images it tells memorising."""
+    real, generated = images.neighbours
+    if len(real) < 2:
+        return Measured({}, ("Too few real images for the authenticity.",))
+    return Measured({"authenticity": authenticity(real, generated)})
+
+
+def authenticity(real, generated) -> float:
+    """The share of generated features `[M, F]` that are no near copies of real ones `[N, F]`.
+
+    A generated vector is authentic unless it is nearer to its nearest real vector than any other real vector
+    is. Of images of the real law it is about a half.
+
+    Reference: Alaa et al., arXiv:2102.08921.
+    """
+    nearest, distances = nearest_neighbours(generated, real)
+    _, apart = nearest_neighbours(real, real, exclude_self=True)
+    return float(np.mean(distances[:, 0] > apart[nearest[:, 0], 0]))
+
+
 def nearest_neighbours(queries, candidates, k=1, exclude_self=False) -> tuple:
     """The k nearest candidates, float `[N, F]`, of each query, float `[Q, F]`, nearest first.
 

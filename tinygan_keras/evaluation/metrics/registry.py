@@ -29,6 +29,8 @@ _MISSING = {
     "labels": ("The images have no labels", "Sort them into a folder per class"),
     "real_labels": ("The real images have no labels", "Sort them into a folder per class"),
     "teacher": ("No teacher is given", "Give the teacher"),
+    "real_pixels": ("The real images are given by their statistics", "Give the images themselves"),
+    "latents": ("The images aren't those of a generator", "Give the generator"),
     "classification_test": ("No test images are given", "Give classification_test"),
 }
 ON_REQUEST = {"teacher", "classification_test"}  # nobody misses what he didn't ask for
@@ -55,6 +57,7 @@ class Measured(NamedTuple):
     notes: tuple = ()  # what the figures can't say
     classes: dict | None = None  # `{label: {name: number}}`
     protocol: dict | None = None  # what moves these figures, beyond `SETTINGS`
+    details: dict | None = None  # what is more than a number, by name in the result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +74,14 @@ class MeasuredImages:
     seed: int  # of every random choice
     progress: bool
     columns: dict = dataclasses.field(default_factory=dict)  # `Column` by name, as metrics ask for
+    real_pixels: Any = None  # the real images, where they are given and not their statistics
 
     @property
     def available(self) -> set:
         """What metrics may need and these images have."""
         found = {"teacher": self.teacher, "classification_test": self.classification_test}
         found |= {"labels": self.source.labels, "real_images": self.real}
+        found |= {"real_pixels": self.real_pixels, "latents": getattr(self.source, "latents", None)}
         if self.real is not None:
             found |= {"real_features": self.real.features, "real_labels": self.real.labels}
         return {name for name, value in found.items() if value is not None}
