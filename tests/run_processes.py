@@ -25,7 +25,8 @@ class RunProcesses:
     A job is a dict: `config` (plain, settings that differ), `workdir`, `log` (a file for all it says), and
     optionally `environment`; `cpus`, the number of logical devices; `weights`, an .npz file for the state
     after the training; and `kill_at`, the step before which it kills itself, counted from 0 in this process,
-    with `kill_later`, how long after that it does, in units of the longest pause between two steps so far.
+    with `kill_later`, how long after that it does, in units of the longest pause between two steps so far,
+    and `signal`, by which (default: SIGKILL).
     Nothing is exported for a server, unless the job says `export`.
     """
 
@@ -112,6 +113,8 @@ def _fork(job) -> int:
         os.environ.update(job.get("environment", {}))
         _distill(job)
         code = 0
+    except KeyboardInterrupt as error:
+        code = getattr(error, "exit_code", 130)  # as the command line does
     except BaseException:
         traceback.print_exc()
     finally:
@@ -162,13 +165,13 @@ def _distill(job):
             self.last = now
             if self.steps == job.get("kill_at"):
                 threading.Thread(target=self._kill, daemon=True).start()
-                if not job.get("kill_later"):
+                if not job.get("kill_later") and "signal" not in job:
                     time.sleep(60)
             self.steps += 1
 
         def _kill(self):
             time.sleep(job.get("kill_later", 0.0) * self.longest)
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), job.get("signal", signal.SIGKILL))
 
     fit = run.fit
 

@@ -1,15 +1,18 @@
 """The command line: quick help, one clear message for a mistake, and commands that do their work."""
 
 import importlib
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from absl import flags as absl_flags
 
 import tinygan_keras.runs.distill
 from tinygan_keras.cli import COMMANDS, flags, main
+from tinygan_keras.runs.interruptions import Interrupted
 
 CONFIG = "from tinygan_keras.runs.config import default_config as get_config"
 
@@ -154,9 +157,9 @@ def test_distill_gets_config_overrides_and_workdir(config_file, monkeypatch):
     assert (workdir, keywords) == ("here", {"overwrite": True})
 
 
-def test_interruption_is_exit_code_130(config_file, monkeypatch):
-    def stop(*args, **kwargs):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tinygan_keras.runs.distill, "distill", stop)
-    assert main(["distill", f"--config={config_file}", "--workdir=x"]) == 130
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt(), 130), (Interrupted(signal.SIGTERM), 143)]
+)
+def test_interruptions_have_exit_codes_of_their_own(config_file, monkeypatch, error, code):
+    monkeypatch.setattr(tinygan_keras.runs.distill, "distill", mock.Mock(side_effect=error))
+    assert main(["distill", f"--config={config_file}", "--workdir=x"]) == code

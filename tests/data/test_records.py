@@ -315,6 +315,30 @@ def test_a_full_disk_is_reported_and_what_was_finished_stays(place, tmp_path, mo
     assert problems(tmp_path) == []
 
 
+def test_a_disk_that_is_too_small_is_refused_before_a_shard_is_made(tmp_path, monkeypatch):
+    source, usage = Source("real images"), shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=3000))
+    with pytest.raises(OSError, match="free space at .*for 22 records.*Free some space"):
+        source.write(tmp_path)
+    assert source.made == 8 and not list(tmp_path.glob("*.tfrecord"))
+
+
+def test_a_disk_that_others_fill_stops_the_writing_and_what_was_finished_stays(
+    tmp_path, monkeypatch
+):
+    source, usage = Source("real images"), shutil.disk_usage(tmp_path)
+    free = iter([10**9, 100])
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=next(free)))
+    with pytest.raises(OSError, match="for 14 records"):
+        source.write(tmp_path)
+    assert [path.name[-22:] for path in tmp_path.glob("*.tfrecord")] == [
+        "00000-of-00003.tfrecord"[-22:]
+    ]
+    monkeypatch.undo()
+    source.write(tmp_path)
+    assert problems(tmp_path) == []
+
+
 def test_an_error_of_the_source_is_not_taken_for_one_of_the_disk(tmp_path):
     source = Source("real images")
     source.image = mock.Mock(side_effect=tf.errors.ResourceExhaustedError(None, None, "OOM"))

@@ -1,6 +1,7 @@
 """Data sets of generated images: what is written is what was generated, and nothing half is left."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_a_run_trains_on_what_was_written(generator, format, tmp_path):
     real = open_training_images(str(path), SIZE, 3, class_names=NAMES)
 
     assert sorted(real.labels.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("format", ["images", "folder", "npz", "tfrecord"])
+def test_a_disk_that_is_too_small_is_refused_before(generator, format, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=500)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(OSError, match="free space at .*for 9 images.*Free some space"):
+        write_data_set(generated(generator, per_class=3), tmp_path / "set", format, NAMES)
+    assert not list(tmp_path.iterdir())
 
 
 def test_folders_are_named_after_classes(generator, tmp_path):

@@ -33,7 +33,7 @@ def test_the_term_and_the_step_are_named_and_the_former_checkpoint_is_kept(model
         fit_unchecked(model, bad, tmp_path, initial_epoch=1, epochs=2)
     assert "step 5: discriminator_gan in 3 steps" in str(caught.value), "first what failed first"
     assert "gradient_clip_norm" in str(caught.value)
-    done, path = latest_checkpoint(tmp_path)
+    done, _, path = latest_checkpoint(tmp_path)
     assert done == 1
     fresh = tiny_gan()
     fresh.load_weights(path)

@@ -1,5 +1,6 @@
 """Evaluation during training: where the figures go, which student is kept, when training stops."""
 
+import contextlib
 import csv
 import json
 import math
@@ -283,18 +284,20 @@ def test_a_killed_and_resumed_run_ends_as_one_that_was_not(tmp_path, epoch, mome
     def run(folder, killer, done):
         model = Line()
         if done:
-            model.load_weights(latest_checkpoint(folder / "checkpoints")[1])
+            model.load_weights(latest_checkpoint(folder / "checkpoints").path)
         callback = EvaluationCallback(make(model), folder=folder / "best", **arguments)
-        callbacks = [callback, Checkpoints(folder / "checkpoints")]
+        checkpoints = Checkpoints(folder / "checkpoints")
+        callbacks = [callback, checkpoints]
         callbacks.insert(2 if moment.startswith("after") else 1, killer)
-        train(model, *callbacks, epochs=7, done=done)
+        with contextlib.closing(checkpoints):
+            train(model, *callbacks, epochs=7, done=done)
         return model
 
     whole, interrupted = tmp_path / "whole", tmp_path / "interrupted"
     expected = run(whole, kill_after(None), 0)
     with pytest.raises(Killed):
         run(interrupted, kill_after(epoch), 0)
-    model = run(interrupted, kill_after(None), latest_checkpoint(interrupted / "checkpoints")[0])
+    model = run(interrupted, kill_after(None), latest_checkpoint(interrupted / "checkpoints").epoch)
 
     assert record(interrupted / "best") == record(whole / "best")
     assert int(model.step) == int(expected.step) == 7

@@ -383,6 +383,15 @@ def test_a_full_disk_is_reported_and_loses_nothing(config, tmp_path, monkeypatch
     assert "Resuming after epoch 1 of 2" in capsys.readouterr().out
 
 
+def test_a_disk_that_is_too_small_is_refused_before_the_first_step(config, tmp_path, monkeypatch):
+    config.update({"extractor": "", "data": "none"})
+    usage = shutil.disk_usage(tmp_path)._replace(free=2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    with pytest.raises(OSError, match="1 MiB of free space .*for checkpoints and results of this"):
+        distill(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "history.csv").exists()
+
+
 def test_overwrite_redoes_the_run_and_spares_foreign_files(finished, config, tmp_path):
     """The new run has a live teacher, no real images and no extractor, to see that run as well."""
     workdir = tmp_path / "copy"

@@ -1,6 +1,7 @@
 """One run in several processes: one state, one writer, and what happens when a process dies."""
 
 import json
+import signal
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from run_fixtures import small_config, tiny_config
 from run_processes import KILLED, tf_configs
 from test_resume import assert_equal_states, job, log, state
 
+from tinygan_keras.runs.checkpoints import latest_checkpoint
 from tinygan_keras.runs.devices import WorkerLost, Workers, make_strategy
 from tinygan_keras.runs.devices import tf_config as read_tf_config
 
@@ -68,6 +70,29 @@ def test_a_worker_killed_in_the_middle_and_replaced_changes_nothing(
     history = (again[0]["workdir"] / "history.csv").read_text()
     assert history.splitlines()[-1].startswith("3,")
     assert len(history.splitlines()) == 5
+
+
+@pytest.mark.full
+def test_a_signal_to_one_worker_saves_and_ends_all_and_changes_nothing(processes, config, tmp_path):
+    """In the middle of an epoch; the checkpoint inside it is made by all together, and the chief writes."""
+    # Long enough for the next meeting of the two, about a second later.
+    config = {**config, "steps": 150, "steps_per_epoch": 150}
+    whole = jobs(config, tmp_path, "whole")
+    assert processes.run(*whole) == [0, 0], log(*whole)
+    signalled = jobs(config, tmp_path, "signalled", kill_at=3, signal=int(signal.SIGTERM))
+    assert processes.run(*signalled, timeout=200) == [143, 143], log(*signalled)
+    epoch, step, _ = latest_checkpoint(signalled[0]["workdir"] / "checkpoints")
+    assert epoch == 0 and 3 <= step < 150
+    again = jobs(config, tmp_path, "signalled")
+    assert processes.run(*again) == [0, 0], log(*again)
+    assert f"Resuming after epoch 0 and {step} steps" in again[0]["log"].read_text()
+    for one, other in zip(again, whole, strict=True):
+        assert_equal_states(state(one), state(other))
+    tables = [
+        np.genfromtxt(run["workdir"] / "history.csv", delimiter=",")[1:]
+        for run in (again[0], whole[0])
+    ]
+    np.testing.assert_allclose(*tables, rtol=1e-6)
 
 
 @pytest.mark.slow

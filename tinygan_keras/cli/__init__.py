@@ -44,7 +44,8 @@ _DEBUG = ("-debug", "--debug")
 def main(arguments=None) -> int:
     """Runs `tinygan` with these arguments (default: those of the process); returns the exit code.
 
-    0 is success, 2 a mistake of the user's, reported in one message, 130 an interruption by Ctrl-C.
+    0 is success, 2 a mistake of the user's, reported in one message, 130 an interruption by Ctrl-C, and 143
+    one by SIGTERM.
     """
     name, *arguments = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in _HELP:
@@ -62,8 +63,8 @@ def main(arguments=None) -> int:
             traceback.print_exc()
         print(error, file=sys.stderr)
         return MISTAKE
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except KeyboardInterrupt as error:
+        return getattr(error, "exit_code", INTERRUPTED)  # of `runs.interruptions.Interrupted`
     return 0
 
 

@@ -5,7 +5,8 @@
     tinygan distill --config=... --workdir=... --config.student_overrides="{'channels': (64, 32)}"
     tinygan distill --config=... --workdir=... --config.debug     (ends in a minute)
 
-Ctrl-C saves the student so far; the same command again resumes the run where its last epoch ended.
+Ctrl-C or SIGTERM saves everything at the next step; the same command again goes on from there, and from the
+last checkpoint (--config.checkpoint_minutes) after any other end.
 """
 
 import re

@@ -5,8 +5,9 @@
     tinygan teach --data=... --out=... --config.steps=50000 --config.horizontal_flip
     tinygan teach --data=... --out=... --config.debug     (ends in a minute)
 
-The images lie in a folder per class. The same command again resumes an interrupted run where its last epoch
-ended. In the end --out is a teacher for `tinygan distill`, with a config for it: OUT/distill.py.
+The images lie in a folder per class. The same command again resumes an interrupted run, from the step at
+which Ctrl-C or SIGTERM came, or from its last checkpoint. In the end --out is a teacher for `tinygan
+distill`, with a config for it: OUT/distill.py.
 """
 
 import functools

@@ -18,6 +18,7 @@ from keras import ops
 from ..errors import InputError
 from ..latents import truncated_normal
 from . import batch_checks, distributed_step
+from .accumulation import accumulated_step
 from .losses import METRICS, Objectives, default_feature_weights
 from .optimizers import OptimizerView, apply_gradients, ready_optimizers
 
@@ -143,6 +144,7 @@ class TinyGAN(keras.Model):
         power_iteration_per_call=False,
         renew_fresh_latents=False,
         fresh_latents=True,
+        accumulate_steps=1,
         divergence_limit=1e4,
         jit_compile="auto",
         run_eagerly=False,
@@ -178,6 +180,9 @@ class TinyGAN(keras.Model):
                 too, so that the student generates once a step in place of twice. Then the student's two
                 adversarial terms are one, of weight lambda_2 + lambda_3, and classes should be about as
                 frequent among the pairs as among the real images.
+            accumulate_steps: Pieces of a batch that are computed one after the other for one update: a batch
+                of n rows in the memory of n / accumulate_steps, for a third more time. Batch normalisation
+                sees a piece, so pieces should not be tiny; everything else comes out as of the whole batch.
             divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
                 per term in the order of `losses.METRICS`; see `tinygan_keras.StopOnDivergence`.
             jit_compile: XLA. "auto" uses it on a single GPU and nowhere else: on CPUs depthwise
@@ -191,7 +196,8 @@ class TinyGAN(keras.Model):
             **unused: Arguments of Keras that have no meaning here, such as `loss`, are refused by name.
 
         Raises:
-            InputError: a weight or the number of feature weights is wrong, or an optimiser can't be used.
+            InputError: a weight or the number of feature weights is wrong, settings don't go together, or an
+                optimiser can't be used.
         """
         batch_checks.check_unused("compile", **unused)
         stages = _count_stages(self.discriminator)
@@ -216,6 +222,19 @@ class TinyGAN(keras.Model):
             fresh_latents,
         )
         self._set_image_metrics(metrics or ())
+        if not isinstance(accumulate_steps, int) or accumulate_steps < 1:
+            raise InputError(
+                f"Got accumulate_steps={accumulate_steps!r}. Expected a whole number from 1 on: the pieces "
+                "of a batch."
+            )
+        several = self.distribute_strategy.num_replicas_in_sync > 1
+        if accumulate_steps > 1 and several and getattr(self.student, "synchronized", False):
+            raise InputError(
+                f"Got accumulate_steps={accumulate_steps} with batch statistics that are synchronised over "
+                "replicas. Expected one of the two. Build the student with synchronized=False (in a config "
+                "synchronized_batch_norm=False), or leave accumulate_steps at 1."
+            )
+        self.accumulate_steps = accumulate_steps
         self.divergence_limit = divergence_limit
         self.requested_jit_compile = jit_compile
         self.g_optimizer, self.d_optimizer = ready_optimizers(
@@ -245,6 +264,17 @@ class TinyGAN(keras.Model):
         if adversarial is None:
             interval = self.objectives.adversarial_interval
             adversarial = True if interval == 1 else ops.equal(self.step % interval, 0)
+        if self.accumulate_steps == 1:
+            terms = self._whole_step(batch, adversarial)
+        else:
+            terms = accumulated_step(self, batch, adversarial)
+        self._update_average()
+        self._count_failures(terms)
+        self.step.assign_add(1)
+        return self._track(terms, adversarial)
+
+    def _whole_step(self, batch, adversarial):
+        """Updates both networks; returns the terms."""
         images, tape = self._generate(batch["latent"], batch["label"])
         fresh_images = fresh_tape = None
         if "fresh_latent" in batch:
@@ -258,7 +288,7 @@ class TinyGAN(keras.Model):
             terms_of, "d_loss", self.d_optimizer, (images, fresh_images), variables
         )
         teacher_features = d_terms.pop("teacher_features", None)
-        apply_gradients(self.d_optimizer, gradients, variables)
+        self.apply_gradients_of(discriminator, gradients)
 
         # Then the student learns from the teacher, and from the discriminator as it is now.
         terms_of = partial(
@@ -272,16 +302,18 @@ class TinyGAN(keras.Model):
         )
         g_terms, gradients = self._into_student(terms_of, images, tape)
         if fresh_images is not None:
-            compute = partial(self._fresh_update, batch, fresh_images, fresh_tape)
+            generated = fresh_images, fresh_tape
+            compute = partial(self._fresh_update, batch, generate=lambda *_: generated)
             terms, more = self._on_adversarial_steps(adversarial, compute)
             g_terms = {**g_terms, **terms, "g_loss": g_terms["g_loss"] + terms["g_loss"]}
             gradients = [one + other for one, other in zip(gradients, more, strict=True)]
-        apply_gradients(self.g_optimizer, gradients, self.student.trainable_variables)
+        self.apply_gradients_of(self.student, gradients)
+        return {**g_terms, **d_terms}
 
-        self._update_average()
-        self._count_failures({**g_terms, **d_terms})
-        self.step.assign_add(1)
-        return self._track({**g_terms, **d_terms}, adversarial)
+    def apply_gradients_of(self, network, gradients):
+        """Applies one replica's gradients of the student or the discriminator."""
+        optimizer = self.g_optimizer if network is self.student else self.d_optimizer
+        apply_gradients(optimizer, gradients, network.trainable_variables)
 
     def test_step(self, data):
         batch = self._complete(data)
@@ -308,7 +340,7 @@ class TinyGAN(keras.Model):
         labels = {key: ops.reshape(batch[key], (-1,)) for key in keys}
         batch |= {key: self.batch_faults.nearest(key, value) for key, value in labels.items()}
         if "teacher_image" not in batch:
-            batch["teacher_image"] = self.teacher(batch["latent"], batch["label"])
+            batch["teacher_image"] = self._taught(batch["latent"], batch["label"])
         for key in batch_checks.IMAGES:
             if key in batch:
                 batch[key] = ops.cast(batch[key], "float32")
@@ -324,6 +356,17 @@ class TinyGAN(keras.Model):
             elif self.objectives.renew_fresh_latents:  # of a distribution that isn't known here
                 batch["renewed_latent"] = tf.roll(given, 1, axis=0)
         return batch
+
+    def _taught(self, latents, labels):
+        """The teacher's images, of one piece of the batch after the other."""
+        rows, count = latents.shape[0], self.accumulate_steps
+        if count == 1 or rows is None or rows % count:
+            return self.teacher(latents, labels)
+        images = []
+        for piece in zip(tf.split(latents, count), tf.split(labels, count), strict=True):
+            with tf.control_dependencies(images):
+                images.append(self.teacher(*piece))
+        return ops.concatenate(images)
 
     def _fresh_latents(self, shape, again=False):
         """z' of the GAN terms: distributed as the teacher's, a pure function of seed, step and replica."""
@@ -361,10 +404,12 @@ class TinyGAN(keras.Model):
         gradients = tape.gradient(images, variables, output_gradients=into_images[0])
         return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
 
-    def _fresh_update(self, batch, images, tape):
-        """Terms and gradients of the student on `S(z', y)`."""
+    def _fresh_update(self, batch, generate=None):
+        """Terms and gradients of the student on `S(z', y)`; `generate` may know these images already."""
+        key = "fresh_latent"
         if self.objectives.renew_fresh_latents:
-            images, tape = self._generate(batch["renewed_latent"], batch["image_label"])
+            key, generate = "renewed_latent", None
+        images, tape = (generate or self._generate)(batch[key], batch["image_label"])
         fresh_terms = self.objectives.fresh_terms
         terms_of = partial(fresh_terms, self.discriminator, batch, training=True)
         return self._into_student(terms_of, images, tape)
@@ -512,6 +557,7 @@ class TinyGAN(keras.Model):
     def get_compile_config(self):
         return {
             **dataclasses.asdict(self.objectives),
+            "accumulate_steps": self.accumulate_steps,
             "divergence_limit": self.divergence_limit,
             "jit_compile": self.requested_jit_compile,
             "steps_per_execution": self.steps_per_execution,

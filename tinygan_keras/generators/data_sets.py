@@ -4,6 +4,7 @@ Images are read portion by portion and written at once, so that memory doesn't g
 data set appears whole or not at all. `open_images` reads every format.
 """
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from PIL import Image
 
 from ..classes.folder_labels import as_file_name, sample_file_name
 from ..data.records.record_writer import write_records
-from ..errors import InputError
-from ..files import content_hash, new_file, new_folder, user_path
+from ..errors import InputError, UnusableFileError
+from ..files import check_room, content_hash, new_file, new_folder, user_path
 from .generator import PORTION
 
 _SHARD_IMAGES = 1000
+_SAMPLED = 8  # images whose size tells that of all
 
 
 def write_data_set(images, path, format, class_names=None) -> Path:
@@ -44,10 +46,23 @@ def write_data_set(images, path, format, class_names=None) -> Path:
             f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
             "numbers but labels, as sub-folders with numbers are read by them. Take npz or tfrecord."
         )
+    _check_room(path, images)
     new = new_file(path, replace=False) if format == "npz" else new_folder(path)
     with new as unfinished:
         _WRITERS[format](images, unfinished, names)
     return path
+
+
+def _check_room(path, images):
+    """Refuses a disk that can't hold the images; the first of them are generated only if it is in doubt."""
+    size, what = images.count * images.image_size**2 * 3, f"{images.count:,} images"
+    try:
+        check_room(path, size, what)
+    except UnusableFileError:
+        sample, stream = images.read(0, min(_SAMPLED, images.count)), io.BytesIO()
+        for image in sample:
+            Image.fromarray(image).save(stream, "PNG")  # the archive of deflate comes near to it
+        check_room(path, images.count * stream.tell() // len(sample), what)
 
 
 def _one_by_one(images, first=0, last=None):

@@ -50,9 +50,11 @@ class Components:
 def open_components(config, strategy) -> Components:
     """Opens teacher, data, extractor and networks of a complete config, and checks that they fit."""
     replicas = strategy.num_replicas_in_sync
-    if config.batch_size % replicas:
+    if config.batch_size % (replicas * config.accumulate_steps):
+        pieces = config.accumulate_steps
+        each = f", each in accumulate_steps={pieces} pieces" if pieces > 1 else ""
         raise InputError(
-            f"Got batch_size={config.batch_size} on {replicas} devices. Expected a multiple of their "
+            f"Got batch_size={config.batch_size} on {replicas} devices{each}. Expected a multiple of their "
             "number. Change batch_size, or set devices='one'."
         )
     extractor = reference_student = measured = cache = None
@@ -127,6 +129,7 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
     model.compile(
         g_optimizer=make_optimizer(config, config.g_learning_rate),
         d_optimizer=make_optimizer(config, config.d_learning_rate),
+        accumulate_steps=config.accumulate_steps,
         divergence_limit=config.divergence_limit,
         jit_compile=_XLA[config.jit_compile],
         steps_per_execution=config.steps_per_execution,

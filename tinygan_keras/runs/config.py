@@ -53,8 +53,12 @@ def default_config() -> ConfigDict:
     config.teacher_cache = ""  # or a folder of `tinygan cache`, generated long before
 
     config.batch_size = 32
+    config.accumulate_steps = 1  # pieces of a batch, computed one after the other to save memory
     config.steps = 741_600  # 30 epochs of 791 thousand teacher images
     config.steps_per_epoch = 24_720  # a checkpoint, a picture and a step of the pixel weight
+    config.checkpoint_minutes = (
+        10.0  # a checkpoint inside an epoch too; 0: at the end of epochs only
+    )
     config.g_learning_rate = 2e-4
     config.d_learning_rate = 2e-4
     config.beta_1 = 0.0
@@ -101,6 +105,10 @@ def default_config() -> ConfigDict:
     config.dtype_policy = "float32"  # or "mixed_bfloat16", "mixed_float16"
     config.debug = False  # the same run, ended in a minute: few steps, few images
     return config
+
+
+FREE = ("checkpoint_minutes",)
+"""Settings that a run may change on its way, as they change nothing of what comes out."""
 
 
 def former_config() -> ConfigDict:
@@ -156,6 +164,9 @@ def validate(config, defaults=default_config, **choices) -> ConfigDict:
         complete.steps, complete.steps_per_epoch = 20, 10
         complete.steps_per_execution = math.gcd(complete.steps_per_execution, 10)
         complete.batch_size = min(complete.batch_size, 8)
+        if "accumulate_steps" in complete:
+            pieces = math.gcd(complete.accumulate_steps, complete.batch_size)
+            complete.accumulate_steps = pieces
         for name in ("teacher_samples", "evaluation_images", "training_evaluation_images"):
             if name in complete:
                 complete[name] = min(complete[name], 64)
@@ -203,12 +214,12 @@ _RANGES = {
         lambda value: value >= 0,
         "feature_weights pixel_weight pixel_weight_decay adversarial_distillation_weight "
         "adversarial_gan_weight discriminator_gan_weight gradient_clip_norm seed sample_seed "
-        "teacher_samples evaluate_every patience attention_size",
+        "teacher_samples evaluate_every patience attention_size checkpoint_minutes",
     ),
     "1 or more": (
         lambda value: value >= 1,
-        "image_size batch_size adversarial_interval steps steps_per_epoch steps_per_execution "
-        "latent_dim embedding_dim generator_channels discriminator_channels d_steps",
+        "image_size batch_size accumulate_steps adversarial_interval steps steps_per_epoch "
+        "steps_per_execution latent_dim embedding_dim generator_channels discriminator_channels d_steps",
     ),
     # The covariance of features needs them.
     "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
@@ -243,6 +254,9 @@ def _mistakes(config, choices):
         yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
     if 0 < samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
+    if config.batch_size % config.get("accumulate_steps", 1):
+        names = "batch_size accumulate_steps"
+        yield names, "a batch of pieces of one size", "Change one of them"
     if config.evaluate_every and not config.extractor:
         fix = "Set extractor, or evaluate_every=0"
         yield "evaluate_every extractor", "a feature extractor to measure with", fix

@@ -96,8 +96,13 @@ class Workers:
 
     def total(self, number: int) -> int:
         """Returns the sum of the numbers of all processes to each; all have to call it, as `from_chief`."""
+        return self.totals([number])[0]
+
+    def totals(self, numbers) -> list:
+        """Returns `total` of each of the numbers, in one exchange."""
+        numbers = np.asarray(numbers, "int64")
         with self.watched():
-            return int(number if self.count == 1 else self._sum(np.asarray(number, "int64")))
+            return (numbers if self.count == 1 else self._sum(numbers)).tolist()
 
     def follow_chief(self, model):
         """Ends the training of every process when the chief's ends: the last thing in every epoch."""
@@ -109,16 +114,24 @@ class Workers:
             return
         variables = state_of(model)
         values = [keras.ops.convert_to_numpy(variable) for variable in variables]
+        for variable, value in zip(variables, self.arrays_from_chief(values), strict=True):
+            variable.assign(value)
+
+    def arrays_from_chief(self, arrays) -> list:
+        """Returns the chief's arrays to every process; all give as many, of the same types and shapes."""
+        if self.count == 1 or not arrays:
+            return arrays
         # Collectives know few types: the bytes of all travel as int64.
-        data = b"".join(value.tobytes() for value in values)
+        data = b"".join(array.tobytes() for array in arrays)
         mine = np.frombuffer(data + bytes(-len(data) % 8), "int64")
         with self.watched():
             received = self._sum(mine if self.is_chief else np.zeros_like(mine)).tobytes()
-        start = 0
-        for variable, value in zip(variables, values, strict=True):
-            array = np.frombuffer(received, value.dtype, value.size, start)
-            variable.assign(array.reshape(value.shape))
-            start += value.nbytes
+        shared, start = [], 0
+        for array in arrays:
+            of_chief = np.frombuffer(received, array.dtype, array.size, start)
+            shared.append(of_chief.reshape(array.shape))
+            start += array.nbytes
+        return shared
 
     @contextlib.contextmanager
     def watched(self):

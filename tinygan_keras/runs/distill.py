@@ -9,6 +9,7 @@ import dataclasses
 import re
 import shlex
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 
@@ -19,15 +20,25 @@ from PIL import Image
 
 from ..errors import UnusableFileError, UserError
 from ..evaluation.results import write_report
-from ..files import new_file, read_json
+from ..files import check_room, new_file, read_json
 from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png
 from ..saved_model.exporting import export_saved_model
-from .checkpoints import Checkpoints, latest_checkpoint, load_checkpoint
+from .checkpoints import (
+    KEPT,
+    Checkpoint,
+    Checkpoints,
+    RestOfEpoch,
+    epoch_figures,
+    latest_checkpoint,
+    restore_latest,
+    size_of_state,
+)
 from .components import Components, open_batches, open_components, without_teacher
 from .config import epochs, former_config, validate
 from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
+from .interruptions import Interrupted, Interruptions
 from .measuring import evaluation_callback, summarize
 from .progress_pictures import Gallery, ProgressPictures
 from .run_folder import RunFolder, Stopwatch, discard
@@ -45,6 +56,7 @@ class Run:
     watch: Stopwatch
     components: Components  # or those of another model: `model` is used here
     open_batches: Callable  # from a step on
+    interruptions: Interruptions = dataclasses.field(default_factory=Interruptions)
 
 
 def distill(config, workdir, overwrite=False) -> dict | None:
@@ -68,7 +80,8 @@ def distill(config, workdir, overwrite=False) -> dict | None:
             data can't be read any more.
         DivergenceError: a loss grew beyond `divergence_limit`; the last good checkpoint is kept.
         WorkerLost: another process of a "multi_worker" run has gone.
-        KeyboardInterrupt: after Ctrl-C, when the student so far has been saved.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM (an `Interrupted`, with the exit code), at the next step,
+            when the state and the student so far have been saved.
 
     Example:
         config = default_config()
@@ -87,11 +100,11 @@ def distill(config, workdir, overwrite=False) -> dict | None:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
             workers.leave()
             return _list_results(folder) if writes else None
-        with errors_in_words(config.teacher_cache):
-            return _distill(config, folder, workers, overwrite)
+        with errors_in_words(config.teacher_cache), Interruptions().noticed() as interruptions:
+            return _distill(config, folder, workers, overwrite, interruptions)
 
 
-def _distill(config, folder, workers, overwrite) -> dict | None:
+def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
     """The run itself, in a folder that is its own."""
     watch = Stopwatch()
     with workers.watched():
@@ -103,7 +116,7 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
             with watch.phase("teacher_samples"):
                 return open_batches(config, components, start_step)
 
-        run = Run(config, folder, workers, watch, components, batches)
+        run = Run(config, folder, workers, watch, components, batches, interruptions)
         if not workers.is_chief:
             fit(run)
             return None
@@ -130,63 +143,99 @@ def _distill(config, folder, workers, overwrite) -> dict | None:
 def train(run, evaluation, pictures):
     """Trains from the last checkpoint, if there is one, to the last epoch; the callbacks are the run's."""
     config, folder, model = run.config, run.folder, run.components.model
-    done, checkpoint = latest_checkpoint(folder.checkpoints)
-    if checkpoint:
-        print(f"Resuming after epoch {done} of {epochs(config)} from {checkpoint}")
-        load_checkpoint(model, checkpoint)
+    start, figures = restore_latest(model, folder.checkpoints)
+    done = start.epoch
+    if start.path:
+        print(f"Resuming after {start} of {epochs(config)} from {start.path}")
         folder.repair_history(done)
     if evaluation:
         evaluation.restore(done)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
+    _check_room(run, evaluation)
     callbacks = [
         *([evaluation] if evaluation else []),  # first: the others log its figures
         keras.callbacks.CSVLogger(folder.history_csv, append=done > 0),
         keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
         pictures,
-        Checkpoints(folder.checkpoints),
-        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: run.watch.save()),
     ]
     try:
-        fit(run, callbacks, done, enough)
+        fit(run, callbacks, start, figures, enough)
     except KeyboardInterrupt:
-        done, _ = latest_checkpoint(folder.checkpoints)
-        print(f"\nInterrupted. The same command goes on after epoch {done}.")
+        done = latest_checkpoint(folder.checkpoints)
+        print(f"\nInterrupted. The same command goes on after {done}.")
         raise
     except DivergenceError as error:
-        done, checkpoint = latest_checkpoint(folder.checkpoints)
-        kept = f"{checkpoint}, after epoch {done}" if checkpoint else "none: no epoch was completed"
+        good = latest_checkpoint(folder.checkpoints)
+        kept = f"{good.path}, after {good}" if good.path else "none: no epoch was completed"
         raise DivergenceError(f"{error} Last good checkpoint: {kept}.") from error
 
 
-def fit(run, callbacks=(), done=0, enough=False):
-    """Calls the model's `fit` in every process; the chief's `done` and `enough` hold for all."""
+def _check_room(run, evaluation):
+    """Refuses a disk that can't hold what the training writes: checkpoints, the best, the result."""
+    folder, size = run.folder, size_of_state(run.components.model)
+    # While one is written the former ones stay, and so it is with the best.
+    copies = KEPT + 1 + (4 if evaluation else 0) + 1
+    kept = [*folder.checkpoints.glob("*"), *folder.best.glob("*")]
+    there = sum(path.stat().st_size for path in kept if path.is_file())
+    check_room(folder.path, max(size, copies * size - there), "checkpoints and results of this run")
+
+
+def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noqa: B008
+    """Calls the model's `fit` in every process; what the chief says of the start holds for all."""
     config, workers, components = run.config, run.workers, run.components
-    done = workers.from_chief(done)
-    if workers.from_chief(enough):
+    done, steps, enough = workers.totals(
+        (start.epoch, start.step, enough) if workers.is_chief else (0, 0, 0)
+    )
+    if enough:
         return workers.leave()
-    workers.share(components.model)
-    steps_per_epoch = min(config.steps, config.steps_per_epoch)
-    batches = run.open_batches(done * steps_per_epoch)
     model = components.model
+    workers.share(model)
+    if steps:
+        mine = [keras.ops.convert_to_numpy(variable) for variable in epoch_figures(model)]
+        figures = workers.arrays_from_chief(figures if workers.is_chief else mine)
+    steps_per_epoch = min(config.steps, config.steps_per_epoch)
+    batches = run.open_batches(done * steps_per_epoch + steps)
+    divergence = StopOnDivergence(total=workers.total)
+
+    def check():
+        divergence.check()
+        if hasattr(model, "batch_faults"):
+            model.batch_faults.check()
+
+    checkpoints = Checkpoints(
+        run.folder.checkpoints if workers.is_chief else None,
+        config.checkpoint_minutes,
+        run.interruptions,
+        workers,
+        check,
+        run.watch.save,
+        resumed_steps=steps,
+    )
     # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
     try:
-        with run.watch.phase("training"):
+        with run.watch.phase("training"), contextlib.closing(checkpoints):
             model.fit(
                 batches,
                 initial_epoch=done,
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
-                callbacks=[StopOnDivergence(total=workers.total), *callbacks, last],
-                verbose="auto" if workers.is_chief else 0,
+                callbacks=[RestOfEpoch(steps, figures), divergence, *callbacks, checkpoints, last],
+                verbose=_verbosity() if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
             )
-    except (UserError, tf.errors.OpError) as error:
+    except (UserError, tf.errors.OpError, Interrupted) as error:
         print()  # Keras' progress bar has the current line
-        if isinstance(error, DivergenceError):
+        if isinstance(error, DivergenceError) or getattr(error, "agreed", False):
             workers.leave()  # every process has raised it
         raise
     workers.leave()
+
+
+def _verbosity():
+    """What Keras shows of a training: its bar, or, where it would end up in a file, a line per epoch."""
+    notebook = "ipykernel" in sys.modules
+    return "auto" if notebook or sys.stdout.isatty() else 2
 
 
 def save_student(run):

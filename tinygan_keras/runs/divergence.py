@@ -50,6 +50,10 @@ class StopOnDivergence(keras.callbacks.Callback):
             self._check_terms({})
 
     def on_epoch_end(self, epoch, logs=None):
+        self.check(logs)
+
+    def check(self, logs=None):
+        """Raises `DivergenceError` if a loss has failed or a weight isn't finite; all processes call it."""
         self._check_terms(logs or {})
         broken = broken_weights(self.model)
         if self.total(len(broken)):

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..classes.folder_labels import listed
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, plain, read_json, user_path, write_json, write_text
-from .config import differences
+from .config import FREE, differences
 
 try:
     import fcntl
@@ -58,7 +58,8 @@ class RunFolder:
         former = read_json(self.config_json) if self.config_json.is_file() else config
         # Settings that didn't exist then had the effect of these defaults.
         former = plain({**defaults.to_dict(), **former})
-        if differing := differences(plain(config), former):
+        free = {name: config[name] for name in FREE if name in config}
+        if differing := differences(plain(config), {**former, **plain(free)}):
             lines = "\n  ".join(differing)
             raise InputError(
                 f"{self.path} holds a run with another config. Got\n  {lines}\nExpected the same config, "

@@ -35,6 +35,7 @@ from .components import check_extractor, make_optimizer, open_measured_images
 from .devices import Workers
 from .distill import Run, errors_in_words, list_results, save_animation, train
 from .evaluation_callback import EvaluationCallback
+from .interruptions import Interruptions
 from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
 from .run_folder import RunFolder, Stopwatch, discard
@@ -78,7 +79,7 @@ def teach(config, out, overwrite=False) -> dict:
         UnusableFileError: nothing can be written in the folder, another run uses it, its disk is full, or
             data can't be read any more.
         DivergenceError: a loss grew beyond `divergence_limit`; the last good checkpoint is kept.
-        KeyboardInterrupt: after Ctrl-C.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM, at the next step, when the state has been saved.
 
     Example:
         config = default_teacher_config(image_size=64)
@@ -94,18 +95,19 @@ def teach(config, out, overwrite=False) -> dict:
         if folder.report_json.is_file() and not overwrite:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
         else:
-            with errors_in_words():
-                _teach(config, folder, overwrite)
+            with errors_in_words(), Interruptions().noticed() as interruptions:
+                _teach(config, folder, overwrite, interruptions)
         return _list_results(folder)
 
 
-def _teach(config, folder, overwrite):
+def _teach(config, folder, overwrite, interruptions):
     watch = Stopwatch()
     with watch.phase("preparation"):
         components = _open_components(config)
         gallery = TeacherGallery(components, config)
     batches = functools.partial(_open_batches, config, components)
-    run = Run(config, folder, Workers(tf.distribute.get_strategy()), watch, components, batches)
+    workers = Workers(tf.distribute.get_strategy())
+    run = Run(config, folder, workers, watch, components, batches, interruptions)
     images = components.real_images
     folder.begin(config.to_dict(), {"real images": images.fingerprint}, overwrite, images)
     watch.keep_in(folder.seconds_json)

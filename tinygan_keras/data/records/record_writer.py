@@ -7,6 +7,7 @@ since a half-written file couldn't be told apart from a whole one.
 
 import concurrent.futures
 import contextlib
+import functools
 import io
 import json
 import os
@@ -15,7 +16,16 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import ExistingFileError, InputError, MissingFileError
-from ...files import UNFINISHED, content_hash, file_errors, new_file, plain, user_path, write_bytes
+from ...files import (
+    UNFINISHED,
+    check_room,
+    content_hash,
+    file_errors,
+    new_file,
+    plain,
+    user_path,
+    write_bytes,
+)
 from .record_format import (
     FORMAT,
     SETTINGS_FILE,
@@ -30,6 +40,7 @@ from .record_set import missing_shards, names_in, progress_bar
 _ENCODERS = min(8, os.cpu_count() or 1)
 _AHEAD = 256  # examples that are made and not yet encoded: bounds the memory
 _ATTEMPTS = 3
+_SAMPLED = 16  # examples whose size tells that of all
 
 
 def write_records(
@@ -92,14 +103,17 @@ def write_records(
 
 
 def write_shards(folder, record_settings: RecordSettings, shards, examples_of, bar=None):
-    """Makes these shards, whether or not they are there."""
+    """Makes these shards, whether or not they are there, as long as the disk can hold all that are left."""
+    left = sum(len(record_settings.indices(shard)) for shard in shards)
     with (
         concurrent.futures.ThreadPoolExecutor(_ENCODERS) as encoders,
         concurrent.futures.ThreadPoolExecutor(1) as writer,
     ):
         writing = None
         for shard in shards:
-            encoded = _encoded(record_settings, shard, examples_of, encoders, bar)
+            check = functools.partial(_check_room_for, folder, left)
+            encoded = _encoded(record_settings, shard, examples_of, encoders, bar, check)
+            left -= len(encoded)
             if writing:
                 writing.result()  # one shard at a time, and an error stops the making
             path = record_settings.shard_path(folder, shard)
@@ -108,14 +122,22 @@ def write_shards(folder, record_settings: RecordSettings, shards, examples_of, b
             writing.result()
 
 
-def _encoded(record_settings, shard, examples_of, encoders, bar) -> list:
-    """Makes the examples of a shard; returns their records."""
+def _check_room_for(folder, count, sample):
+    """Refuses a disk that can't hold so many records like those of the sample."""
+    size = sum(len(record.result()) for record in sample) / len(sample)
+    check_room(folder, int(count * size), f"{count:,} records")
+
+
+def _encoded(record_settings, shard, examples_of, encoders, bar, check) -> list:
+    """Makes the examples of a shard; returns their records. `check` gets the first of them."""
     encoded, indices = [], record_settings.indices(shard)
     examples = examples_of(indices.start, indices.stop)
     for index, example in zip(indices, examples, strict=True):
         encoded.append(encoders.submit(encode, record_settings, index, example))
         if len(encoded) > _AHEAD:
             encoded[-_AHEAD].result()
+        if len(encoded) == min(_SAMPLED, len(indices)):
+            check(encoded)  # before the others cost time, and again with each shard
         if bar:
             bar.add(1)
     return [record.result() for record in encoded]
