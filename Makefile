@@ -28,10 +28,10 @@ test: .venv/installed-dev  ## Run the tests, without the slowest
 
 test-full: .venv/installed-dev  ## Run every test that needs nothing but this machine
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL) \
-	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge"
+	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge and not keras_hub"
 
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS or edge runtimes
-	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge) and not slow"
+	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge or keras_hub) and not slow"
 
 test-slow: .venv/installed-extras  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -q --durations=10 -m slow
@@ -62,7 +62,7 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 
 .venv/installed-extras: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv, with PyTorch, Apache Beam, TensorFlow Datasets and runtimes (minutes)"
-	@$(INSTALL) -e '.[dev,tfds,beam,torch,litert,onnx,openvino]'
+	@$(INSTALL) -e '.[dev,tfds,beam,torch,keras_hub,litert,onnx,openvino]'
 	@touch .venv/installed .venv/installed-dev $@
 
 # TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;
