@@ -5,7 +5,11 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras import tfgan
-from tinygan_keras.evaluation.metrics.kernel import kernel_distance
+from tinygan_keras.evaluation.metrics.kernel import (
+    kernel_distance,
+    median_distance,
+    rbf_kernel_distance,
+)
 
 
 def features(count, dimension=4, seed=0, scale=1.0):
@@ -81,3 +85,46 @@ def test_distance_of_shifted_sets_is_the_analytic_one():
 def test_float32_features_are_computed_in_float64():
     x, y = features(20, seed=5).astype("float32"), features(20, seed=6).astype("float32")
     assert kernel_distance(x, y) == kernel_distance(x.astype("float64"), y.astype("float64"))
+
+
+def rbf_twin(x, y, width, biased):
+    """Pair by pair."""
+
+    def mean(rows, others, skip):
+        pairs = itertools.product(range(len(rows)), range(len(others)))
+        kernels = [
+            np.exp(-np.sum((rows[i] - others[j]) ** 2) / (2 * width**2))
+            for i, j in pairs
+            if not (skip and i == j)
+        ]
+        return np.mean(kernels)
+
+    return mean(x, x, not biased) + mean(y, y, not biased) - 2 * mean(x, y, False)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_rbf_kernel_distance_equals_its_numpy_twin(biased):
+    x, y = features(15) + 30, features(12, seed=1, scale=1.5) + 30
+    value, _ = rbf_kernel_distance(x, y, 1.3, biased)
+    assert value == pytest.approx(rbf_twin(x, y, 1.3, biased), rel=1e-9)
+
+
+def test_rbf_distance_of_worked_vectors():
+    # One pair each side: k = 1 within; exp(-4 / 8) across. With pairs of a row with itself: 1 + 1 - 2 k.
+    value, error = rbf_kernel_distance(np.zeros((2, 1)), 2 * np.ones((2, 1)), 2.0, True)
+    assert (value, error) == (pytest.approx(2 - 2 * np.exp(-0.5)), pytest.approx(0.0, abs=1e-12))
+
+
+def test_two_standard_errors_cover_the_rbf_distance():
+    random, found = np.random.default_rng(0), []
+    real = random.normal(size=(300, 3))
+    for _ in range(200):
+        generated = 1.2 * random.normal(size=(100, 3)) + 0.3
+        found.append(rbf_kernel_distance(real, generated, 1.5, False))
+    values, errors = np.transpose(found)
+    assert 0.9 <= np.mean(np.abs(values - values.mean()) <= 2 * errors) <= 0.98
+
+
+def test_the_median_distance_is_that_of_pairs():
+    assert median_distance(np.array([[0.0], [1.0], [5.0]])) == 4.0
+    assert median_distance(np.zeros((5, 2))) == 1.0, "a width for equal rows"

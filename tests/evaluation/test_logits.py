@@ -105,7 +105,7 @@ def test_classes_are_counted_on_their_own_and_absent_ones_left_out():
         num_classes=7,
         columns={"logits": SimpleNamespace(chunks=lambda: np.split(logits, 5))},
     )
-    figures, _, classes, _ = module.measure_label_accuracy(images)
+    figures, _, classes, *_ = module.measure_label_accuracy(images)
     assert figures["label_accuracy"] == module.label_accuracy(logits, labels)
     assert list(classes) == list(range(6))
     for label, row in classes.items():

@@ -34,7 +34,7 @@ def test_an_unknown_metric_is_refused_with_the_nearest(names):
 
 
 def test_metrics_that_lack_something_are_left_out_with_the_reason():
-    kept, notes = computable(choose(), {"real_images", "labels"}, required=())
+    kept, notes = computable(choose(), {"real_images", "labels", "logits"}, required=())
     assert [metric.name for metric in kept] == [
         "frechet_distance",
         "inception_score",
@@ -53,7 +53,9 @@ def test_metrics_that_are_asked_for_must_not_lack_anything():
 def test_figures_by_which_students_can_be_ranked_need_no_teacher():
     assert MONITORS_WITHOUT_REAL == ("inception_score", "label_accuracy")
     assert {"frechet_distance", "coverage", *MONITORS_WITHOUT_REAL} <= set(MONITORS)
-    others = set(FIGURES) - set(MONITORS)
+    optional = {n for metric in METRICS.values() if metric.optional for n in metric.figures}
+    assert {"vendi_score", "cmmd"} <= optional and not optional & set(MONITORS)
+    others = set(FIGURES) - set(MONITORS) - optional
     unranked = {"frechet_floor", "frechet_bias", "classification_accuracy", "frechet_to_teacher"}
     unranked |= {"student_share", "high_frequencies"}  # and the teacher's share
     assert others == unranked | {name for name in FIGURES if name.startswith("teacher_")}

@@ -29,11 +29,12 @@ class Classifier:
     classify: Callable  # float32 images `[B, S, S, 3]` in [-1, 1] to features `[B, F]` and logits `[B, C]`
     input_size: int  # S
     feature_dim: int  # F
-    num_classes: int  # C
+    num_classes: int  # C; 0 of a backbone without logits
     hash: str  # of what determines the outputs
     name: str  # how reports call it; never a path of one machine
     path: Path | None = None
     owner: object = None  # of the variables, which have to live as long as `classify`
+    kind: str | None = None  # what some metrics ask for: "clip", "dinov2" or "siglip"
 
 
 def load_folder(path, input_size: int | None = None) -> Classifier:

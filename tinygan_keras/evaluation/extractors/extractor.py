@@ -15,7 +15,7 @@ from ...embedded import MODELS, find
 from ...errors import InputError, MissingFileError, nearest_name
 from ...images import check_images, to_float, to_uint8
 from ...teachers import download
-from . import keras_inception
+from . import keras_hub_backbones, keras_inception
 from .classifiers import ROLE, Classifier, load_folder, load_saved_model
 from .resizing import check_kernel, described, resized
 
@@ -49,7 +49,8 @@ class FeatureExtractor:
     Attributes:
         hash: SHA-256 (hex) of the graph and the variables. Two Frechet distances may be compared only
             if it is equal.
-        input_size: S.  feature_dim: F.  num_classes: C.
+        input_size: S.  feature_dim: F.  num_classes: C, 0 without logits.
+        kind: "clip", "dinov2" or "siglip" of a KerasHub backbone, else None.
         name: The folder's own name, or the name or handle given to `load_extractor`.
         path: The folder, or None.
 
@@ -71,6 +72,7 @@ class FeatureExtractor:
         self.name, self.path, self.hash = classifier.name, classifier.path, classifier.hash
         self.input_size = classifier.input_size
         self.feature_dim, self.num_classes = classifier.feature_dim, classifier.num_classes
+        self.kind = classifier.kind
 
     def __call__(self, images) -> tuple[np.ndarray, np.ndarray]:
         """Features float32 `[N, F]` and logits float32 `[N, C]` of any number of images.
@@ -186,11 +188,14 @@ def load_extractor(
             - "inception", the Inception network with which TF-GAN measures, from TensorFlow Hub: 299
               pixels, features `pool_3` of 2048 floats, 1008 logits;
             - "keras_inception_v3", `keras.applications.InceptionV3`: 299 pixels, its average pool of 2048
-              floats, 1000 logits.
+              floats, 1000 logits;
+            - "keras_hub:NAME", DINOv2, CLIP or SigLIP of KerasHub (extra `keras_hub`): a preset such as
+              "keras_hub:dinov2_base", "keras_hub:hf://OWNER/NAME", or a folder of `save_to_preset`;
+              features with the preprocessing of their papers, and no logits.
             A folder that is called like one of the two names goes by "./inception".
         resize: Kernel for images of another size, see `FeatureExtractor`. None is "bilinear" without
-            antialias for the two Inception networks, as in TF-GAN's examples, and refuses such images for
-            all others.
+            antialias for the two Inception networks, as in TF-GAN's examples, "pillow:bicubic" for backbones
+            of KerasHub, and refuses such images for all others.
         batch_size: Images per call of the classifier. None is 250, or 50 for images beyond 64 pixels.
         input_size: Pixels per side, for a folder or handle that takes every size.
 
@@ -221,13 +226,17 @@ def load_extractor(
             classifier = load_saved_model(folder, INCEPTION, keras_inception.INPUT_SIZE)
         # TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
         resize = resize or "bilinear"
+    elif name.startswith(keras_hub_backbones.PREFIX):
+        classifier = keras_hub_backbones.load_keras_hub(name, input_size)
+        resize = resize or keras_hub_backbones.RESIZE
     elif "://" in name:
         classifier = load_saved_model(download.locate(name, ROLE), name, input_size)
     elif not find(name).exists():
         raise MissingFileError(
             f"Got the {ROLE} {name!r}, which is no name, no URL and no folder. Expected one of "
-            f"{', '.join(NAMES)}; a TensorFlow Hub handle that starts with https://; the folder of a "
-            f"SavedModel; or an embedded one of {', '.join(MODELS)}.{nearest_name(name, (*NAMES, *MODELS))}"
+            f"{', '.join(NAMES)}; keras_hub:NAME; a TensorFlow Hub handle that starts with https://; the "
+            f"folder of a SavedModel; or an embedded one of {', '.join(MODELS)}."
+            f"{nearest_name(name, (*NAMES, *MODELS))}"
         )
     else:
         classifier = load_folder(name, input_size)

@@ -28,7 +28,7 @@ FIGURES = {name: figure for metric in METRICS.values() for name, figure in metri
 _MONITORED = {
     name: metric
     for metric in METRICS.values()
-    if not ON_REQUEST & set(metric.needs)
+    if not metric.optional and not ON_REQUEST & set(metric.needs)
     for name, figure in metric.figures.items()
     if figure.better
 }

@@ -18,6 +18,7 @@ _ROWS = 1000  # logits read at a time
             "Inception score (sd of splits)", "higher", "#.4g", "inception_score_deviation"
         )
     },
+    needs=("logits",),
     columns=("logits",),
 )
 def measure_inception_score(images: MeasuredImages) -> Measured:
@@ -62,7 +63,7 @@ def inception_score(chunks, count: int, splits: int = 10) -> tuple[float, float]
 @metric(
     "label_accuracy",
     {"label_accuracy": Figure("label accuracy", "higher", ".2%")},
-    needs=("labels",),
+    needs=("labels", "logits"),
     columns=("logits",),
 )
 def measure_label_accuracy(images: MeasuredImages) -> Measured:

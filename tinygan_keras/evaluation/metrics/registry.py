@@ -30,6 +30,8 @@ _MISSING = {
     "real_labels": ("The real images have no labels", "Sort them into a folder per class"),
     "teacher": ("No teacher is given", "Give the teacher"),
     "real_pixels": ("The real images are given by their statistics", "Give the images themselves"),
+    "logits": ("The extractor has no logits", "Take one that classifies images"),
+    "clip": ("The extractor is no CLIP", "Take one such as keras_hub:clip_vit_large_patch14_336"),
     "latents": ("The images aren't those of a generator", "Give the generator"),
     "classification_test": ("No test images are given", "Give classification_test"),
 }
@@ -82,6 +84,8 @@ class MeasuredImages:
         found = {"teacher": self.teacher, "classification_test": self.classification_test}
         found |= {"labels": self.source.labels, "real_images": self.real}
         found |= {"real_pixels": self.real_pixels, "latents": getattr(self.source, "latents", None)}
+        found["logits"] = self.extractor.num_classes or None
+        found["clip"] = getattr(self.extractor, "kind", None) == "clip" or None
         if self.real is not None:
             found |= {"real_features": self.real.features, "real_labels": self.real.labels}
         return {name for name, value in found.items() if value is not None}

@@ -45,8 +45,8 @@ def sliced_wasserstein(images, others, seed=0, patches=PATCHES, directions=DIREC
     """Distances of images uint8 `[N, S, S, 3]` and as many others, by levels of a Laplacian pyramid.
 
     Levels have S, S / 2, ... pixels, down to 16. From every image come `patches` squares of 7 pixels at
-    random places, each less its mean and over its deviation. They are projected on random directions, where the
-    distance of two equally large sets is the mean difference of their sorted values.
+    random places, each less its mean and over its deviation. On random directions, on which they are
+    projected, the distance of two equally large sets is the mean difference of their sorted values.
 
     Reference: Karras et al., arXiv:1710.10196, and TF-GAN.
     """
