@@ -121,6 +121,6 @@ def test_the_notebook_runs_at_debug_size(repository, tmp_path, monkeypatch, name
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
     notebook = jupytext.read(repository / "experiments" / "notebooks" / f"{name}.py")
     resources = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    nbclient.NotebookClient(notebook, timeout=900, resources=resources).execute()
     for path in NOTEBOOKS[name]:
         assert (tmp_path / path).exists()
