@@ -10,10 +10,12 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import tinygan_keras as tg
 from tinygan_keras.cli import COMMANDS
+from tinygan_keras.evaluation.metrics import registry
 from tinygan_keras.runs.config import default_config
 from tinygan_keras.runs.teacher_config import default_teacher_config
 
@@ -244,3 +246,14 @@ def test_code_of_the_pages_compiles_and_its_names_exist(repository):
                         wrong.append(f"{page}: tg.{node.attr}")
     assert not wrong
     assert seen > 10
+
+
+def test_the_metric_of_the_architecture_page_measures(repository, monkeypatch):
+    monkeypatch.setattr(registry, "METRICS", {})
+    page = (repository / "docs" / "architecture.md").read_text()
+    (code,) = (block for language, block in FENCED.findall(page) if language == "python")
+    exec(code, names := vars(registry) | {"np": np})
+    chunks = [np.array([[3.0, 4.0]]), np.array([[0.0, 1.0]])]
+    images = SimpleNamespace(columns={"features": SimpleNamespace(chunks=lambda: chunks)})
+    assert names["measure_feature_norm"](images).figures == {"feature_norm": 3.0}
+    assert list(registry.METRICS) == ["feature_norm"]

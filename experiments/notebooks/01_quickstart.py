@@ -13,13 +13,25 @@
 # %% [markdown]
 # # Distil a GAN with `model.fit()`
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/tinygan-keras/blob/main/experiments/notebooks/01_quickstart.ipynb)
+#
 # A **teacher** (a BigGAN of 1.25 million parameters that draws Fashion-MNIST) is a black box to us: latents
 # and labels go in, images come out. A **student** a sixteenth of its size learns to draw the same image
 # for the same input, with a **discriminator** that watches over details. The objectives are those of
 # TinyGAN ([Chang & Lu, 2020](https://arxiv.org/abs/2009.13829)).
 #
-# Install with `pip install -e '.[notebook]'` in a clone of the repository. This notebook is generated from
-# `01_quickstart.py`; edit that.
+# In a clone of the repository, install with `pip install -e '.[notebook]'`. This notebook is generated from
+# `01_quickstart.py` (edit that) and executed by `execute.py`.
+
+# %%
+# Installs the package where it is missing, as in Colab.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("tinygan_keras") is None:
+    package = "tinygan-keras[evaluation] @ git+https://github.com/OWNER/tinygan-keras"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 # %%
 import os

@@ -13,11 +13,23 @@
 # %% [markdown]
 # # How good is a student?
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/tinygan-keras/blob/main/experiments/notebooks/02_evaluation.ipynb)
+#
 # One number says little about a generator, and two numbers compare only if they were measured in the same
 # way. `tg.evaluate` gives the usual figures together with everything that moves them: the **protocol**.
 #
-# Install with `pip install -e '.[notebook]'` in a clone of the repository. This notebook is generated from
-# `02_evaluation.py`; edit that.
+# In a clone of the repository, install with `pip install -e '.[notebook]'`. This notebook is generated from
+# `02_evaluation.py` (edit that) and executed by `execute.py`.
+
+# %%
+# Installs the package where it is missing, as in Colab.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("tinygan_keras") is None:
+    package = "tinygan-keras[evaluation] @ git+https://github.com/OWNER/tinygan-keras"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", package], check=True)
 
 # %%
 import os
@@ -92,7 +104,7 @@ entries = tg.draw_album(
 )
 for entry in entries:
     picture = np.asarray(Image.open(entry.path))
-    plt.figure(figsize=(14, 14 * picture.shape[0] / picture.shape[1]))
+    plt.figure(figsize=(11, 11 * picture.shape[0] / picture.shape[1]))
     plt.imshow(picture)
     plt.axis("off")
     plt.show()
