@@ -27,6 +27,7 @@ from .metrics.moments import StatisticsAccumulator, feature_statistics
 from .protocol import differences
 
 MAX_FEATURES = 50_000  # feature vectors kept in a file; 400 MB at a length of 2048
+_SPECTRA = 2000  # images, or some more, that the mean spectrum is of
 _BLOCK = 250
 _OPTIONAL = ("features", "labels", "class_names", "floor", "spectrum")
 _FORMAT = 4  # of kept files; older ones are measured again
@@ -46,7 +47,8 @@ class RealStatistics:
     class_names: tuple | None = None
     # Frechet distance of two halves of the features: a perfect generator's with half as many images.
     floor: float | None = None
-    spectrum: np.ndarray | None = None  # mean `radial_spectrum` of all images, float64 `[S // 2]`
+    # Mean `radial_spectrum` of up to a few thousand images, spread evenly, float64 `[S // 2]`.
+    spectrum: np.ndarray | None = None
 
     @property
     def count(self) -> int | None:
@@ -140,10 +142,13 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
     bar = keras.utils.Progbar(images.count, unit_name="real image", verbose=int(progress))
-    spectrum = np.zeros(images.image_size // 2)
+    spectrum, of_spectrum = np.zeros(images.image_size // 2), 0
+    every = max(1, images.count // _SPECTRA)
     for start in range(0, images.count, _BLOCK):
         pixels = images.read(start, min(start + _BLOCK, images.count))
-        spectrum += radial_spectrum(pixels).sum(axis=0, dtype="float64") / images.count
+        some = pixels[-start % every :: every]  # image 0, `every`, 2 * `every`, ...
+        spectrum += radial_spectrum(some).sum(axis=0, dtype="float64")
+        of_spectrum += len(some)
         block = extractor(pixels)[0]
         accumulator.update(block)
         rows = slice(*np.searchsorted(kept, (start, start + len(block))))
@@ -159,7 +164,14 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
         "measured_with": environment()["versions"],
     }
     labels = None if images.labels is None else np.asarray(images.labels)[kept]
-    known = (protocol, features, labels, images.class_names, _floor(features), spectrum)
+    known = (
+        protocol,
+        features,
+        labels,
+        images.class_names,
+        _floor(features),
+        spectrum / of_spectrum,
+    )
     return RealStatistics(*accumulator.statistics(), *known)
 
 
