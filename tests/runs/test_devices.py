@@ -1,12 +1,15 @@
 """Which devices a run computes on."""
 
 import json
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
 
 from tinygan_keras.runs import devices
-from tinygan_keras.runs.devices import make_strategy
+from tinygan_keras.runs.components import build_model
+from tinygan_keras.runs.config import default_config, validate
+from tinygan_keras.runs.devices import make_strategy, resolve_dtype_policy
 
 CLUSTER = {"worker": ["host0:2222", "host1:2222"]}
 
@@ -66,3 +69,27 @@ def test_a_wrong_tf_config_is_told_with_an_example_of_a_right_one(monkeypatch, t
         ValueError, match=message + r".*Expected on every host an environment variable such as"
     ):
         make_strategy("multi_worker")
+
+
+@pytest.mark.parametrize(
+    ("flags", "policy"),
+    [("avx512bw avx512_bf16 vaes", "mixed_bfloat16"), ("amx_bf16", "mixed_bfloat16"), ("avx2", "")],
+)
+def test_bfloat16_is_for_processors_that_have_it(flags, policy, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : fpu {flags} sse\n")
+    monkeypatch.setattr(Path, "is_file", lambda *_: True)
+    assert resolve_dtype_policy("auto") == (policy or "float32")
+    said = capsys.readouterr().out
+    assert flags.split()[0 if "amx" in flags else -1 if policy == "" else 1] in said or not policy
+    assert resolve_dtype_policy("float32") == "float32" and not capsys.readouterr().out
+
+
+def test_a_student_computes_in_what_auto_chooses(monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "flags : fpu avx512_bf16\n")
+    monkeypatch.setattr(Path, "is_file", lambda *_: True)
+    config = {**default_config().to_dict(), "dtype_policy": "auto"}
+    config |= {"student": "tinygan_fashion_32", "discriminator": "tinygan_fashion_32"}
+    model = build_model(validate(config))
+    networks = (model.student, model.ema_student, model.discriminator)
+    assert {network.dtype_policy.name for network in networks} == {"mixed_bfloat16"}
+    assert {variable.dtype for variable in model.student.variables} == {"float32"}

@@ -4,7 +4,6 @@ import csv
 import functools
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -325,19 +324,6 @@ def test_the_embedded_teacher_has_the_default_networks(repository):
     sizes = [int(np.prod(v.shape)) for v in generator.trainable_variables]
     assert embedded.parameters == sum(sizes)
     assert BigGANDiscriminator(SIZES[32]["discriminator_channels"]).image_size == 32
-
-
-@pytest.mark.parametrize(
-    ("flags", "policy"),
-    [("avx512bw avx512_bf16 vaes", "mixed_bfloat16"), ("amx_bf16", "mixed_bfloat16"), ("avx2", "")],
-)
-def test_bfloat16_is_for_processors_that_have_it(flags, policy, monkeypatch, capsys):
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : fpu {flags} sse\n")
-    monkeypatch.setattr(Path, "is_file", lambda *_: True)
-    assert module._dtype_policy("auto") == (policy or "float32")
-    said = capsys.readouterr().out
-    assert flags.split()[0 if "amx" in flags else -1 if policy == "" else 1] in said or not policy
-    assert module._dtype_policy("float32") == "float32" and not capsys.readouterr().out
 
 
 # The command

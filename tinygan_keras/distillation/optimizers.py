@@ -70,6 +70,12 @@ class OptimizerView:
         if len(named) > 1:
             self.optimizers = [OptimizerView(**{name: one}) for name, one in named.items()]
 
+    def get_config(self):
+        """The settings of all, by their names; MLflow's callback logs them."""
+        names = self.name.split(" and ")
+        configs = zip(names, (one.get_config() for one in self._all), strict=True)
+        return {f"{name}_{key}": value for name, each in configs for key, value in each.items()}
+
     @property
     def learning_rate(self):
         return self._all[0].learning_rate

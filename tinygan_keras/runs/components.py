@@ -28,6 +28,7 @@ from ..networks.discriminator import Discriminator
 from ..networks.student import StudentGenerator
 from ..teachers.hub import HubTeacher
 from .config import LOSS_SETTINGS, check_sample_seed, differences
+from .devices import resolve_dtype_policy
 
 _XLA = {"auto": "auto", "on": True, "off": False}
 
@@ -116,10 +117,11 @@ def check_extractor(config, extractor, generator):
 
 def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
     """The compiled, untrained `TinyGAN` of a complete config; without a teacher, batches have its images."""
+    dtype = resolve_dtype_policy(config.dtype_policy)
     keras.utils.set_random_seed(config.seed)
     model = TinyGAN(
-        _network(config, "student", StudentGenerator, synchronized=synchronized),
-        _network(config, "discriminator", Discriminator),
+        _network(config, "student", StudentGenerator, dtype=dtype, synchronized=synchronized),
+        _network(config, "discriminator", Discriminator, dtype=dtype),
         teacher,
         ema_decay=config.ema_decay,
         truncation=config.truncation,
@@ -250,5 +252,5 @@ def _network(config, name, network, **arguments):
             f"Got {name}_overrides with {', '.join(unknown)}. Expected arguments of "
             f"{network.__name__}: {', '.join(network.ARGUMENTS)}. Correct or remove the others."
         )
-    arguments = {"dtype": config.dtype_policy, **arguments, **overrides}
+    arguments = {**arguments, **overrides}
     return network.from_preset(config[name], load_weights=False, **arguments)

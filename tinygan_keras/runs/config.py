@@ -94,7 +94,15 @@ def default_config() -> ConfigDict:
     config.training_evaluation_images = 2_000  # in each of these
     config.monitor = "frechet_distance"  # decides which of them is the best
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
+    # A class whose images differ, in the mean, by less than this share of what the teacher's do has collapsed
+    # when that lasts for some epochs; 0: nobody looks. Then "warn" or "stop".
+    config.collapse_share = 0.0
+    config.collapse_epochs = 3
+    config.on_collapse = "warn"
     config.reference_student = ""  # folder of a finished student, reported beside this one
+
+    # Where the figures of epochs go, separated by commas: csv, tensorboard, wandb and mlflow (extras).
+    config.trackers = "tensorboard,csv"
 
     # "one"; "mirrored": all of this host; "multi_worker": all of the hosts that TF_CONFIG names; "auto":
     # mirrored when there are several GPUs.
@@ -102,12 +110,13 @@ def default_config() -> ConfigDict:
     config.synchronized_batch_norm = True  # statistics over all replicas, where there are several
     config.jit_compile = "auto"  # XLA "on", "off", or "auto": on a single GPU only
     config.steps_per_execution = 1  # steps between two looks of the host at the devices
-    config.dtype_policy = "float32"  # or "mixed_bfloat16", "mixed_float16"
+    # Or "mixed_bfloat16", "mixed_float16"; "auto": bfloat16 where the GPU or the processor multiplies in it.
+    config.dtype_policy = "float32"
     config.debug = False  # the same run, ended in a minute: few steps, few images
     return config
 
 
-FREE = ("checkpoint_minutes",)
+FREE = ("checkpoint_minutes", "trackers")
 """Settings that a run may change on its way, as they change nothing of what comes out."""
 
 
@@ -205,7 +214,10 @@ _RANGES = {
     "a TF-Hub handle or a folder": (bool, "teacher"),
     "a number in (0, 1]": (lambda value: 0 < value <= 1, "truncation"),
     "a number in [0, 1)": (lambda value: 0 <= value < 1, "beta_1 beta_2 ema_decay"),
-    "a number in [0, 1]": (lambda value: 0 <= value <= 1, "learning_rate_decay_start"),
+    "a number in [0, 1]": (
+        lambda value: 0 <= value <= 1,
+        "learning_rate_decay_start collapse_share",
+    ),
     "more than 0": (
         lambda value: value > 0,
         "g_learning_rate d_learning_rate adam_epsilon divergence_limit",
@@ -219,18 +231,21 @@ _RANGES = {
     "1 or more": (
         lambda value: value >= 1,
         "image_size batch_size accumulate_steps adversarial_interval steps steps_per_epoch "
-        "steps_per_execution latent_dim embedding_dim generator_channels discriminator_channels d_steps",
+        "steps_per_execution collapse_epochs latent_dim embedding_dim generator_channels "
+        "discriminator_channels d_steps",
     ),
     # The covariance of features needs them.
     "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
 }
+TRACKERS = ("tensorboard", "csv", "wandb", "mlflow")
 _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
     "monitor": MONITORS,
+    "on_collapse": ("warn", "stop"),
     "devices": ("auto", "one", "mirrored", "multi_worker"),
     "jit_compile": ("auto", "on", "off"),
-    "dtype_policy": ("float32", "mixed_bfloat16", "mixed_float16"),
+    "dtype_policy": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
 }
 
 
@@ -254,6 +269,9 @@ def _mistakes(config, choices):
         yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
     if 0 < samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
+    words = [word.strip() for word in config.trackers.split(",")] if config.trackers else []
+    if not set(words) <= set(TRACKERS):
+        yield "trackers", f"some of {', '.join(TRACKERS)}, separated by commas", "Correct it"
     if config.batch_size % config.get("accumulate_steps", 1):
         names = "batch_size accumulate_steps"
         yield names, "a batch of pieces of one size", "Change one of them"

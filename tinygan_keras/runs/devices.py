@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -18,6 +19,8 @@ import tensorflow as tf
 
 from ..errors import InputError, UserError
 from .checkpoints import state_of
+
+_BFLOAT16 = r"avx512_bf16|amx_bf16|bf16"  # flags of x86 and ARM processors that multiply in it
 
 
 def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
@@ -43,6 +46,24 @@ def make_strategy(devices: str = "auto") -> tf.distribute.Strategy:
         names = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
         return tf.distribute.MirroredStrategy(names)
     return tf.distribute.get_strategy()
+
+
+def resolve_dtype_policy(policy: str) -> str:
+    """The Keras policy of a config's `dtype_policy`, where "auto" is what the device computes fast in."""
+    if policy != "auto":
+        return policy
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        version = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0,))
+        found = version >= (8, 0) and f"the GPU has compute capability {version[0]}.{version[1]}"
+    else:
+        cpu = Path("/proc/cpuinfo")
+        text = cpu.read_text(errors="replace") if cpu.is_file() else ""
+        flag = re.search(rf"\b({_BFLOAT16})\b", text)
+        found = flag and f"the processor has {flag[0]}"
+    policy = "mixed_bfloat16" if found else "float32"
+    print(f"Computing in {policy}: {found or 'nothing here multiplies in bfloat16'}.")
+    return policy
 
 
 def tf_config() -> tuple:

@@ -34,6 +34,7 @@ from .checkpoints import (
     restore_latest,
     size_of_state,
 )
+from .collapse import CollapseAlarm
 from .components import Components, open_batches, open_components, without_teacher
 from .config import epochs, former_config, validate
 from .devices import Workers, make_strategy, tf_config
@@ -42,6 +43,7 @@ from .interruptions import Interrupted, Interruptions
 from .measuring import evaluation_callback, summarize
 from .progress_pictures import Gallery, ProgressPictures
 from .run_folder import RunFolder, Stopwatch, discard
+from .trackers import open_trackers
 
 FRAMES = 40  # of the moving picture, at most
 
@@ -126,7 +128,12 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
         watch.keep_in(folder.seconds_json)
         pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
         try:
-            train(run, evaluation_callback(components, config, folder), pictures)
+            watching = []
+            if config.collapse_share:
+                shares = config.collapse_share, config.collapse_epochs, config.on_collapse == "stop"
+                alarm = CollapseAlarm(gallery, components.extractor, folder.diversity, *shares)
+                watching.append(alarm)
+            train(run, evaluation_callback(components, config, folder), pictures, watching)
         except KeyboardInterrupt:
             save_student(run)
             print(f"The student so far: {folder.student_keras}")
@@ -140,7 +147,7 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
     return _list_results(folder)
 
 
-def train(run, evaluation, pictures):
+def train(run, evaluation, pictures, watching=()):
     """Trains from the last checkpoint, if there is one, to the last epoch; the callbacks are the run's."""
     config, folder, model = run.config, run.folder, run.components.model
     start, figures = restore_latest(model, folder.checkpoints)
@@ -153,10 +160,10 @@ def train(run, evaluation, pictures):
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
     _check_room(run, evaluation)
     callbacks = [
-        *([evaluation] if evaluation else []),  # first: the others log its figures
-        keras.callbacks.CSVLogger(folder.history_csv, append=done > 0),
-        keras.callbacks.TensorBoard(folder.tensorboard, write_graph=False),
+        *watching,  # first: the others log its figures, and so it is with the evaluation
+        *([evaluation] if evaluation else []),
         pictures,
+        *([] if enough else open_trackers(config, folder, done)),
     ]
     try:
         fit(run, callbacks, start, figures, enough)
@@ -299,6 +306,7 @@ def _list_results(folder) -> dict:
         "Figures": folder.report_md,
         "Every figure and its protocol": folder.evaluation,
         "The best student of the training": folder.best,
+        "The last student without a collapse": folder.diversity,
         "The same for programs": folder.report_json,
         "Student for Keras": folder.student_keras,
         "Student for TensorFlow Serving": folder.saved_model / "1",

@@ -53,6 +53,7 @@ def summarize(components, config, folder) -> dict:
             # Without the teacher, whose images take the longest.
             result = _evaluate(components, config, components.reference_student)
             report["reference_student"] |= result["figures"]
+    report["dtype_policy"] = components.model.student.dtype_policy.name  # which "auto" has chosen
     return report | _facts(components, config)
 
 

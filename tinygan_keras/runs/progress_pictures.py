@@ -40,14 +40,15 @@ class Gallery:
 
     def grid(self, student) -> np.ndarray:
         """Class by class, the teacher's row above the student's: a picture uint8 `[H, W, 3]`."""
-        return class_grid(self.teacher_images, self._images(student), self.labels, self.class_names)
+        return class_grid(self.teacher_images, self.images(student), self.labels, self.class_names)
 
     def frame(self, student, step: int) -> np.ndarray:
         """One image of each class, the teacher's above the student's after `step` steps."""
-        rows = (self.teacher_images[::_PER_CLASS], self._images(student)[::_PER_CLASS])
+        rows = (self.teacher_images[::_PER_CLASS], self.images(student)[::_PER_CLASS])
         return image_rows(rows, marks=("teacher", f"step {step}"))
 
-    def _images(self, student):
+    def images(self, student) -> np.ndarray:
+        """The student's images of the same latents, uint8 `[N, S, S, 3]`."""
         return to_uint8(student((self.latents, self.labels), training=False))
 
 

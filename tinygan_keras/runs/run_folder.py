@@ -27,6 +27,7 @@ class RunFolder:
     OWNED = (
         *("config.json", "data.json", "real_images.json", "seconds.json", "class_names.txt"),
         *("history.csv", "tensorboard", "checkpoints", "progress", "best", "student.keras"),
+        *("diversity", "trackers.json", "wandb", "mlruns"),
         *("saved_model", "samples.png", "training.gif", "evaluation", "pictures"),
         *("module", "distill.py"),
         *("report.md", "report.json"),  # the last: with it a run is finished

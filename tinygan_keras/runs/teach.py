@@ -5,10 +5,8 @@ All but the model and its results is as in `distill.py`: folder, lock, checkpoin
 
 import dataclasses
 import functools
-import re
 import shlex
 import shutil
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -32,7 +30,7 @@ from ..teachers.own_teacher import (
 )
 from .checkpoints import load_checkpoint
 from .components import check_extractor, make_optimizer, open_measured_images
-from .devices import Workers
+from .devices import Workers, resolve_dtype_policy
 from .distill import Run, errors_in_words, list_results, save_animation, train
 from .evaluation_callback import EvaluationCallback
 from .interruptions import Interruptions
@@ -40,8 +38,6 @@ from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
 from .run_folder import RunFolder, Stopwatch, discard
 from .teacher_config import default_teacher_config, student_config_text, validate_teacher_config
-
-_BFLOAT16 = r"avx512_bf16|amx_bf16|bf16"  # flags of x86 and ARM processors that multiply in it
 
 
 @dataclasses.dataclass
@@ -180,7 +176,7 @@ def _check_images(config, images) -> tuple | None:
 
 def _build_model(config, num_classes) -> ClassConditionalGAN:
     """The compiled, untrained model."""
-    common = {"num_classes": num_classes, "dtype": _dtype_policy(config.dtype_policy)}
+    common = {"num_classes": num_classes, "dtype": resolve_dtype_policy(config.dtype_policy)}
     settings = {
         "channels": config.generator_channels,
         "latent_dim": config.latent_dim,
@@ -205,24 +201,6 @@ def _build_model(config, num_classes) -> ClassConditionalGAN:
         steps_per_execution=config.steps_per_execution,
     )
     return model
-
-
-def _dtype_policy(policy) -> str:
-    """The policy, where "auto" is what the device computes fast in."""
-    if policy != "auto":
-        return policy
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        version = tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0,))
-        found = version >= (8, 0) and f"the GPU has compute capability {version[0]}.{version[1]}"
-    else:
-        cpu = Path("/proc/cpuinfo")
-        text = cpu.read_text(errors="replace") if cpu.is_file() else ""
-        flag = re.search(rf"\b({_BFLOAT16})\b", text)
-        found = flag and f"the processor has {flag[0]}"
-    policy = "mixed_bfloat16" if found else "float32"
-    print(f"Computing in {policy}: {found or 'nothing here multiplies in bfloat16'}.")
-    return policy
 
 
 def _open_batches(config, components, start_step=0) -> tf.data.Dataset:

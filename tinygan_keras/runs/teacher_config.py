@@ -114,6 +114,7 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
     config.monitor = "frechet_distance"  # decides which of them is the best
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
 
+    config.trackers = "tensorboard,csv"  # of the figures of epochs; wandb and mlflow too (extras)
     config.steps_per_execution = 1  # steps between two looks of the host at the device
     config.dtype_policy = "auto"  # "float32", "mixed_bfloat16", or "auto": what is fast here
     config.debug = False  # the same run, ended in a minute: few steps, few images
