@@ -31,10 +31,10 @@ test: .venv/installed-dev  ## Run the tests, without the slowest
 
 test-full: .venv/installed-dev  ## Run every test that needs nothing but this machine
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL) \
-	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge and not keras_hub and not browser"
+	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge and not keras_hub and not trackers and not browser"
 
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS, edge runtimes or a browser
-	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge or keras_hub or browser) and not slow"
+	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge or keras_hub or trackers or browser) and not slow"
 
 test-slow: .venv/installed-extras  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -q --durations=10 -m slow
@@ -65,7 +65,7 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 
 .venv/installed-extras: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv, with PyTorch, Apache Beam, TensorFlow Datasets and runtimes (minutes)"
-	@$(INSTALL) -e '.[dev,tfds,beam,torch,keras_hub,litert,onnx,openvino,browser]'
+	@$(INSTALL) -e '.[dev,tfds,beam,torch,keras_hub,litert,onnx,openvino,wandb,mlflow,browser]'
 	@touch .venv/installed .venv/installed-dev $@
 
 # TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;

@@ -61,8 +61,10 @@ def test_an_unknown_tracker_is_refused():
         validate({"teacher": "x", "trackers": "csv,neptune"})
 
 
+@pytest.mark.trackers
 def test_wandb_offline_goes_on_in_its_record(config, tmp_path, monkeypatch):
-    wandb = pytest.importorskip("wandb")
+    import wandb
+
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     config.trackers, workdir = "csv,wandb", tmp_path / "run"
@@ -77,8 +79,10 @@ def test_wandb_offline_goes_on_in_its_record(config, tmp_path, monkeypatch):
     assert len(pictures) == 2
 
 
+@pytest.mark.trackers
 def test_mlflow_in_a_folder_goes_on_in_its_record(config, tmp_path, monkeypatch):
-    mlflow = pytest.importorskip("mlflow")
+    import mlflow
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     config.trackers, workdir = "csv,mlflow", tmp_path / "run"
