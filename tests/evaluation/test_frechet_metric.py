@@ -1,6 +1,7 @@
 """The Keras metric: the figure of an evaluation, in any Keras model and with Keras' own callbacks."""
 
 import csv
+import dataclasses
 
 import keras
 import numpy as np
@@ -171,6 +172,16 @@ def test_it_is_saved_by_name(extractor, statistics, real, tmp_path):
     unnamed = tg.metrics.FrechetDistance(extractor, statistics).get_config()
     with pytest.raises(ValueError, match="extractor and reference had no name"):
         tg.metrics.FrechetDistance.from_config(unnamed)
+
+
+def test_statistics_of_another_kind_are_refused(extractor, real, statistics, tmp_path):
+    other = dataclasses.replace(statistics, protocol={**statistics.protocol, "extractor_hash": "x"})
+    metric = tg.metrics.FrechetDistance(extractor, other)
+    with pytest.raises(ValueError, match="taken in another way:\\n  extractor_hash"):
+        metric.update_state(None, pictures(1))
+    np.savez(tmp_path / "a.npz", mu=np.zeros(7), sigma=np.eye(7))
+    with pytest.raises(ValueError, match="statistics of 7 features. Expected 4"):
+        tg.metrics.FrechetDistance(extractor, tmp_path / "a.npz")
 
 
 def test_a_diverged_student_gives_nan_or_the_reason(extractor, statistics):

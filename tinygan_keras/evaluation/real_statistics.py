@@ -77,14 +77,18 @@ class RealStatistics:
         labels = np.array([names.index(name) for name in own], "int32")[self.labels]
         return dataclasses.replace(self, labels=labels, class_names=names)
 
+    def check_length(self, extractor):
+        """Refuses statistics of another number of features than the extractor has."""
+        if len(self.mean) != extractor.feature_dim:
+            raise InputError(
+                f"Got real statistics of {len(self.mean)} features. Expected {extractor.feature_dim}, as the "
+                "extractor has; measure the real images with it."
+            )
+
     def check(self, extractor, image_size: int) -> list:
         """Refuses statistics that were taken in another way; says what can't be checked."""
         if self.protocol is None:
-            if len(self.mean) != extractor.feature_dim:
-                raise InputError(
-                    f"Got real statistics of {len(self.mean)} features. Expected "
-                    f"{extractor.feature_dim}, as the extractor has; measure the real images with it."
-                )
+            self.check_length(extractor)
             return [
                 "The real statistics come from a file with mu and sigma only: that they were taken "
                 "with this extractor, range and resizing can't be checked."

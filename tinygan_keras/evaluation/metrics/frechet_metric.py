@@ -64,11 +64,10 @@ class FrechetDistance(keras.metrics.Metric):
         self.extractor = extractor
         self.real = open_real_statistics(reference, extractor, progress=False)
         length = extractor.feature_dim
-        if self.real is not None and len(self.real.mean) != length:
-            raise InputError(
-                f"Got real statistics of {len(self.real.mean)} features. Expected {length}, as "
-                "the extractor has; measure the real images with it."
-            )
+        if (
+            self.real is not None
+        ):  # of a length that fits at least; the rest is known with the first images
+            self.real.check_length(extractor)
         # Sums of features less a point near their mean: they add up over batches and devices.
         self._origin = np.zeros(length) if self.real is None else self.real.mean
         self._generated = self._sums("generated", length)
@@ -87,6 +86,8 @@ class FrechetDistance(keras.metrics.Metric):
                 "Got sample_weight for a Frechet distance. Expected None: every image counts alike. Leave "
                 "it out of the batches."
             )
+        if self.real is not None:  # while the step is traced
+            self.real.check(self.extractor, int(y_pred.shape[1]))
         self._add(self._generated, y_pred)
         if self._given is not None:
             self._add(self._given, y_true)
