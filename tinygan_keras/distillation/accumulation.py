@@ -62,9 +62,10 @@ def accumulated_step(model, batch, adversarial) -> dict:
             gradients = [one + other for one, other in pairs]
         return terms, gradients
 
-    d_terms, gradients = _mean_over(pieces, learn_to_tell_apart, _moving(student, discriminator))
+    moving = _moving(student, discriminator)
+    d_terms, gradients = _mean_over(pieces, learn_to_tell_apart, moving)
     model.apply_gradients_of(discriminator, gradients)
-    g_terms, gradients = _mean_over(pieces, learn_from_teacher, _moving(student, discriminator))
+    g_terms, gradients = _mean_over(pieces, learn_from_teacher, moving, gradients)
     model.apply_gradients_of(student, gradients)
     return {**g_terms, **d_terms}
 
@@ -86,13 +87,13 @@ def _moving(*networks) -> list:
     return [v for network in networks for v in network.non_trainable_variables]
 
 
-def _mean_over(pieces, compute, moving) -> tuple:
+def _mean_over(pieces, compute, moving, former=()) -> tuple:
     """The means of what `compute` returns of each piece, one after the other; so of what moves in it."""
     before = [tf.identity(variable.value) for variable in moving]
     total = None
     for piece in pieces:
         # Else a graph would compute all pieces at once, and hold all their maps.
-        with tf.control_dependencies([] if total is None else tf.nest.flatten(total)):
+        with tf.control_dependencies(list(former) if total is None else tf.nest.flatten(total)):
             _assign(moving, before)
             results = (*compute(piece), [tf.identity(variable.value) for variable in moving])
             total = results if total is None else tf.nest.map_structure(tf.add, total, results)

@@ -180,8 +180,8 @@ class TinyGAN(keras.Model):
                 too, so that the student generates once a step in place of twice. Then the student's two
                 adversarial terms are one, of weight lambda_2 + lambda_3, and classes should be about as
                 frequent among the pairs as among the real images.
-            accumulate_steps: Pieces of a batch that are computed one after the other for one update: a batch
-                of n rows in the memory of n / accumulate_steps, for a third more time. Batch normalisation
+            accumulate_steps: Pieces of a batch that are computed one after the other for one update, to save
+                memory, for a third more time; docs/long_runs.md has what was measured. Batch normalisation
                 sees a piece, so pieces should not be tiny; everything else comes out as of the whole batch.
             divergence_limit: A term that isn't finite, or beyond this, is counted in `failures`, one count
                 per term in the order of `losses.METRICS`; see `tinygan_keras.StopOnDivergence`.
