@@ -78,6 +78,7 @@ def test_a_run_is_evaluated_with_its_own_settings(evaluated):
     assert result["teacher"]["figures"]["label_accuracy"] == 1.0
     assert sorted(path.name for path in evaluated.iterdir()) == [
         "classes.png",
+        "classes_and_teacher.png",
         "evaluation.json",
         "evaluation.md",
         "gap.png",

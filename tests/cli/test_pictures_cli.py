@@ -82,7 +82,7 @@ def test_what_is_not_made_is_named(here, tmp_path, capsys):
 
     printed = capsys.readouterr().out
     assert "not made: neighbours.png: it needs a feature extractor and real images." in printed
-    assert f"3 of 6 pictures: {out}" in printed
+    assert f"3 of 7 pictures: {out}" in printed
     assert Image.open(out / "class_grid.png").height < 300, "two classes, without a teacher"
 
 

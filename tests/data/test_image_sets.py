@@ -333,7 +333,7 @@ def test_the_committed_subset_is_opened(repository):
     assert images.class_counts.tolist() == [1000] * 10
 
 
-@pytest.mark.parametrize("name", ["cifar10", "no/such.npz", ""])
+@pytest.mark.parametrize("name", ["cifar99", "no/such.npz", ""])
 def test_unknown_names_list_what_is_known(name):
     with pytest.raises(
         FileNotFoundError, match=r"Expected 'fashion_mnist', 'fashion_mnist:test' or the embedded"
