@@ -119,7 +119,7 @@ class Twin(Measured):
         return self.matrices[0] @ self.matrices[1]
 
 
-def make_batches(batch_size, count=INTERVAL):
+def make_batches(batch_size, count=INTERVAL, size=SIZE):
     """Batches as `TinyGAN` takes them, of random images: what a step costs doesn't depend on them."""
     rng = np.random.default_rng(0)
     batches = []
@@ -131,7 +131,7 @@ def make_batches(batch_size, count=INTERVAL):
         ):
             batch[latent] = 0.5 * rng.normal(size=(batch_size, LATENT_DIM)).astype("float32")
             batch[label] = rng.integers(0, CLASSES, batch_size).astype("int32")
-            shape = (batch_size, SIZE, SIZE, 3)
+            shape = (batch_size, size, size, 3)
             batch[image] = rng.uniform(-1, 1, shape).astype("float32")
         batches.append(batch)
     return batches

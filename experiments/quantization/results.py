@@ -16,7 +16,11 @@ def markdown(rows) -> str:
 def write(name, table, values):
     """Puts a table between the marks of its name in the README, and the values into `<name>.json`."""
     (FOLDER / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    readme = FOLDER / "README.md"
+    put_between_marks(FOLDER / "README.md", name, table)
+
+
+def put_between_marks(readme, name, table):
+    """Replaces what stands between the marks of a name in a README."""
     before, begin, rest = readme.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
     _, end, after = rest.partition(f"<!-- end of {name} -->\n")
     if not end:
