@@ -96,7 +96,11 @@ def test_with_batch_normalisation_it_is_the_step_of_as_many_devices():
     batches = [make_batch(seed, batch=BATCH) for seed in range(2)]
     settings = {"student": make_student, "run_eagerly": False}
     pieces, _ = trained(batches, accumulate_steps=2, **settings)
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    # Collectives of a second strategy in one process collide on CPUs, and other tests have theirs.
+    strategy = tf.distribute.MirroredStrategy(
+        ["CPU:0", "CPU:1"], cross_device_ops=tf.distribute.ReductionToOneDevice()
+    )
+    with strategy.scope():
         devices, _ = trained(batches, **settings)
     assert_alike(pieces.trainable_variables, devices.trainable_variables)
     alone, _ = trained(batches, **settings)
