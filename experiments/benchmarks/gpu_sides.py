@@ -176,23 +176,24 @@ KINDS = {"ours": Ours, "twin": Twin, "drawing": Drawing}
 def start_tensorflow(devices, precision, debug) -> list:
     """Shows TensorFlow so many devices, before anything is computed; returns the GPUs among them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if debug:  # so that "auto" decides as on a machine without a GPU
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
 
     tf.config.experimental.enable_tensor_float_32_execution(precision != "float32")
-    gpus = [] if debug else tf.config.list_physical_devices("GPU")
-    if gpus:
-        if len(gpus) < devices:
-            raise Impossible("one GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs")
-        tf.config.set_visible_devices(gpus[:devices], "GPU")
-        for gpu in gpus[:devices]:  # else the peak says nothing
-            tf.config.experimental.set_memory_growth(gpu, True)
-        return gpus[:devices]
-    tf.config.set_visible_devices([], "GPU")
-    if devices > 1:
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        logical = [tf.config.LogicalDeviceConfiguration()] * devices
-        tf.config.set_logical_device_configuration(cpu, logical)
-    return []
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        if devices > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            logical = [tf.config.LogicalDeviceConfiguration()] * devices
+            tf.config.set_logical_device_configuration(cpu, logical)
+        return []
+    if len(gpus) < devices:
+        raise Impossible("one GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs")
+    tf.config.set_visible_devices(gpus[:devices], "GPU")
+    for gpu in gpus[:devices]:  # else the peak says nothing
+        tf.config.experimental.set_memory_growth(gpu, True)
+    return gpus[:devices]
 
 
 def settings(precision, xla, debug):
@@ -215,7 +216,8 @@ def in_memory(batch_size, image_size):
 
     batches = make_batches(batch_size, BATCHES, image_size)
     stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-    return tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
+    with tf.device("CPU:0"):  # else they would lie in the GPU's memory, and count there
+        return tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
 
 
 def from_teacher(batch_size, image_size, folder, teacher=None):
