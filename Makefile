@@ -65,7 +65,7 @@ clean:  ## Remove the environment, caches and builds; runs/ stays
 
 .venv/installed-extras: requirements.txt pyproject.toml setup.py | .venv/bin/pip
 	@echo "Installing into .venv, with PyTorch, Apache Beam, TensorFlow Datasets and runtimes (minutes)"
-	@$(INSTALL) -e '.[dev,tfds,beam,torch,keras_hub,litert,onnx,openvino,wandb,mlflow,browser]'
+	@$(INSTALL) -e '.[dev,tfds,beam,torch,keras-hub,litert,onnx,openvino,wandb,mlflow,browser]'
 	@touch .venv/installed .venv/installed-dev $@
 
 # TensorFlow 2.21 has wheels for Python 3.11 to 3.13. Debian packs venv apart from Python;

@@ -189,7 +189,7 @@ def load_extractor(
               pixels, features `pool_3` of 2048 floats, 1008 logits;
             - "keras_inception_v3", `keras.applications.InceptionV3`: 299 pixels, its average pool of 2048
               floats, 1000 logits;
-            - "keras_hub:NAME", DINOv2, CLIP or SigLIP of KerasHub (extra `keras_hub`): a preset such as
+            - "keras_hub:NAME", DINOv2, CLIP or SigLIP of KerasHub (extra `keras-hub`): a preset such as
               "keras_hub:dinov2_base", "keras_hub:hf://OWNER/NAME", or a folder of `save_to_preset`;
               features with the preprocessing of their papers, and no logits.
             A folder that is called like one of the two names goes by "./inception".

@@ -114,7 +114,7 @@ def _build(preset, input_size):
     except ImportError as error:
         raise MissingPackageError(
             f"Got {PREFIX}{preset} and no KerasHub. Expected it installed: pip install "
-            f"'tinygan-keras[keras_hub]'. It said: {error}"
+            f"'tinygan-keras[keras-hub]'. It said: {error}"
         ) from error
     keras.config.set_dtype_policy("float32")  # the caller's may be half precision
     if "://" not in preset:
