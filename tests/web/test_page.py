@@ -3,21 +3,26 @@
 The tests of the browser need Chromium and its driver (Debian: apt install chromium chromium-driver).
 """
 
+import _thread
 import base64
 import io
 import json
 import re
 import shutil
+import threading
 import time
+import webbrowser
 
 import keras
 import numpy as np
 import pytest
+import requests
 from PIL import Image
 from run_fixtures import TINY_STUDENT, write_teacher
 
 import tinygan_keras as tg
 from tinygan_keras.cli import main
+from tinygan_keras.cli.page import serve
 from tinygan_keras.images import to_uint8
 from tinygan_keras.latents import latents_of_seeds
 from tinygan_keras.web.page import page_weights, write_page
@@ -206,6 +211,31 @@ def test_the_command_writes_and_says_the_size(tmp_path, capsys):
 
     assert f"kB: {out}" in capsys.readouterr().out
     assert model_in(out)["teacher"] is None
+
+
+def test_a_served_page_is_all_that_this_machine_serves(tmp_path, monkeypatch, capsys):
+    page = tmp_path / "page.html"
+    page.write_text("<p>the page</p>", encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("another file")
+    answers = {}
+
+    def visit(address):
+        def read():
+            for path in ("", "secret.txt", "../secret.txt"):
+                answers[path] = requests.get(address + path, timeout=30)
+            answers["address"] = address
+            _thread.interrupt_main()  # Ctrl-C
+
+        threading.Thread(target=read).start()
+
+    monkeypatch.setattr(webbrowser, "open", visit)
+    serve(page)
+
+    assert answers["address"].startswith("http://127.0.0.1:")
+    assert answers["address"] in capsys.readouterr().out
+    assert answers[""].text == "<p>the page</p>"
+    assert answers[""].headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answers["secret.txt"].status_code == answers["../secret.txt"].status_code == 404
 
 
 # --- In the browser ---
