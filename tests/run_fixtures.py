@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.networks.discriminator import Discriminator
 from tinygan_keras.networks.student import StudentGenerator
+from tinygan_keras.runs import distill
 from tinygan_keras.runs.config import default_config
 
 LATENT_DIM, NUM_CLASSES, IMAGE_SIZE = 4, 10, 32
@@ -132,3 +134,16 @@ def gan_batches(steps) -> tf.data.Dataset:
             "image_label": labels[1],
         }
     )
+
+
+def interrupt(train, config, folder):
+    """Runs `distill` or `teach` until Ctrl-C right after the first epoch's checkpoint."""
+
+    class Interrupting(distill.Checkpoints):
+        def on_epoch_end(self, epoch, logs=None):
+            super().on_epoch_end(epoch, logs)
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(distill, "Checkpoints", Interrupting)
+        train(config, folder)

@@ -84,7 +84,9 @@ def main():
     """Reads requests from the standard input, one a line, and forks."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print doesn't belong among the answers
-    sys.modules["pandas"] = None  # optional in Keras; with pyarrow, which MLflow brings, it has threads
+    sys.modules["pandas"] = (
+        None  # optional in Keras; with pyarrow, which MLflow brings, it has threads
+    )
     import keras  # noqa: F401
     from tensorflow.python.eager import context
 

@@ -50,4 +50,4 @@ from .saved_model.exporting import export_saved_model
 from .teachers.biggan import BigGANDiscriminator, BigGANGenerator
 from .teachers.hub import HubTeacher
 from .teachers.import_weights import import_generator
-from .web.page import write_page
+from .web.student_page import write_page

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from run_fixtures import LATENT_DIM, tiny_config
+from run_fixtures import LATENT_DIM, interrupt, tiny_config
 
 from tinygan_keras.cli import main
 from tinygan_keras.data import keras_sets
@@ -68,19 +68,6 @@ def finished(base_config, tmp_path_factory):
     """The folder of a run that nothing interrupted, and its report."""
     workdir = tmp_path_factory.mktemp("runs") / "new" / "finished"
     return workdir, distill(base_config, workdir)
-
-
-def interrupted(monkeypatch, config, workdir):
-    """Runs until Ctrl-C right after the first epoch's checkpoint."""
-
-    class Interrupting(run.Checkpoints):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, "Checkpoints", Interrupting)
-        distill(config, workdir)
 
 
 def weights_of(workdir):
@@ -139,8 +126,8 @@ def test_exported_student_is_the_averaged_one(finished):
     np.testing.assert_allclose(images, expected, atol=1e-5)
 
 
-def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path, monkeypatch):
-    interrupted(monkeypatch, config, tmp_path / "resumed")
+def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path):
+    interrupt(distill, config, tmp_path / "resumed")
     assert (tmp_path / "resumed" / "student.keras").is_file()
     assert not (tmp_path / "resumed" / "report.json").exists()
 

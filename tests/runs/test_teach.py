@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from image_tree_fixtures import write_classes
 from PIL import Image
-from run_fixtures import write_classifier
+from run_fixtures import interrupt, write_classifier
 
 from tinygan_keras.cli import main
 from tinygan_keras.generators.cost import multiply_adds
@@ -18,7 +18,6 @@ from tinygan_keras.generators.opening import load_student, open_generator
 from tinygan_keras.latents import sample_latents
 from tinygan_keras.networks.network import count_parameters
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import measuring
 from tinygan_keras.runs import teach as module
 from tinygan_keras.runs.checkpoints import load_checkpoint
@@ -139,15 +138,8 @@ def test_the_teacher_is_the_best_that_was_evaluated(finished, base_config):
 
 
 def test_an_interrupted_run_ends_as_if_nothing_had_happened(finished, config, tmp_path):
-    class Interrupting(run.Checkpoints):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            raise KeyboardInterrupt
-
     out = tmp_path / "again"
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, "Checkpoints", Interrupting)
-        teach(config, out)
+    interrupt(teach, config, out)
     assert not (out / "module").exists()
     tf.random.set_seed(99)  # what a new process would have is of no consequence
     report = teach(config, out)

@@ -4,11 +4,10 @@ import json
 
 import keras
 import pytest
-from run_fixtures import small_config
+from run_fixtures import interrupt, small_config
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tinygan_keras.errors import MissingPackageError
-from tinygan_keras.runs import distill as run
 from tinygan_keras.runs import trackers
 from tinygan_keras.runs.config import validate
 from tinygan_keras.runs.distill import distill
@@ -19,19 +18,6 @@ def config(tmp_path):
     config = small_config(tmp_path)
     config.name = "tracked"
     return config
-
-
-def interrupted(config, workdir, monkeypatch):
-    """Runs until right after the first of two epochs."""
-
-    class Interrupting(run.Checkpoints):
-        def on_epoch_end(self, epoch, logs=None):
-            super().on_epoch_end(epoch, logs)
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(run, "Checkpoints", Interrupting)
-        distill(config, workdir)
 
 
 def test_tensorboard_has_figures_and_pictures_and_csv_can_be_left_out(config, tmp_path):
@@ -68,7 +54,7 @@ def test_wandb_offline_goes_on_in_its_record(config, tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     config.trackers, workdir = "csv,wandb", tmp_path / "run"
-    interrupted(config, workdir, monkeypatch)
+    interrupt(distill, config, workdir)
     wandb.finish()  # as the end of the process does
     first = json.loads((workdir / "trackers.json").read_text())["wandb"]
     distill(config, workdir)
@@ -86,7 +72,7 @@ def test_mlflow_in_a_folder_goes_on_in_its_record(config, tmp_path, monkeypatch)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     config.trackers, workdir = "csv,mlflow", tmp_path / "run"
-    interrupted(config, workdir, monkeypatch)
+    interrupt(distill, config, workdir)
     mlflow.end_run("KILLED")
     distill(config, workdir)
     record = json.loads((workdir / "trackers.json").read_text())["mlflow"]

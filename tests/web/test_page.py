@@ -25,7 +25,7 @@ from tinygan_keras.cli import main
 from tinygan_keras.cli.page import serve
 from tinygan_keras.images import to_uint8
 from tinygan_keras.latents import latents_of_seeds
-from tinygan_keras.web.page import page_weights, write_page
+from tinygan_keras.web.student_page import page_weights, write_page
 
 EMBEDDED = "tinygan_v2_fashion_32"
 MODEL = re.compile(r'<script id="model" type="application/json">(.*?)</script>', re.S)
@@ -295,7 +295,8 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="pip install 'selenium>=4.30'")
+    from selenium import webdriver
+
     names = ("chromium", "chromium-browser", "google-chrome")
     binary = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")

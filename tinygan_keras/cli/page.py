@@ -27,7 +27,7 @@ def run(flags):
         raise InputError(f"Got --out={out}. Expected a file that ends in .html. Name one.")
     file_to_write(out)
 
-    from ..web.page import write_page
+    from ..web.student_page import write_page
 
     page = write_page(flags.model, out, teacher=None if flags.teacher == "none" else flags.teacher)
     print(f"{page.stat().st_size / 1000:,.0f} kB: {page}")

@@ -56,9 +56,7 @@ def default_config() -> ConfigDict:
     config.accumulate_steps = 1  # pieces of a batch, computed one after the other to save memory
     config.steps = 741_600  # 30 epochs of 791 thousand teacher images
     config.steps_per_epoch = 24_720  # a checkpoint, a picture and a step of the pixel weight
-    config.checkpoint_minutes = (
-        10.0  # a checkpoint inside an epoch too; 0: at the end of epochs only
-    )
+    config.checkpoint_minutes = 10.0  # between checkpoints inside an epoch; 0: at its end only
     config.g_learning_rate = 2e-4
     config.d_learning_rate = 2e-4
     config.beta_1 = 0.0

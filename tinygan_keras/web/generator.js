@@ -48,7 +48,7 @@ function normal(word) {
 
 class Student {
   // `network` describes the layers, `kernels` and `vectors` are base64 of their float16 and float32 values,
-  // in the order in which they are taken here; page.py writes them.
+  // in the order in which they are taken here; student_page.py writes them.
   constructor(network, kernels, vectors) {
     this.network = network;
     const take = { kernels: reader(float16Values(kernels)), vectors: reader(float32Values(vectors)) };

@@ -121,7 +121,6 @@ const say = (text) => { element("message").textContent = text; };
 
 // Shows the picture; one that comes while another is drawn waits, and only the latest is drawn.
 async function show() {
-  if (!walk.playing) history.replaceState(null, "", addressOf(picture));
   updateControls();
   element("stage").setAttribute("aria-busy", "true");
   again = true;
@@ -130,7 +129,7 @@ async function show() {
   while (again) {
     again = false;
     paint(element("student"), await generatePicture(picture));
-    performance.mark("picture");
+    if (requests === 1) performance.mark("picture");
   }
   drawing = false;
   updateCosts();
@@ -192,17 +191,20 @@ function updateChips() {
   const fits = (label) => !query || nameOf(label).toLowerCase().includes(query);
   const shown = model.labels.filter((label) => chosen.has(label) || fits(label)).slice(0, 60);
   for (const label of chosen) if (!shown.includes(label)) shown.push(label);
-  const focused = document.activeElement?.dataset?.label;
-  element("chips").replaceChildren(...shown.map((label) => {
-    const chip = document.createElement("button");
-    chip.type = "button";
-    chip.textContent = nameOf(label);
-    chip.dataset.label = label;
-    chip.setAttribute("aria-pressed", chosen.has(label));
-    chip.onclick = () => toggle(label);
-    return chip;
-  }));
-  if (focused !== undefined) element("chips").querySelector(`[data-label="${focused}"]`)?.focus();
+  const chips = element("chips");
+  if ([...chips.children].map((chip) => chip.dataset.label).join() !== shown.join()) {
+    chips.replaceChildren(...shown.map((label) => {
+      const chip = document.createElement("button");
+      chip.type = "button";
+      chip.textContent = nameOf(label);
+      chip.dataset.label = label;
+      chip.onclick = () => toggle(label);
+      return chip;
+    }));
+  }
+  for (const chip of chips.children) {
+    chip.setAttribute("aria-pressed", chosen.has(Number(chip.dataset.label)));
+  }
 }
 
 function toggle(label) {
@@ -374,6 +376,11 @@ async function showGallery() {
     if (galleryOf !== shown || picture !== shown) return;
     paint(canvas, image);
   }
+  try {
+    history.replaceState(null, "", addressOf(picture)); // here, as Safari allows 100 in 30 seconds
+  } catch {
+    // the next picture has another chance
+  }
   element("stage").setAttribute("aria-busy", "false");
 }
 
@@ -465,7 +472,7 @@ element("save-grid").onclick = () => {
 };
 element("copy-link").onclick = async () => {
   try {
-    await navigator.clipboard.writeText(location.href);
+    await navigator.clipboard.writeText(location.href.split("#")[0] + addressOf(picture));
     say("Copied.");
   } catch {
     say("The browser doesn't allow it. The link is in the address bar.");

@@ -7,18 +7,8 @@ import importlib
 
 from .registry import METRICS, ON_REQUEST
 
-_FAMILIES = (
-    *(
-        "frechet",
-        "kernel",
-        "neighbours",
-        "diversity",
-        "path_length",
-        "sliced_wasserstein",
-        "logits",
-    ),
-    *("classification", "fidelity", "gap"),
-)
+_FAMILIES = ("frechet", "kernel", "neighbours", "diversity", "path_length", "sliced_wasserstein")
+_FAMILIES += ("logits", "classification", "fidelity", "gap")
 for _family in _FAMILIES:
     importlib.import_module(f".{_family}", __name__)
 
