@@ -25,6 +25,11 @@ def to_uint8(images) -> np.ndarray:
     return np.clip(levels, 0, 255).astype("uint8")
 
 
+def read_numbers(images, numbers) -> np.ndarray:
+    """Images of a set by their numbers, uint8 `[n, S, S, 3]`."""
+    return np.concatenate([images.read(int(n), int(n) + 1) for n in numbers])
+
+
 def check_images(images, name="an array", square=True) -> np.ndarray:
     """Images as an array uint8 `[N, S, S, 3]`, or `[N, H, W, 3]`, N at least 1; `name` is for errors."""
     images = np.asanyarray(images)

@@ -116,6 +116,24 @@ def _normal(uniform, log, number):
     return number(math.sqrt(2.0)) * polynomial * x
 
 
+def spherical(start, end, share) -> np.ndarray:
+    """Latents float32 `[N, Z]` at a share `[N, 1]` of the great circles from `start` to `end`.
+
+    Between nearly equal or opposite ones, and to zero, it is the straight line.
+
+    Reference: Shoemake, Animating rotation with quaternion curves, 1985.
+    """
+    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
+    norms = np.linalg.norm(start, axis=1) * np.linalg.norm(end, axis=1)
+    cosine = np.sum(start * end, axis=1) / np.where(norms, norms, 1)
+    angle = np.arccos(np.clip(cosine, -1, 1))[:, None]
+    sine = np.sin(angle)
+    curved = (sine > 1e-4) & (norms > 0)[:, None]
+    units = np.where(curved, sine, 1)
+    before, after = (np.where(curved, np.sin(s * angle) / units, s) for s in (1 - share, share))
+    return (before * start + after * end).astype("float32")
+
+
 def check_seeds(seeds, count: int | None = None) -> np.ndarray:
     """Returns seeds as int64 `[N]`, given one per picture, or by an int to start from and `count`."""
     given = np.asarray(seeds)

@@ -48,6 +48,11 @@ def test_the_spectrum_is_that_of_its_twin(size):
     assert radial_spectrum(images) == pytest.approx(expected, rel=1e-4)
 
 
+def test_no_images_have_no_spectra():
+    """A block of real images may have none that its mean spectrum takes."""
+    assert radial_spectrum(np.zeros((0, 8, 8, 3), "uint8")).shape == (0, 4)
+
+
 def test_half_the_amplitude_is_six_decibels_less():
     whole, half = (radial_spectrum(waves(32, 14, True, a))[0] for a in (0.8, 0.4))
     assert high_frequencies(half, whole) == pytest.approx(20 * np.log10(0.5), abs=0.1)

@@ -7,11 +7,12 @@ import tensorflow as tf
 from tinygan_keras import tfgan
 from tinygan_keras.evaluation.metrics.diversity import vendi_score
 from tinygan_keras.evaluation.metrics.neighbours import authenticity
-from tinygan_keras.evaluation.metrics.path_length import path_lengths, spherical
+from tinygan_keras.evaluation.metrics.path_length import path_lengths
 from tinygan_keras.evaluation.metrics.sliced_wasserstein import (
     laplacian_pyramid,
     sliced_wasserstein,
 )
+from tinygan_keras.latents import spherical
 
 
 def features(count, dimension, seed=0):

@@ -37,6 +37,7 @@ def run(flags):
     from ..evaluation.evaluate import SEED, evaluate
     from ..evaluation.results import as_table, beside_teacher
     from ..generators.opening import open_generator
+    from ..pictures.charts import add_charts
     from ..runs.measuring import evaluation_settings, measured_images
 
     run = evaluation_settings(flags.model, flags.extractor)
@@ -73,10 +74,7 @@ def run(flags):
         except KeyboardInterrupt:
             print(f"\nInterrupted. The same command resumes; {out} keeps what was measured so far.")
             raise
-    if "gap" in result or any("frechet_distance" in row for row in result["classes"]):
-        from ..pictures.charts import add_charts
-
-        add_charts(result, out)
+    add_charts(result, out)
     print(as_table(beside_teacher(result)))
     if "gap" in result:
         print(result["gap"]["sentence"])

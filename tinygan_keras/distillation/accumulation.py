@@ -52,10 +52,8 @@ def accumulated_step(model, batch, adversarial) -> dict:
         )
         terms, gradients = model._into_student(terms_of, images, tape)
         if "fresh_latent" in piece:
-            again = {}
-            if not objectives.renew_fresh_latents:
-                again = {"generate": partial(_generate_again, model)}
-            compute = partial(model._fresh_update, piece, **again)
+            again = partial(_generate_again, model)
+            compute = partial(model._fresh_update, piece, generate=again)
             more, fresh_gradients = model._on_adversarial_steps(adversarial, compute)
             terms = {**terms, **more, "g_loss": terms["g_loss"] + more["g_loss"]}
             pairs = zip(gradients, fresh_gradients, strict=True)

@@ -404,12 +404,12 @@ class TinyGAN(keras.Model):
         gradients = tape.gradient(images, variables, output_gradients=into_images[0])
         return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
 
-    def _fresh_update(self, batch, generate=None):
+    def _fresh_update(self, batch, generate):
         """Terms and gradients of the student on `S(z', y)`; `generate` may know these images already."""
         key = "fresh_latent"
         if self.objectives.renew_fresh_latents:
-            key, generate = "renewed_latent", None
-        images, tape = (generate or self._generate)(batch[key], batch["image_label"])
+            key, generate = "renewed_latent", self._generate
+        images, tape = generate(batch[key], batch["image_label"])
         fresh_terms = self.objectives.fresh_terms
         terms_of = partial(fresh_terms, self.discriminator, batch, training=True)
         return self._into_student(terms_of, images, tape)

@@ -46,7 +46,7 @@ NUM_IMAGES = 10_000
 SEED = 2**40  # beyond the seeds of any training or cache, whose latents would flatter the student
 VERSIONS = ("tinygan-keras", "tensorflow", "keras", "numpy", "pillow")
 _BLOCK = 250  # images generated, measured and stored together
-_DATA_SETS = ("fashion_mnist", "keras:", "tfds:", *(f"{name}:" for name in KERAS_SETS))
+_DATA_SETS = ("fashion_mnist", "keras:", "tfds:")
 _LABEL_RULES = {
     "reference": "those of the real images, shuffled",
     "balanced": "each class in turn",
@@ -246,7 +246,8 @@ def _is_images(subject) -> bool:
     if not isinstance(subject, (str, os.PathLike)):
         return hasattr(subject, "read")
     path = Path(find(subject))
-    if path.suffix == ".npz" or str(subject).startswith(_DATA_SETS):
+    of_keras = str(subject).partition(":")[0] in KERAS_SETS and not path.exists()
+    if path.suffix == ".npz" or str(subject).startswith(_DATA_SETS) or of_keras:
         return True
     models = ("saved_model.pb", "saved_model.pbtxt", "student.keras", "config.json")
     if not path.is_dir() or any((path / name).exists() for name in models):

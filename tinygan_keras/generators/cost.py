@@ -135,6 +135,12 @@ _COUNTERS = {
 }
 
 
+def multiply_adds_of(generator) -> int:
+    """Counts the multiply-adds of one image of a `Generator`."""
+    latents = tf.TensorSpec((1, generator.latent_dim), tf.float32)
+    return multiply_adds(generator.draw, latents, tf.TensorSpec((1,), tf.int32))
+
+
 def images_per_second(generate, batch_size: int = 64, seconds: float = 2.0) -> float:
     """Batch size over the median time of a call, of at least three and in `seconds`, after two to warm up."""
     for _ in range(2):

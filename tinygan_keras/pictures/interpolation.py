@@ -10,28 +10,22 @@ Reference: White, "Sampling generative networks", arXiv:1609.04468.
 import numpy as np
 
 from ..errors import InputError
+from ..latents import spherical
 
-# Below it the circle agrees with the straight line to float32, and its formula divides by zero.
-_SMALLEST_SINE = 1e-4
+_OPPOSITE = 1 - 5e-9  # cosine from which on the sine is below 1e-4, and the formula divides by it
 
 
 def spherical_path(start, end, steps: int) -> np.ndarray:
     """Latents float32 `[steps, Z]` on the great circle from `start` to `end`, which are in it to the bit."""
-    # p(t) = sin((1 - t) w) / sin(w) start + sin(t w) / sin(w) end, w the angle between them
     ends = np.asarray([start, end], "float64")
     norms = np.linalg.norm(ends, axis=1).prod()
-    angle = np.arccos(np.clip(ends[0] @ ends[1] / norms, -1, 1)) if norms else 0.0
-    shares = np.linspace([1, 0], [0, 1], steps)
-    if np.sin(angle) >= _SMALLEST_SINE:
-        path = np.sin(shares * angle) @ ends / np.sin(angle)
-    elif angle < 1:  # one direction, or zero
-        path = shares @ ends
-    else:
+    if norms and ends[0] @ ends[1] < -_OPPOSITE * norms:
         raise InputError(
             "Got two opposite latents. Expected two with one shortest arc between them. Take another seed."
         )
+    path = spherical(ends[:1], ends[1:], np.linspace(0, 1, steps)[:, None])
     path[0], path[-1] = ends  # sin(w) / sin(w) may differ from 1 in the last bit
-    return path.astype("float32")
+    return path
 
 
 def class_path(first_class: int, second_class: int, num_classes: int, steps: int) -> np.ndarray:

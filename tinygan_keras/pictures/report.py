@@ -18,13 +18,16 @@ from ..data.image_sets import open_images
 from ..errors import InputError
 from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
-from ..evaluation.metrics.frechet import FEWEST_ROWS, feature_statistics
+from ..evaluation.metrics.frechet import FEWEST_ROWS, frechet_bias
 from ..evaluation.metrics.gap import conclude, gap_shares, radial_spectrum
+from ..evaluation.metrics.moments import feature_statistics
 from ..evaluation.metrics.neighbours import nearest_neighbours
+from ..evaluation.real_statistics import RealStatistics
 from ..files import check_writable, user_path
 from ..generators.generator import GeneratedImages, generate_images, grid_of
 from ..generators.opening import open_generator
 from ..generators.side_files import teacher_here
+from ..images import read_numbers
 from ..latents import resolve_truncation
 from .charts import (
     MAX_COLOURS,
@@ -195,9 +198,13 @@ class ReportImages:
     def student_features(self) -> np.ndarray:
         return self.extractor(self.student_images)[0]
 
+    @functools.cached_property
+    def teacher_features(self) -> np.ndarray:
+        return self.extractor(self.teacher_images)[0]
+
     def real_images(self, numbers) -> np.ndarray:
         """Real images by their numbers, uint8 `[n, S, S, 3]`."""
-        return np.concatenate([self.real.read(int(n), int(n) + 1) for n in numbers])
+        return read_numbers(self.real, numbers)
 
     @functools.cached_property
     def real_features(self) -> np.ndarray:
@@ -382,7 +389,7 @@ def _make_map(images, method):
             shown["real"] = images.real_images(images.real_numbers[places])
     rows = images.first(_MAP_POINTS).ravel()
     if images.teacher_images is not None:
-        features["teacher"] = images.extractor(images.teacher_images)[0][rows]
+        features["teacher"] = images.teacher_features[rows]
         shown["teacher"] = images.teacher_images[rows]
     name = "generated" if images.teacher_images is None else "student"
     features[name], shown[name] = images.student_features[rows], images.student_images[rows]
@@ -419,14 +426,20 @@ def _real_points(images):
 def _gap(images, _):
     if images.extractor is None or images.real is None or images.teacher_images is None:
         return None, "it needs a feature extractor, real images and a teacher."
+    if images.real_labels is None:
+        return None, "it compares with real images of the same classes, and these have no labels."
+    places = np.flatnonzero(np.isin(images.real_labels, images.classes))
+    if min(len(images.student_images), len(places)) < FEWEST_ROWS:
+        return None, f"it needs at least {FEWEST_ROWS} images of these classes."
+    features = images.student_features, images.teacher_features
+    statistics = feature_statistics(images.real_features[places])
+    real = RealStatistics(*statistics, features=images.real_features[places])
+    sides = [feature_statistics(rows) for rows in features]
+    floor = frechet_bias(len(features[0]), real)
+    gap = gap_shares(*sides, statistics, *features, floor=floor)
+    few = places[np.linspace(0, len(places) - 1, min(len(places), _SPECTRA)).astype(int)]
     pixels = {"student": images.student_images, "teacher": images.teacher_images}
-    features = images.student_features, images.extractor(images.teacher_images)[0]
-    if min(len(images.student_images), len(images.real_features)) < FEWEST_ROWS:
-        return None, f"it needs at least {FEWEST_ROWS} images."
-    sides = [feature_statistics(rows) for rows in (*features, images.real_features)]
-    gap = gap_shares(*sides, *features)
-    few = np.linspace(0, len(images.real_numbers) - 1, min(len(images.real_numbers), _SPECTRA))
-    pixels["real"] = images.real_images(images.real_numbers[few.astype(int)])
+    pixels["real"] = images.real_images(images.real_numbers[few])
     spectra = {name: radial_spectrum(own).mean(axis=0).tolist() for name, own in pixels.items()}
     gap |= {"spectra": spectra}
     gap |= conclude(gap, [], [])

@@ -17,9 +17,9 @@ _SIDE = 8  # of images as features, where there is no extractor
 
 def diversity(features, labels) -> dict:
     """The mean Euclidean distance between two rows of `features` of a class, by label."""
-    distances = {}
+    distances, features = {}, np.asarray(features, "float64").reshape(len(features), -1)
     for label in np.unique(labels).tolist():
-        rows = np.asarray(features, "float64")[labels == label].reshape((labels == label).sum(), -1)
+        rows = features[labels == label]
         pairs = np.linalg.norm(rows[:, None] - rows[None], axis=-1)
         distances[label] = float(pairs.sum() / max(1, len(rows) * (len(rows) - 1)))
     return distances

@@ -236,6 +236,13 @@ _RANGES = {
     "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
 }
 TRACKERS = ("tensorboard", "csv", "wandb", "mlflow")
+
+
+def tracker_names(text) -> list:
+    """The trackers of the setting `trackers`."""
+    return [word.strip() for word in text.split(",")] if text else []
+
+
 _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
@@ -267,8 +274,7 @@ def _mistakes(config, choices):
         yield "teacher teacher_cache", "a teacher, or a cache of one", "Set one of them"
     if 0 < samples < config.batch_size:
         yield "teacher_samples batch_size", "at least one batch of samples", "Set teacher_samples=0"
-    words = [word.strip() for word in config.trackers.split(",")] if config.trackers else []
-    if not set(words) <= set(TRACKERS):
+    if not set(tracker_names(config.trackers)) <= set(TRACKERS):
         yield "trackers", f"some of {', '.join(TRACKERS)}, separated by commas", "Correct it"
     if config.batch_size % config.get("accumulate_steps", 1):
         names = "batch_size accumulate_steps"

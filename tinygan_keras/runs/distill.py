@@ -163,10 +163,12 @@ def train(run, evaluation, pictures, watching=()):
         *watching,  # first: the others log its figures, and so it is with the evaluation
         *([evaluation] if evaluation else []),
         pictures,
-        *([] if enough else open_trackers(config, folder, done)),
     ]
     try:
-        fit(run, callbacks, start, figures, enough)
+        with contextlib.ExitStack() as records:
+            if not enough:
+                callbacks += open_trackers(config, folder, done, records)
+            fit(run, callbacks, start, figures, enough)
     except KeyboardInterrupt:
         done = latest_checkpoint(folder.checkpoints)
         print(f"\nInterrupted. The same command goes on after {done}.")

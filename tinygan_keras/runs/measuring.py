@@ -16,7 +16,7 @@ from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
 from ..files import user_path
-from ..generators.cost import images_per_second, multiply_adds
+from ..generators.cost import images_per_second, multiply_adds_of
 from ..generators.opening import open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
 from ..latents import sample_latents
@@ -193,12 +193,11 @@ def _evaluate(components, config, generator, **settings):
 def _costs(generator) -> dict:
     """Parameters, multiply-adds and speed of a `Generator`."""
     draw = generator.draw
-    one = tf.TensorSpec((1, generator.latent_dim), tf.float32), tf.TensorSpec((1,), tf.int32)
     latents = tf.constant(sample_latents(_TIMED_BATCH, generator.latent_dim))
     labels = tf.zeros([_TIMED_BATCH], tf.int32)
     return {
         "parameters": generator.parameters,
-        "multiply_adds": multiply_adds(draw, *one),
+        "multiply_adds": multiply_adds_of(generator),
         "images_per_second": images_per_second(lambda: draw(latents, labels), _TIMED_BATCH),
     }
 

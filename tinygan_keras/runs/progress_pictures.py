@@ -44,8 +44,9 @@ class Gallery:
 
     def frame(self, student, step: int) -> np.ndarray:
         """One image of each class, the teacher's above the student's after `step` steps."""
-        rows = (self.teacher_images[::_PER_CLASS], self.images(student)[::_PER_CLASS])
-        return image_rows(rows, marks=("teacher", f"step {step}"))
+        one = slice(None, None, _PER_CLASS)
+        images = to_uint8(student((self.latents[one], self.labels[one]), training=False))
+        return image_rows((self.teacher_images[one], images), marks=("teacher", f"step {step}"))
 
     def images(self, student) -> np.ndarray:
         """The student's images of the same latents, uint8 `[N, S, S, 3]`."""

@@ -90,9 +90,7 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
 
     config.update(SIZES[image_size])  # attention_size 0: no attention
     config.steps_per_epoch = 250  # a checkpoint and a picture
-    config.checkpoint_minutes = (
-        10.0  # a checkpoint inside an epoch too; 0: at the end of epochs only
-    )
+    config.checkpoint_minutes = 10.0  # between checkpoints inside an epoch; 0: at its end only
     config.batch_size = 64
     config.d_steps = 1  # updates of the discriminator, each on new images, per generator's
     config.g_learning_rate = 1.5e-4

@@ -12,21 +12,26 @@ import tensorflow as tf
 
 from ..errors import MissingPackageError
 from ..files import read_json, write_json
+from .config import tracker_names
 
 _RECORDS = "trackers.json"
 
 
-def open_trackers(config, folder, epochs_done) -> list:
-    """The callbacks of a config's `trackers`; those that log what comes before them come last in a list."""
-    names = config.trackers.split(",") if config.trackers else []
-    return [one for name in names for one in _OPENERS[name.strip()](config, folder, epochs_done)]
+def open_trackers(config, folder, epochs_done, records) -> list:
+    """The callbacks of a config's `trackers`; those that log what comes before them come last in a list.
+
+    What a tracker has open is closed with `records`, an `ExitStack`, however the training ends.
+    """
+    callbacks = []
+    for name in tracker_names(config.trackers):
+        if name == "csv":
+            callbacks.append(keras.callbacks.CSVLogger(folder.history_csv, append=epochs_done > 0))
+        else:
+            callbacks += _OPENERS[name](config, folder, records)
+    return callbacks
 
 
-def _csv(config, folder, epochs_done):
-    return [keras.callbacks.CSVLogger(folder.history_csv, append=epochs_done > 0)]
-
-
-def _tensorboard(config, folder, epochs_done):
+def _tensorboard(config, folder, records):
     writer = tf.summary.create_file_writer(str(folder.tensorboard / "pictures"))
 
     def show(path, epoch):
@@ -39,11 +44,11 @@ def _tensorboard(config, folder, epochs_done):
     return [figures, Pictures(folder.progress, show)]
 
 
-def _wandb(config, folder, epochs_done):
+def _wandb(config, folder, records):
     wandb = _imported("wandb")
     from wandb.integration.keras import WandbMetricsLogger
 
-    known = _known(folder) if epochs_done else {}
+    known = _known(folder)
     run = wandb.init(
         project=os.environ.get("WANDB_PROJECT") or config.name,
         name=folder.path.name,
@@ -52,37 +57,37 @@ def _wandb(config, folder, epochs_done):
         dir=str(folder.path),
         config=config.to_dict(),
     )
-    write_json(folder.path / _RECORDS, {**_known(folder), "wandb": run.id})
-    ending = keras.callbacks.LambdaCallback(on_train_end=lambda logs: run.finish())
+    records.enter_context(run)
+    write_json(folder.path / _RECORDS, {**known, "wandb": run.id})
 
     def show(path, epoch):
         wandb.log({"same_latents": wandb.Image(str(path)), "epoch/epoch": epoch})
 
-    return [WandbMetricsLogger(), Pictures(folder.progress, show), ending]
+    return [WandbMetricsLogger(), Pictures(folder.progress, show)]
 
 
-def _mlflow(config, folder, epochs_done):
+def _mlflow(config, folder, records):
     mlflow = _imported("mlflow")
     from mlflow.keras import MlflowCallback
 
     if not os.environ.get("MLFLOW_TRACKING_URI"):
         mlflow.set_tracking_uri((folder.path / "mlruns").absolute().as_uri())
-    known = _known(folder) if epochs_done else {}
+    known = _known(folder)
     if "mlflow" not in known:
         mlflow.set_experiment(config.name)
     run = mlflow.start_run(run_id=known.get("mlflow"), run_name=folder.path.name)
+    records.enter_context(run)
     if "mlflow" not in known:
         mlflow.log_dict(config.to_dict(), "config.json")
-    write_json(folder.path / _RECORDS, {**_known(folder), "mlflow": run.info.run_id})
-    ending = keras.callbacks.LambdaCallback(on_train_end=lambda logs: mlflow.end_run())
+    write_json(folder.path / _RECORDS, {**known, "mlflow": run.info.run_id})
 
     def show(path, epoch):
         mlflow.log_artifact(str(path), "same_latents")
 
-    return [MlflowCallback(), Pictures(folder.progress, show), ending]
+    return [MlflowCallback(), Pictures(folder.progress, show)]
 
 
-_OPENERS = {"csv": _csv, "tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
+_OPENERS = {"tensorboard": _tensorboard, "wandb": _wandb, "mlflow": _mlflow}
 
 
 class Pictures(keras.callbacks.Callback):

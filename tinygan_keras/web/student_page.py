@@ -12,10 +12,10 @@ import base64
 import html
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from PIL import Image
 
 from ..classes.selection import class_numbers
@@ -25,8 +25,8 @@ from ..evaluation.evaluate import check_pair
 from ..evaluation.metrics import FIGURES
 from ..evaluation.results import beside_teacher, evaluation_of, figure_rows
 from ..files import check_writable, user_path, write_text
-from ..generators.cost import multiply_adds
-from ..generators.generator import GeneratedImages, Generator, grid_of
+from ..generators.cost import multiply_adds_of
+from ..generators.generator import GeneratedImages, grid_of
 from ..generators.opening import load_student, open_generator
 from ..generators.side_files import STUDENT_FILE, read_config, teacher_here
 from ..latents import resolve_truncation
@@ -77,12 +77,9 @@ def write_page(model, path, teacher="auto") -> Path:
     names = generator.class_names or tuple(map(str, range(student.num_classes)))
     chosen = read_config(source).get("classes")
     labels = class_numbers(chosen, student.num_classes, names).tolist()
-    if teacher == "auto":
-        teacher = teacher_here(generator)
-        teacher = teacher and open_generator(teacher, truncation)
-    elif teacher is not None and not isinstance(teacher, Generator):
-        teacher = open_generator(teacher, truncation)
+    teacher = teacher_here(generator) if teacher == "auto" else teacher
     if teacher is not None:
+        teacher = open_generator(teacher, truncation)
         check_pair(generator, teacher)
     evaluation = {}
     if source.is_dir() or source.name == STUDENT_FILE:
@@ -97,7 +94,7 @@ def write_page(model, path, teacher="auto") -> Path:
         "start": labels[0],
         "truncation": truncation,
         "side": student.image_size,
-        "student": _cost(count_parameters(student), student, size),
+        "student": _cost(generator, size),
         "teacher": teacher and _teacher_pictures(teacher, labels),
         "figures": _figures(evaluation),
         "network": {
@@ -197,18 +194,14 @@ def _teacher_pictures(teacher, labels) -> dict:
         "classes": labels,
         "seeds": len(seeds),
         "truncation": teacher.truncation,
-        "cost": _cost(teacher.parameters, teacher.draw, None, teacher),
+        "cost": _cost(teacher),
     }
 
 
-def _cost(parameters, network, size, generator=None) -> str:
+def _cost(generator, size=None) -> str:
     """Parameters, multiply-adds of an image, and bytes, in words."""
-    generator = generator or network
-    latents = tf.TensorSpec((1, generator.latent_dim))
-    labels = tf.TensorSpec((1,), tf.int32)
-    arguments = [(latents, labels)] if generator is network else [latents, labels]
-    operations = multiply_adds(network, *arguments)
-    words = [f"{parameters:,} parameters", f"{operations / 1e6:,.1f} M multiply-adds"]
+    operations = multiply_adds_of(generator)
+    words = [f"{generator.parameters:,} parameters", f"{operations / 1e6:,.1f} M multiply-adds"]
     return " · ".join(words + ([f"{size / 1000:,.0f} kB"] if size else []))
 
 
@@ -243,12 +236,7 @@ def _fill(title, summary, side, evaluation, model) -> str:
         "page": (folder / "page.js").read_text(encoding="utf-8"),
     }
     page = (folder / "page.html").read_text(encoding="utf-8")
-    parts = page.split("{{")
-    filled = [parts[0]]
-    for part in parts[1:]:
-        name, rest = part.split("}}", 1)
-        filled += [texts[name], rest]
-    return "".join(filled)
+    return re.sub(r"{{(\w+)}}", lambda found: texts[found[1]], page)
 
 
 def _text(data: bytes) -> str:

@@ -11,11 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import InputError
+from ...networks.layers import PACKAGE
 from ..extractors.extractor import load_extractor
 from ..real_statistics import open_real_statistics
 from .frechet import frechet_distance
-
-PACKAGE = "tinygan_keras"
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -64,9 +63,7 @@ class FrechetDistance(keras.metrics.Metric):
         self.extractor = extractor
         self.real = open_real_statistics(reference, extractor, progress=False)
         length = extractor.feature_dim
-        if (
-            self.real is not None
-        ):  # of a length that fits at least; the rest is known with the first images
+        if self.real is not None:  # the rest is known with the first images
             self.real.check_length(extractor)
         # Sums of features less a point near their mean: they add up over batches and devices.
         self._origin = np.zeros(length) if self.real is None else self.real.mean

@@ -5,6 +5,8 @@ images. What the student adds is known better than either distance: its images a
 latents, and differences of pairs vary less than both. Spectra show blur, the usual fault of a small student.
 """
 
+import functools
+
 import numpy as np
 
 from .frechet import ERROR_ROWS, frechet_bias, frechet_difference
@@ -94,6 +96,13 @@ def radial_spectrum(images) -> np.ndarray:
     gray = images.mean(axis=-1, dtype="float64") / 127.5
     gray = (gray - gray.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window
     power = np.abs(np.fft.rfft2(gray)) ** 2 / size**2
+    members = _rings(size)
+    return (power.reshape(len(images), len(members)) @ members).astype("float32")
+
+
+@functools.cache
+def _rings(size) -> np.ndarray:
+    """Weights of the coefficients of a real transform in the mean of each ring, float64 `[C, size // 2]`."""
     waves = np.hypot(np.fft.fftfreq(size, 1 / size)[:, None], np.fft.rfftfreq(size, 1 / size))
     rings = np.floor(waves + 0.5).astype(int)
     members = (rings.reshape(-1) == np.arange(1, size // 2 + 1)[:, None]).astype("float64")
@@ -101,8 +110,7 @@ def radial_spectrum(images) -> np.ndarray:
     twice = np.ones(waves.shape[1])
     twice[1 : (size + 1) // 2] = 2
     members *= np.broadcast_to(twice, waves.shape).reshape(-1)
-    members /= members.sum(axis=1, keepdims=True)
-    return (power.reshape(len(images), -1) @ members.T).astype("float32")
+    return (members / members.sum(axis=1, keepdims=True)).T
 
 
 def high_frequencies(spectrum, other) -> float:

@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 
+from ...latents import spherical
 from .registry import Figure, Measured, MeasuredImages, metric
 
 PATHS = 1000
@@ -84,21 +85,3 @@ def path_lengths(features, start, end, epsilon=EPSILON) -> np.ndarray:
         )
         lengths.append(np.sum((next(ends) - next(ends)) ** 2, axis=1) / epsilon**2)
     return np.concatenate(lengths)
-
-
-def spherical(start, end, share) -> np.ndarray:
-    """Latents float32 `[N, Z]` at a share `[N, 1]` of the great circles from `start` to `end`.
-
-    Reference: Shoemake, Animating rotation with quaternion curves, 1985.
-    """
-    start, end = np.asarray(start, "float64"), np.asarray(end, "float64")
-    lengths = (np.linalg.norm(side, axis=1, keepdims=True) for side in (start, end))
-    cosine = np.sum(start * end, axis=1, keepdims=True) / np.maximum(
-        np.prod(list(lengths), axis=0), 1e-30
-    )
-    angle = np.arccos(np.clip(cosine, -1, 1))
-    sine = np.sin(angle)
-    curved = sine > 1e-4  # below, the circle is the straight line to rounding
-    units = np.where(curved, sine, 1)
-    shares = (np.where(curved, np.sin(s * angle) / units, s) for s in (1 - share, share))
-    return (next(shares) * start + next(shares) * end).astype("float32")

@@ -7,6 +7,7 @@ colour, as on Fashion-MNIST's background, makes it NaN. Here such a patch is 0.
 
 import numpy as np
 
+from ...images import read_numbers
 from .registry import Figure, Measured, MeasuredImages, metric
 
 IMAGES, PATCHES, PATCH, DIRECTIONS = 1000, 64, 7, 256
@@ -31,9 +32,9 @@ def measure_sliced_wasserstein(images: MeasuredImages) -> Measured:
         )
         return Measured({}, (note,))
     count = min(IMAGES, source.count, real.count)
-    pixels = source.read(0, count)  # their classes are in random order, or in turn
+    pixels = read_numbers(source, np.sort(images.order[:count]))  # a folder is sorted by class
     chosen = np.sort(np.random.default_rng(0).permutation(real.count)[:count])
-    others = np.concatenate([real.read(int(n), int(n) + 1) for n in chosen])
+    others = read_numbers(real, chosen)
     levels = sliced_wasserstein(pixels, others, images.seed)
     protocol = {"images": count, "patches": PATCHES, "directions": DIRECTIONS}
     return Measured(
