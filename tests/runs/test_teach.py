@@ -233,6 +233,16 @@ def test_classes_without_images_are_left_out_of_everything(config, tmp_path):
     assert list(drawn[0]["classes"]) != sorted(drawn[0]["classes"])
 
 
+def test_a_teacher_of_grey_images_draws_no_colours(config, tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 1), dtype="uint8")
+    np.savez(tmp_path / "a.npz", images=grey.repeat(3, axis=-1), labels=np.arange(12) % 3)
+    config.data, config.d_steps, config.image_channels = str(tmp_path / "a.npz"), 1, 1
+    model = module._open_components(config).model
+    images = model.generator(inputs := (sample_latents(6, 8, 1.0), np.arange(6) % 3), training=True)
+    assert images.shape == (6, 32, 32, 3) and np.ptp(images, axis=-1).max() == 0
+    assert np.ptp(model.ema_generator(inputs), axis=(1, 2)).min() > 0
+
+
 def test_numbers_of_classes_with_gaps_are_refused(config, tmp_path):
     images = np.zeros((12, 8, 8, 3), "uint8")
     np.savez(tmp_path / "a.npz", images=images, labels=1990 + np.arange(12) % 3)
@@ -257,6 +267,8 @@ def test_numbers_of_classes_with_gaps_are_refused(config, tmp_path):
         ({"latent_dim": 9}, "latent_dim=9 can't be cut into 4"),
         ({"generator_channels": (8, 0, 8, 8)}, "generator_channels.*Expected 1 or more"),
         ({"dtype_policy": "mixed_float16"}, "Expected one of auto, float32, mixed_bfloat16"),
+        ({"image_channels": 2}, "image_channels=2. Expected one of 1, 3"),
+        ({"image_channels": 1}, "some of them in colour, and image_channels=1. Expected grey"),
         ({"batch_size": 64}, "22 images. Expected at least those of a step, 128"),
         ({"classes": "apple"}, "of one class. Expected two or more"),
         ({"classes": "pear"}, "pear"),

@@ -171,6 +171,13 @@ def _check_images(config, images) -> tuple | None:
             f"{got}. Expected at least those of a step, {config.batch_size * config.d_steps}; thousands make "
             "a good teacher. Add images, or lower batch_size."
         )
+    if config.image_channels == 1:
+        drawn = images.draw(config.batch_size).read(0, config.batch_size)
+        if np.ptp(drawn, axis=-1).max() > 2:  # some formats of files lose a bit
+            raise InputError(
+                f"{got}, some of them in colour, and image_channels=1. Expected grey images. Set "
+                "image_channels=3, or prepare grey images."
+            )
     return None if len(present) == images.num_classes else tuple(present)
 
 
@@ -182,6 +189,7 @@ def _build_model(config, num_classes) -> ClassConditionalGAN:
         "latent_dim": config.latent_dim,
         "embedding_dim": config.embedding_dim,
         "attention_size": config.attention_size or None,
+        "image_channels": config.image_channels,
         **common,
     }
     keras.utils.set_random_seed(config.seed)

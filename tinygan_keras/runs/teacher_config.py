@@ -87,6 +87,7 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
     config.image_size = image_size
     config.classes = ""  # "": all; "0-9,17" or names
     config.horizontal_flip = False  # of real images, at random
+    config.image_channels = 3  # 1: the images are grey, and so are those of the teacher
 
     config.update(SIZES[image_size])  # attention_size 0: no attention
     config.steps_per_epoch = 250  # a checkpoint and a picture
@@ -124,7 +125,7 @@ def validate_teacher_config(config) -> ConfigDict:
     size = config.get("image_size", 32)
     defaults = functools.partial(default_teacher_config, size)
     policies = ("auto", "float32", "mixed_bfloat16")
-    config = validate(config, defaults, dtype_policy=policies)
+    config = validate(config, defaults, dtype_policy=policies, image_channels=(1, 3))
     if config.data in ("", "none"):
         raise InputError(
             "Got no real images. Expected --data: a folder with a sub-folder per class, fashion_mnist, "

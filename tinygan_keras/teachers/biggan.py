@@ -95,6 +95,7 @@ class BigGANGenerator(keras.Model):
         embedding_dim: Length of the shared class embedding.
         attention_size: Side of the feature map that gets self-attention, or None.
         truncation_rows: Number of standing statistics, evenly spaced over truncation [0, 1].
+        image_channels: 3, or 1 for grey images, whose three channels are then equal.
 
     Call arguments:
         inputs: A pair: latents float `[B, latent_dim]`, and labels int `[B]` in [0, num_classes) or
@@ -115,6 +116,7 @@ class BigGANGenerator(keras.Model):
         embedding_dim=32,
         attention_size=16,
         truncation_rows=21,
+        image_channels=3,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -129,6 +131,7 @@ class BigGANGenerator(keras.Model):
         self.embedding_dim = embedding_dim
         self.attention_size = attention_size
         self.truncation_rows = truncation_rows
+        self.image_channels = image_channels
         self.image_size = 4 * 2 ** (len(channels) - 1)
 
         policy = {"dtype": self.dtype_policy}
@@ -143,7 +146,7 @@ class BigGANGenerator(keras.Model):
         ]
         self.attention = SelfAttention(name="attention", **policy) if attention_size else None
         self.final_norm = StandingBatchNormalization(truncation_rows, name="final_norm", **policy)
-        self.to_rgb = _conv(3, 3, name="to_rgb", **policy)
+        self.to_rgb = _conv(image_channels, 3, name="to_rgb", **policy)
         self((ops.zeros((1, latent_dim)), ops.zeros((1,), "int32")))
 
     def call(self, inputs, training=False, truncation=1.0, accumulate=None):
@@ -165,11 +168,12 @@ class BigGANGenerator(keras.Model):
         unconditional = ops.zeros_like(pieces[0])[:, :1]
         features = self.final_norm([features, unconditional], **statistics)
         images = self.to_rgb(ops.relu(features), training=training)
-        return ops.tanh(ops.cast(images, "float32"))
+        images = ops.tanh(ops.cast(images, "float32"))
+        return ops.broadcast_to(images, (*ops.shape(images)[:3], 3))
 
     def get_config(self):
         names = ("channels", "latent_dim", "num_classes", "embedding_dim")
-        names += ("attention_size", "truncation_rows")
+        names += ("attention_size", "truncation_rows", "image_channels")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
