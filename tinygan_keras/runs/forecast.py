@@ -13,10 +13,10 @@ from typing import NamedTuple
 from ..errors import InputError
 
 MARGIN = 0.9  # of the time that a proposal fills: a prediction is within a fifth
-MOST_PASSES = 40  # over each pair; our runs make 7 to 13
+# Over each pair: measured runs made 5 to 13, what tinygan teach proposes up to 128, and 300 were too many.
+FEWEST_PASSES, USUAL_PASSES, MOST_PASSES = 4, 12, 130
 FEWEST_PAIRS = 100  # of each class; the fewest that worked here are 800
 FEWEST_PARAMETERS = 3_850  # of each class; half of what every student of the curves has
-USUAL_PASSES = 12  # over each pair, of the demo and the patient run
 _ENOUGH_IN_PIECE = 8
 
 
@@ -111,8 +111,9 @@ def expected_quality(image_size, classes, samples, latents_in_blocks, teacher=""
 
     Returns:
         A dict: `ratio` and `l1` as in `Point`, `curve`, `source`, `samples` (of the curve that the run was
-        compared with, in proportion to the classes), and `extrapolated`, a list of differences: empty for a
-        run like those of the curve.
+        compared with, in proportion to the classes), `bound` ("worse" or "better" than the figures, where
+        the curve has no run as short or as long; else None), and `extrapolated`, a list of differences:
+        empty for a run like those of the curve.
     """
 
     def distance(curve):
@@ -133,17 +134,20 @@ def expected_quality(image_size, classes, samples, latents_in_blocks, teacher=""
         differences.append("latents enter the student elsewhere")
     if curve.image_size == 32 and "biggan_fashion_32" not in str(teacher):
         differences.append("another teacher than biggan_fashion_32")
-    of_class = f"{samples / classes:,.0f} samples a class"
+    bound, of_class = None, f"{samples / classes:,.0f} samples a class"
     if comparable < 0.9 * first:
-        differences.append(f"{of_class}, fewer than {first / curve.classes:,.0f}: expect worse")
+        bound = "worse"
+        differences.append(f"{of_class}, fewer than {first / curve.classes:,.0f}")
     elif comparable > 1.1 * last:
-        differences.append(f"{of_class}, more than {last / curve.classes:,.0f}: perhaps better")
+        bound = "better"
+        differences.append(f"{of_class}, more than {last / curve.classes:,.0f}")
     return {
         "ratio": _at(comparable, curve.points, "ratio", offset=1.0),
         "l1": _at(comparable, curve.points, "l1"),
         "curve": curve.student,
         "source": curve.source,
         "samples": round(comparable),
+        "bound": bound,
         "extrapolated": differences,
     }
 
@@ -188,8 +192,8 @@ def warnings_of(facts: dict) -> list:
         )
     if pairs and passes > MOST_PASSES:
         found.append(
-            f"Each pair is seen {passes:,.0f} times. Our runs see one 7 to 13 times; one seen 300 times was "
-            "learnt by heart (docs/training_curves.md). Make more pairs, or fewer steps."
+            f"Each pair is seen {passes:,.0f} times. Our runs see one 5 to 13 times; those seen 300 times "
+            "were learnt by heart (docs/training_curves.md). Make more pairs, or fewer steps."
         )
     if facts["teacher_share"] > 0.5:
         found.append(
@@ -217,7 +221,12 @@ def warnings_of(facts: dict) -> list:
     return found
 
 
-def propose(time, fixed, per_step, epochs, config, passes=None) -> dict | None:
+def sensible_passes(passes: float) -> float:
+    """The number of passes over each pair that a proposal keeps: the config's, if runs were seen like it."""
+    return passes if FEWEST_PASSES <= passes <= MOST_PASSES else USUAL_PASSES
+
+
+def propose(time, fixed, per_step, epochs, config, passes=None, most=None) -> dict | None:
     """Settings that fill the time; None if it isn't enough for a step in each epoch.
 
     The number of epochs stays, and with it every schedule that counts them (pixel weight, evaluations), and
@@ -230,14 +239,17 @@ def propose(time, fixed, per_step, epochs, config, passes=None) -> dict | None:
         epochs: Number of epochs.
         config: A dict or `ConfigDict` with `batch_size` and `steps_per_execution`.
         passes: How often each of the teacher samples is seen; None without such samples.
+        most: Of these, as many as the memory holds; None: unknown.
     """
     multiple = config["steps_per_execution"]
-    per_epoch = int((MARGIN * time - fixed) / per_step / epochs / multiple) * multiple
+    per_epoch = max(0, int((MARGIN * time - fixed) / per_step / epochs))
+    per_epoch -= per_epoch % 10 ** max(0, len(str(per_epoch)) - 3)  # three digits that count
+    per_epoch -= per_epoch % multiple
     if per_epoch < 1:
         return None
     proposal = {"steps": per_epoch * epochs, "steps_per_epoch": per_epoch}
     if passes:
-        samples = proposal["steps"] * config["batch_size"] / passes
+        samples = min(proposal["steps"] * config["batch_size"] / passes, most or math.inf)
         digits = 10 ** max(0, int(math.log10(samples)) - 1)  # two that count
         proposal["teacher_samples"] = max(config["batch_size"], int(samples / digits) * digits)
     return proposal
@@ -314,7 +326,9 @@ def _quality_lines(quality):
         )
     if quality["l1"]:
         figures.append(f"L1 to the teacher {quality['l1']:.3f}")
-    yield f"Expect: {', '.join(figures)}, as of {quality['curve']}"
+    expect = {"worse": "Expect worse than this", "better": "Expect this, perhaps better"}
+    expect = expect.get(quality["bound"], "Expect")
+    yield f"{expect}: {', '.join(figures)}, as of {quality['curve']}"
     yield f"  ({quality['source']})."
     if quality["extrapolated"]:
         yield f"  Extrapolated, a guess at best: {'; '.join(quality['extrapolated'])}."
@@ -335,7 +349,8 @@ def _commands(plan, config, given):
     else:
         kept = f"the config's {plan['epochs']:,} epochs"
         if "teacher_samples" in settings:
-            kept += f" and its {plan['passes']:.1f} passes over each pair"
+            seen = settings["steps"] * config["batch_size"] / settings["teacher_samples"]
+            kept += f", {seen:.1f} passes over each pair (the config: {plan['passes']:.1f})"
         yield f"In {wanted}, with a tenth to spare and {kept}: about {time_text(proposal['seconds'])}."
         yield f"Next: {_distill(given, settings)}"
     if cache := proposal["cache"]:

@@ -34,6 +34,7 @@ from .forecast import (
     expected_quality,
     propose,
     seconds_of_time,
+    sensible_passes,
     warnings_of,
 )
 from .measuring import peak_memory, summarize, time_evaluations
@@ -46,7 +47,7 @@ _BLOCK = 250  # images that `evaluate` generates and measures together
 _PATIENCE = 3.0  # seconds for what may be slow, such as a batch of a large teacher
 _STEPS_SECONDS, _EPOCHS = 8.0, 3  # of steps that are timed, in so many epochs
 _BLOCKS = 50  # of steps in each of these, at most
-_CACHED = 64  # samples of the temporary cache
+_CACHED = 256  # samples of the temporary cache
 _REFERENCE_SECONDS = 20.0  # for statistics of real images, which stay for the run
 _COPIES = 3  # of teacher samples in memory: the list, the arrays, the data set's
 
@@ -413,16 +414,19 @@ def _evaluations(config, count) -> int:
 
 def _memory(config, trial) -> tuple:
     """Bytes of memory that the run needs, and of that of the first GPU; None without one."""
-    size, latent_dim = (
-        trial.components.model.student.image_size,
-        trial.components.teacher.latent_dim,
-    )
     more = max(0, config.teacher_samples - len(trial.samples.labels) if trial.samples else 0)
     used = (peak_memory() or 0) * 2**30
     gpu = None
     if tf.config.list_logical_devices("GPU"):
         gpu = tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return int(used + _COPIES * more * (3 * size**2 + 4 * latent_dim + 4)), gpu
+    return int(used + more * _sample_bytes(trial)), gpu
+
+
+def _sample_bytes(trial) -> int:
+    """Bytes of memory that a teacher sample takes: latent, label and image."""
+    components = trial.components
+    pixels = 3 * components.model.student.image_size**2
+    return _COPIES * (pixels + 4 * components.teacher.latent_dim + 4)
 
 
 def _memory_there() -> int | None:
@@ -434,11 +438,14 @@ def _memory_there() -> int | None:
 
 def _proposal(config, trial, time, fixed, facts) -> dict:
     """Settings that fill the time, with the seconds that they are expected to take."""
-    each = 0.0
+    each, passes, most = 0.0, None, None
     if config.teacher_samples:
-        each = config.batch_size * trial.teacher_each / facts["passes"]
+        passes = sensible_passes(facts["passes"])
+        each = config.batch_size * trial.teacher_each / passes
+        if facts["memory_there"]:
+            most = facts["memory_there"] // 2 // _sample_bytes(trial)
     known = time, fixed, trial.step_seconds + each, epochs(config), config
-    settings = propose(*known, facts["passes"] if config.teacher_samples else None)
+    settings = propose(*known, passes, most)
     proposal = {"time": time, "fixed": fixed, "settings": settings, "seconds": None, "cache": None}
     if settings:
         proposal["seconds"] = fixed + settings["steps"] * (trial.step_seconds + each)
