@@ -4,9 +4,9 @@
     tinygan plan --config=... --config.batch_size=64 --time=8h     (proposes steps and teacher samples)
 
 It tries every phase of the run for a few seconds on this machine: teacher, training step, the end of an
-epoch, evaluation, export; half a minute for networks of 32 pixels. The table says what each takes, the lines
-below what quality to expect, what speaks against the run, and the next command. It is as slow as other
-programs make this machine at the moment. Nothing is left behind.
+epoch, evaluation, export; three quarters of a minute for networks of 32 pixels. The table says what each
+takes, the lines below what quality to expect, what speaks against the run, and the next command. It is as
+slow as other programs make this machine at the moment. Nothing is left behind.
 """
 
 from . import distill

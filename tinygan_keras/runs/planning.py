@@ -44,8 +44,8 @@ from .teacher_config import default_teacher_config
 
 _SAMPLING_BATCH = 256  # of `sample_teacher`
 _BLOCK = 250  # images that `evaluate` generates and measures together
-_PATIENCE = 3.0  # seconds for what may be slow, such as a batch of a large teacher
-_STEPS_SECONDS, _EPOCHS = 8.0, 3  # of steps that are timed, in so many epochs
+_PATIENCE = 2.0  # seconds for what may be slow, such as a batch of a large teacher
+_STEPS_SECONDS, _EPOCHS = 6.0, 3  # of steps that are timed, in so many epochs
 _BLOCKS = 50  # of steps in each of these, at most
 _CACHED = 256  # samples of the temporary cache
 _REFERENCE_SECONDS = 20.0  # for statistics of real images, which stay for the run
@@ -55,9 +55,9 @@ _COPIES = 3  # of teacher samples in memory: the list, the arrays, the data set'
 def plan(config, time: str | None = None, workdir=".") -> dict:
     """Predicts time, memory, disk and quality of a run of `distill`, by trying each phase on this machine.
 
-    It takes half a minute on two CPU cores with networks of 32 pixels, and minutes where a teacher draws an
-    image in a tenth of a second. Nothing is left but the statistics of real images, which the run would
-    measure first, where they take seconds.
+    It takes three quarters of a minute on two CPU cores with networks of 32 pixels, and minutes where a
+    teacher draws an image in a tenth of a second. Nothing is left but the statistics of real images, which
+    the run would measure first, where they take seconds.
 
     Args:
         config: Settings, as for `distill`.
