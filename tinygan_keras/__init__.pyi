@@ -40,6 +40,7 @@ from .runs.distill import distill
 from .runs.divergence import StopOnDivergence
 from .runs.evaluation_callback import EvaluationCallback
 from .runs.hub_repository import export_hub
+from .runs.planning import plan
 from .runs.progress_pictures import animate_run
 from .runs.teach import teach
 from .runs.teacher_config import default_teacher_config

@@ -26,6 +26,7 @@ COMMANDS = {
     "prepare": "convert real images once, to train on and to measure with",
     "import": "read a generator that a PyTorch program trained",
     "teach": "train a teacher on your own images",
+    "plan": "predict time, memory, disk and quality of a run of distill",
     "distill": "distil a teacher into a student, from a config to a report",
     "sample": "generate images with a trained student or a teacher",
     "evaluate": "measure the images of a generator, with the whole protocol",

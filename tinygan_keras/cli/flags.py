@@ -16,6 +16,7 @@ from absl import flags
 from ..errors import InputError, UnusableFileError
 from ..files import check_writable, user_path
 from ..hugging_face import SCHEME
+from ..runs.forecast import seconds_of_time
 from ..runtimes.formats import FORMATS
 
 _MAX_SEEDS = 10_000_000
@@ -74,6 +75,14 @@ class _Seeds(flags.ArgumentParser):
                 raise ValueError("expected whole numbers from 0 and ranges, such as 0-5 or 3,7,9")
             seeds.extend(range(first, last + 1))
         return seeds
+
+
+class _Time(flags.ArgumentParser):
+    """A time such as 8h or 1h30m, which stays a text."""
+
+    def parse(self, argument):
+        seconds_of_time(argument)
+        return argument
 
 
 text = functools.partial(Flag, flags.ArgumentParser)
@@ -136,6 +145,9 @@ TABLE = {
     # distill
     "config": place("Config file.", example="experiments/fashion_mnist/config.py"),
     "workdir": output("Run folder.", example="runs/mine"),
+    # plan
+    "time": Flag(_Time, "Propose settings that fill so much time.", None, "8h"),
+    "plan.workdir": place("Where the run will be: its disk is looked at.", "."),
     # demo
     "demo.out": output("Run folder.", "runs/demo", "runs/demo"),
     # teach

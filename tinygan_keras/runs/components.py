@@ -225,10 +225,13 @@ def open_cache(config, teacher, classes) -> TeacherCache:
     return cache
 
 
-def open_batches(config, components, start_step=0):
-    """The batches of a run, from a step on; generates the teacher's samples that the config asks for."""
-    source = components.cache or components.teacher
-    if config.teacher_samples:
+def open_batches(config, components, start_step=0, samples=None):
+    """The batches of a run, from a step on; generates the teacher's samples that the config asks for.
+
+    `samples` are taken in place of those.
+    """
+    source = samples or components.cache or components.teacher
+    if config.teacher_samples and samples is None:
         source = sample_teacher(
             source, config.teacher_samples, config.seed, classes=components.classes
         )

@@ -46,6 +46,7 @@ from .run_folder import RunFolder, Stopwatch, discard
 from .trackers import open_trackers
 
 FRAMES = 40  # of the moving picture, at most
+ROOM_FOR = "checkpoints and results of this run"
 
 
 @dataclasses.dataclass
@@ -126,13 +127,8 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
         data = {name: getattr(images, "fingerprint", None) for name, images in data.items()}
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
         watch.keep_in(folder.seconds_json)
-        pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
         try:
-            watching = []
-            if config.collapse_share:
-                shares = config.collapse_share, config.collapse_epochs, config.on_collapse == "stop"
-                alarm = CollapseAlarm(gallery, components.extractor, folder.diversity, *shares)
-                watching.append(alarm)
+            pictures, watching = watchers(config, components, folder, gallery)
             train(run, evaluation_callback(components, config, folder), pictures, watching)
         except KeyboardInterrupt:
             save_student(run)
@@ -145,6 +141,16 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
     report |= watch.report()
     write_report(report, folder.path)
     return _list_results(folder)
+
+
+def watchers(config, components, folder, gallery) -> tuple:
+    """The callback that makes pictures of the training, and a list of those that watch for a collapse."""
+    pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
+    watching = []
+    if config.collapse_share:
+        shares = config.collapse_share, config.collapse_epochs, config.on_collapse == "stop"
+        watching.append(CollapseAlarm(gallery, components.extractor, folder.diversity, *shares))
+    return pictures, watching
 
 
 def train(run, evaluation, pictures, watching=()):
@@ -181,12 +187,17 @@ def train(run, evaluation, pictures, watching=()):
 
 def _check_room(run, evaluation):
     """Refuses a disk that can't hold what the training writes: checkpoints, the best, the result."""
-    folder, size = run.folder, size_of_state(run.components.model)
-    # While one is written the former ones stay, and so it is with the best.
-    copies = KEPT + 1 + (4 if evaluation else 0) + 1
+    folder, model = run.folder, run.components.model
     kept = [*folder.checkpoints.glob("*"), *folder.best.glob("*")]
     there = sum(path.stat().st_size for path in kept if path.is_file())
-    check_room(folder.path, max(size, copies * size - there), "checkpoints and results of this run")
+    needed = max(size_of_state(model), disk_needed(model, evaluation) - there)
+    check_room(folder.path, needed, ROOM_FOR)
+
+
+def disk_needed(model, evaluates) -> int:
+    """Bytes that the training of a model writes, with the best model where it is evaluated on the way."""
+    # While one is written the former ones stay, and so it is with the best.
+    return (KEPT + 1 + (4 if evaluates else 0) + 1) * size_of_state(model)
 
 
 def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noqa: B008

@@ -62,7 +62,7 @@ def _facts(components, config) -> dict:
     return {
         "name": config.name,
         "steps": int(keras.ops.convert_to_numpy(components.model.step)),
-        "peak_memory_gigabytes": _peak_memory(),
+        "peak_memory_gigabytes": peak_memory(),
         "seed": config.seed,
         "config": config.to_dict(),
         **environment(),
@@ -112,6 +112,16 @@ def make_evaluation(
         patience=config.patience or None,
         log_dir=folder.tensorboard / "evaluation",
     )
+
+
+def time_evaluations(components, config, counts, with_teacher) -> list:
+    """Evaluates these numbers of images of the student as a run does: dicts of the seconds of its parts."""
+    teacher = components.teacher if with_teacher and config.teacher != "none" else None
+    student, settings = _student(components, config), {"teacher": teacher, "progress": False}
+    return [
+        _evaluate(components, config, student, num_images=count, **settings)["seconds"]
+        for count in counts
+    ]
 
 
 def evaluation_settings(path, extractor=None) -> dict:
@@ -202,7 +212,7 @@ def _costs(generator) -> dict:
     }
 
 
-def _peak_memory():
+def peak_memory():
     """The most memory this process has held so far, in GiB; None where the system doesn't say."""
     try:
         import resource
