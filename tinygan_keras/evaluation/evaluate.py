@@ -11,7 +11,6 @@ import time
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ..classes.folder_labels import listed
@@ -25,6 +24,7 @@ from ..generators.generator import GeneratedImages, truncation_of
 from ..generators.opening import open_generator
 from ..images import check_labels
 from ..latents import DEFAULT_TRUNCATION, LAW, check_seeds
+from ..progress import progress_bar
 from .environment import environment
 from .extractors.extractor import load_extractor
 from .feature_store import FeatureStore
@@ -374,8 +374,7 @@ def _extract(store, columns, images: MeasuredImages):
     before, count = store.count, source.count if columns else 0
     if before:
         print(f"Resuming after {before:,} of {count:,} images.")
-    show = int(images.progress and before < count)
-    bar = keras.utils.Progbar(count - before, unit_name="image", verbose=show)
+    bar = progress_bar(count - before, visible=images.progress)
     for start in range(before, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         pixels = source.read(start, stop)

@@ -13,13 +13,13 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ..data.image_sets import open_images
 from ..embedded import find
 from ..errors import InputError, MissingFileError, MissingPackageError
 from ..files import content_hash, new_file, user_path
+from ..progress import progress_bar
 from .environment import environment
 from .metrics.frechet import checked_statistics, frechet_distance_of_features
 from .metrics.gap import radial_spectrum
@@ -145,7 +145,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     kept = np.sort(np.random.default_rng(0).permutation(images.count)[:max_features])
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
-    bar = keras.utils.Progbar(images.count, unit_name="real image", verbose=int(progress))
+    bar = progress_bar(images.count, "real image", progress)
     spectrum, of_spectrum = np.zeros(images.image_size // 2), 0
     every = max(1, images.count // _SPECTRA)
     for start in range(0, images.count, _BLOCK):

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from ..classes.selection import class_numbers
@@ -29,6 +28,7 @@ from ..generators.opening import open_generator
 from ..generators.side_files import teacher_here
 from ..images import read_numbers
 from ..latents import resolve_truncation
+from ..progress import progress_bar
 from .charts import (
     MAX_COLOURS,
     MIN_TSNE_POINTS,
@@ -210,7 +210,7 @@ class ReportImages:
     def real_features(self) -> np.ndarray:
         """Features float32 `[n, F]` of the real images that are searched."""
         numbers = self.real_numbers
-        bar = keras.utils.Progbar(len(numbers), unit_name="real image", verbose=self._progress)
+        bar = progress_bar(len(numbers), "real image", self._progress)
         features = []
         for start in range(0, len(numbers), _CHUNK):
             images = self.real_images(numbers[start : start + _CHUNK])
