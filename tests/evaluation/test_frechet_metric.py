@@ -190,9 +190,29 @@ def test_a_diverged_student_gives_nan_or_the_reason(extractor, statistics):
         metric.update_state(None, np.full((4, IMAGE_SIZE, IMAGE_SIZE, 3), np.nan, "float32"))
 
 
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_distance_is_computed_once_for_the_same_images(
+    extractor, statistics, monkeypatch, reference
+):
+    computed = []
+    monkeypatch.setattr(
+        "tinygan_keras.evaluation.metrics.frechet_metric.frechet_distance",
+        lambda *sides: computed.append(sides) or float(len(computed)),
+    )
+    metric = tg.metrics.FrechetDistance(extractor, statistics if reference else None)
+    for seed, wanted in ((1, 1), (2, 2), (2, 3)):
+        metric.update_state(pictures(0), pictures(seed))
+        assert [float(metric.result()) for _ in range(3)] == [wanted] * 3
+        if seed == 1:  # then as many others, and then more of these
+            metric.reset_state()
+    metric.reset_state()
+    assert np.isnan(float(metric.result()))
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
+        (lambda e, s: tg.metrics.FrechetDistance(keras.layers.Dense(2)), "of type Dense"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s, resize="bilinear"), "a loaded extractor"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s).update_state(None, pictures(0), 1.0), "weight"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s).update_state(None, np.zeros((2, 8, 8, 3))), "8x8"),

@@ -26,7 +26,7 @@ from ..images import check_labels
 from ..latents import DEFAULT_TRUNCATION, LAW, check_seeds
 from ..progress import progress_bar
 from .environment import environment
-from .extractors.extractor import load_extractor
+from .extractors.extractor import open_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
@@ -197,12 +197,7 @@ def _open(
         images = generator if hasattr(generator, "read") else None
         names = getattr(images, "class_names", None)
     test = _open_test(classification_test, names)
-    if isinstance(extractor, (str, os.PathLike)):
-        extractor = load_extractor(extractor, resize=resize)
-    elif resize is not None:
-        raise InputError(
-            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
-        )
+    extractor = open_extractor(extractor, resize)
     if isinstance(reference, (str, os.PathLike)) and not is_statistics_file(reference):
         reference = open_images(reference, class_names=names)
     real = open_real_statistics(reference, extractor, names, progress)

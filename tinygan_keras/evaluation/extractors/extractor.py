@@ -173,6 +173,23 @@ class FeatureExtractor:
             )
 
 
+def open_extractor(extractor, resize: str | None = None) -> FeatureExtractor:
+    """The extractor itself, or what `load_extractor` makes of a name or folder and a kernel."""
+    if isinstance(extractor, (str, os.PathLike)):
+        return load_extractor(extractor, resize=resize)
+    if not hasattr(extractor, "feature_dim"):
+        raise InputError(
+            f"Got an extractor of type {type(extractor).__name__}. Expected a FeatureExtractor, or a name or "
+            "folder for load_extractor. Export a network of your own as a SavedModel that returns 'features' "
+            "and 'logits'."
+        )
+    if resize is not None:
+        raise InputError(
+            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
+        )
+    return extractor
+
+
 def load_extractor(
     name,
     resize: str | None = None,

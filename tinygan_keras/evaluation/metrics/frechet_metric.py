@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from ...errors import InputError
+from ...files import content_hash
 from ...networks.layers import PACKAGE
-from ..extractors.extractor import load_extractor
+from ..extractors.extractor import open_extractor
 from ..real_statistics import open_real_statistics
 from .frechet import frechet_distance
 
@@ -54,13 +55,7 @@ class FrechetDistance(keras.metrics.Metric):
     ):
         super().__init__(dtype=dtype, name=name)
         self._settings = {"extractor": extractor, "reference": reference, "resize": resize}
-        if isinstance(extractor, (str, os.PathLike)):
-            extractor = load_extractor(extractor, resize=resize)
-        elif resize is not None:
-            raise InputError(
-                f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
-            )
-        self.extractor = extractor
+        self.extractor = extractor = open_extractor(extractor, resize)
         self.real = open_real_statistics(reference, extractor, progress=False)
         length = extractor.feature_dim
         if self.real is not None:  # the rest is known with the first images
@@ -69,6 +64,10 @@ class FrechetDistance(keras.metrics.Metric):
         self._origin = np.zeros(length) if self.real is None else self.real.mean
         self._generated = self._sums("generated", length)
         self._given = self._sums("real", length) if self.real is None else None
+        self._known = (
+            None,
+            None,
+        )  # the sums of which the distance is known, as a hash, and the distance
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Takes in a batch of images.
@@ -94,12 +93,14 @@ class FrechetDistance(keras.metrics.Metric):
         unknown = tf.constant(np.nan, self.dtype)
         if not tf.executing_eagerly():
             return unknown
-        real = None if self.real is None else (self.real.mean, self.real.covariance)
-        sides = self._moments(self._generated), real or self._moments(self._given)
-        # NaN is for EarlyStopping and TerminateOnNaN to see: a student may have diverged.
-        if not all(side is not None and np.isfinite(side[1]).all() for side in sides):
-            return unknown
-        return tf.constant(frechet_distance(*sides[0], *sides[1]), self.dtype)
+        sides = [self._generated] if self._given is None else [self._generated, self._given]
+        sides = [[keras.ops.convert_to_numpy(part) for part in sums] for sums in sides]
+        # Keras asks several times for what takes a decomposition.
+        key = content_hash(*(part for sums in sides for part in sums))
+        if key != self._known[0]:
+            self._known = key, self._distance(*sides)
+        distance = self._known[1]
+        return unknown if distance is None else tf.constant(distance, self.dtype)
 
     def get_config(self):
         named = {
@@ -133,9 +134,17 @@ class FrechetDistance(keras.metrics.Metric):
         total.assign_add(tf.reduce_sum(features, 0))
         products.assign_add(tf.matmul(features, features, transpose_a=True))
 
-    def _moments(self, sums):
+    def _distance(self, generated, given=None):
+        """The distance, None where it isn't known."""
+        real = self._moments(*given) if given else (self.real.mean, self.real.covariance)
+        sides = self._moments(*generated), real
+        # NaN is for EarlyStopping and TerminateOnNaN to see: a student may have diverged.
+        if not all(side is not None and np.isfinite(side[1]).all() for side in sides):
+            return None
+        return frechet_distance(*sides[0], *sides[1])
+
+    def _moments(self, count, total, products):
         """Mean and covariance, or None of fewer than two images."""
-        count, total, products = map(keras.ops.convert_to_numpy, sums)
         if count < 2:
             return None
         mean = total / count
