@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.extractor import load_extractor
 from tinygan_keras.evaluation.feature_store import FeatureStore
-from tinygan_keras.evaluation.metrics import classification
+from tinygan_keras.evaluation.metrics import classification, frechet
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.protocol import ProtocolError
 from tinygan_keras.evaluation.results import as_table, compare, read_evaluation, write_evaluation
@@ -178,7 +179,26 @@ def test_a_student_s_distance_comes_in_parts(result):
         "teacher": 16,
         "real": 16,
     }
-    assert -1 <= gap["class_correlation"] <= 1
+    assert -1 <= result["teacher"]["class_correlation"] <= 1
+
+
+def test_the_distance_of_a_column_to_the_real_images_is_computed_once(
+    folder, extractor, real, result, monkeypatch
+):
+    """Frechet distance, gap and the teacher's own figures ask for the same two."""
+    decomposed, decompose = [], frechet._singular_vectors
+    monkeypatch.setattr(
+        frechet, "_singular_vectors", lambda *a, **k: decomposed.append(a) or decompose(*a, **k)
+    )
+    biases = mock.Mock(side_effect=frechet.frechet_bias)
+    monkeypatch.setattr(frechet, "frechet_bias", biases)
+    found = evaluated(folder, extractor, real, metrics=["frechet_distance", "gap"])
+    assert len(decomposed) == 2 and biases.call_count == 1
+    assert found["gap"] == result["gap"]
+    assert (
+        found["teacher"]["figures"]["frechet_distance"]
+        == (result["teacher"]["figures"]["frechet_distance"])
+    )
 
 
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):

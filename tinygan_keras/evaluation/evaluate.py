@@ -30,7 +30,7 @@ from .extractors.extractor import open_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
-from .metrics.gap import conclude, radial_spectrum
+from .metrics.gap import class_correlation, radial_spectrum
 from .metrics.registry import (
     ON_REQUEST,
     SETTINGS,
@@ -99,8 +99,9 @@ def evaluate(
         A dict: `figures` (numbers by name, see `metrics.FIGURES`), `classes` (one dict per class),
         `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
         (what was measured), `teacher` (None, or its own `generator`, `figures` and `classes` on the same
-        latents), `real` (the protocol of the real images), `gap` (of a student beside its teacher and
-        real images: where its distance comes from, see `metrics/gap.py`), `seconds`, `environment`.
+        latents, and `class_correlation`, whether both find the same classes hard), `real` (the protocol of
+        the real images), `gap` (of a student beside its teacher and real images: where its distance comes
+        from, see `metrics/gap.py`), `seconds`, `environment`.
 
     Raises:
         InputError: sizes, classes or latents don't fit together; the real statistics were taken with
@@ -147,9 +148,8 @@ def evaluate(
         images = dataclasses.replace(images, columns={name: store.column(name) for name in widths})
         figures, classes, found, moved_by, details = _measure(chosen, images)
         if images.teacher is not None:
-            result["teacher"] = _measure_teacher(chosen, images)
-        if "gap" in details:
-            details["gap"] |= conclude(details["gap"], classes, result["teacher"]["classes"])
+            result["teacher"] = theirs = _measure_teacher(chosen, images)
+            theirs["class_correlation"] = class_correlation(classes, theirs["classes"])
         seconds = {"features": extracted - start, "metrics": time.perf_counter() - extracted}
         result |= details
         result |= {

@@ -18,7 +18,7 @@ from ..errors import InputError
 from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
 from ..evaluation.metrics.frechet import FEWEST_ROWS, frechet_bias
-from ..evaluation.metrics.gap import conclude, gap_shares, radial_spectrum
+from ..evaluation.metrics.gap import gap_sentence, gap_shares, radial_spectrum
 from ..evaluation.metrics.moments import feature_statistics
 from ..evaluation.metrics.neighbours import nearest_neighbours
 from ..evaluation.real_statistics import RealStatistics
@@ -442,8 +442,7 @@ def _gap(images, _):
     pixels["real"] = images.real_images(images.real_numbers[few])
     spectra = {name: radial_spectrum(own).mean(axis=0).tolist() for name, own in pixels.items()}
     gap |= {"spectra": spectra}
-    gap |= conclude(gap, [], [])
-    text = f"{gap['sentence']} Of {len(features[0]):,} images of these classes."
+    text = f"{gap_sentence(gap)} Of {len(features[0]):,} images of these classes."
     return gap_chart(gap), text
 
 

@@ -77,6 +77,8 @@ class MeasuredImages:
     progress: bool
     columns: dict = dataclasses.field(default_factory=dict)  # `Column` by name, as metrics ask for
     real_pixels: Any = None  # the real images, where they are given and not their statistics
+    # What several metrics need of the Frechet distance to the real images; those of the teacher's images too.
+    to_real: dict = dataclasses.field(default_factory=dict)
 
     @property
     def available(self) -> set:
