@@ -32,6 +32,7 @@ from ..progress import progress_bar
 from .charts import (
     MAX_COLOURS,
     MIN_TSNE_POINTS,
+    Projection,
     feature_map,
     feature_mosaic,
     gap_chart,
@@ -348,9 +349,7 @@ def _feature_map(images, method):
     if found is None:
         return None, text
     text = f"Each point is an image: do generated images lie where real ones do? {text}".rstrip()
-    return feature_map(
-        found.features, found.labels, found.names, method, images.seed, found.projection
-    ), text
+    return feature_map(found.projection, found.labels, found.names, images.seed), text
 
 
 def _feature_mosaic(images, method):
@@ -358,18 +357,16 @@ def _feature_mosaic(images, method):
     if found is None:
         return None, text
     text = f"The map as a mosaic of the images themselves, framed by class. {text}".rstrip()
-    sources = found.images, found.features, found.labels, found.names
-    return feature_mosaic(*sources, method, images.seed, found.projection), text
+    return feature_mosaic(found.images, found.projection, found.labels, found.names), text
 
 
 class FeatureMap(NamedTuple):
     """What maps of features show, by source, and where on the map it lies."""
 
     images: dict  # uint8 [N, S, S, 3]
-    features: dict  # float32 [N, F]
+    projection: Projection
     labels: dict  # int [N], or None
     names: dict  # of the classes, by label
-    projection: tuple  # of `charts.project`
 
 
 def _make_map(images, method):
@@ -405,7 +402,7 @@ def _make_map(images, method):
         projection = project(features, method, images.seed)
     except ImportError as error:
         return None, str(error)
-    return FeatureMap(shown, features, labels, names, projection), text
+    return FeatureMap(shown, projection, labels, names), text
 
 
 def _real_points(images):
