@@ -468,6 +468,16 @@ def test_no_label_accuracy_from_a_classifier_of_other_classes(folder, extractor)
     assert any("7 classes, the extractor's logits 10" in note for note in found["notes"])
 
 
+def test_a_generator_of_images_from_0_to_1_is_noticed(folder, extractor, real):
+    halved = opened(folder / "run", 0.8)
+    halved = dataclasses.replace(
+        halved, draw=lambda *inputs, draw=halved.draw: (draw(*inputs) + 1) / 2
+    )
+    options = {"num_images": 20, "progress": False, "metrics": "inception_score"}
+    with pytest.warns(UserWarning, match="first 20 images of .* no pixel darker than middle grey"):
+        evaluate(halved, extractor, **options)
+
+
 def test_a_classifier_learns_from_the_generated_images(
     folder, extractor, real, tmp_path, monkeypatch
 ):

@@ -39,7 +39,7 @@ from .metrics.registry import (
     choose,
     computable,
 )
-from .real_statistics import is_statistics_file, open_real_statistics
+from .real_statistics import open_real_statistics, open_reference
 from .results import write_evaluation
 
 NUM_IMAGES = 10_000
@@ -198,8 +198,8 @@ def _open(
         names = getattr(images, "class_names", None)
     test = _open_test(classification_test, names)
     extractor = open_extractor(extractor, resize)
-    if isinstance(reference, (str, os.PathLike)) and not is_statistics_file(reference):
-        reference = open_images(reference, class_names=names)
+    if isinstance(reference, (str, os.PathLike)):
+        reference = open_reference(reference, names)
     real = open_real_statistics(reference, extractor, names, progress)
     real_names = None if real is None else real.class_names
     if generated:
@@ -373,6 +373,12 @@ def _extract(store, columns, images: MeasuredImages):
     for start in range(before, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         pixels = source.read(start, stop)
+        if start == 0 and isinstance(source, GeneratedImages) and pixels.min() >= 127:
+            warnings.warn(
+                f"The first {stop:,} images of {source.generator.source} have no pixel darker than middle "
+                "grey. Generators return [-1, 1]: does this one return [0, 1]?",
+                stacklevel=3,
+            )
         features, logits = extractor(pixels)
         rows = {"features": features, "logits": logits}
         if "spectrum" in columns:

@@ -265,11 +265,23 @@ def open_real_statistics(real, extractor, class_names=None, progress=True) -> Re
     if real is None:
         return None
     if isinstance(real, (str, os.PathLike)):
-        known = is_statistics_file(real)
-        real = load_reference(real) if known else open_images(real, class_names=class_names)
+        real = open_reference(real, class_names)
     if not isinstance(real, RealStatistics):
         real = cached_statistics(real, extractor, progress=progress)
     return real.renumbered(class_names)
+
+
+def open_reference(real, class_names=None):
+    """The `RealStatistics` in a file, or the images that `open_images` opens."""
+    if is_statistics_file(real):
+        return load_reference(real)
+    try:
+        return open_images(real, class_names=class_names)
+    except (InputError, MissingFileError) as error:
+        if Path(real).suffix not in (".npz", ".npy", ".pkl", TORCH):
+            raise
+        kinds = "an .npz with mu [F] and sigma [F, F], or with feats [N, F], and a .pt of torch-fidelity"
+        raise type(error)(f"{error} Statistics of real images are {kinds}.") from error
 
 
 def is_statistics_file(path) -> bool:

@@ -5,6 +5,7 @@ of which would be a decomposition. Outside the step, where it is computed, it as
 """
 
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -64,10 +65,9 @@ class FrechetDistance(keras.metrics.Metric):
         self._origin = np.zeros(length) if self.real is None else self.real.mean
         self._generated = self._sums("generated", length)
         self._given = self._sums("real", length) if self.real is None else None
-        self._known = (
-            None,
-            None,
-        )  # the sums of which the distance is known, as a hash, and the distance
+        # The distance that is known, and of which sums, as their hash.
+        self._known = None, None
+        self._direction = "down"  # for Keras' callbacks with mode="auto"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Takes in a batch of images.
@@ -83,7 +83,8 @@ class FrechetDistance(keras.metrics.Metric):
                 "it out of the batches."
             )
         if self.real is not None:  # while the step is traced
-            self.real.check(self.extractor, int(y_pred.shape[1]))
+            for note in self.real.check(self.extractor, int(y_pred.shape[1])):
+                warnings.warn(note, stacklevel=2)
         self._add(self._generated, y_pred)
         if self._given is not None:
             self._add(self._given, y_true)
@@ -121,7 +122,7 @@ class FrechetDistance(keras.metrics.Metric):
         return cls(**config)
 
     def _sums(self, name, length):
-        shapes = {"count": (), "sum": (length,), "products": (length, length)}
+        shapes = {"count": (), "sum": (length,), "products": (length, length), "dark": ()}
         return [
             self.add_variable(shape, "zeros", dtype="float64", name=f"{name}_{part}")
             for part, shape in shapes.items()
@@ -129,10 +130,15 @@ class FrechetDistance(keras.metrics.Metric):
 
     def _add(self, sums, images):
         features = tf.cast(self.extractor.features_in_graph(images), tf.float64) - self._origin
-        count, total, products = sums
+        count, total, products, dark = sums
         count.assign_add(tf.cast(tf.shape(features)[0], tf.float64))
         total.assign_add(tf.reduce_sum(features, 0))
         products.assign_add(tf.matmul(features, features, transpose_a=True))
+        if images.dtype == "uint8":
+            below = tf.ones(tf.shape(features)[:1], tf.bool)
+        else:
+            below = tf.reduce_any(images < 0, axis=(1, 2, 3))
+        dark.assign_add(tf.reduce_sum(tf.cast(below, tf.float64)))
 
     def _distance(self, generated, given=None):
         """The distance, None where it isn't known."""
@@ -143,10 +149,16 @@ class FrechetDistance(keras.metrics.Metric):
             return None
         return frechet_distance(*sides[0], *sides[1])
 
-    def _moments(self, count, total, products):
+    def _moments(self, count, total, products, dark):
         """Mean and covariance, or None of fewer than two images."""
         if count < 2:
             return None
+        if not dark:
+            warnings.warn(
+                f"Got {count:,.0f} images without a value below 0 for {self.name}. Expected [-1, 1]. Take "
+                "2 * images - 1 of images in [0, 1].",
+                stacklevel=3,
+            )
         mean = total / count
         covariance = (products - count * np.outer(mean, mean)) / (count - 1)
         return self._origin + mean, (covariance + covariance.T) / 2

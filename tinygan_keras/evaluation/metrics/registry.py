@@ -36,6 +36,7 @@ _MISSING = {
     "classification_test": ("No test images are given", "Give classification_test"),
 }
 ON_REQUEST = {"teacher", "classification_test"}  # nobody misses what he didn't ask for
+_ABBREVIATIONS = {"fid": "frechet_distance", "kid": "kernel_distance", "is": "inception_score"}
 DEFAULT = "default"
 """Stands for all metrics that aren't optional, in a list of names."""
 
@@ -148,12 +149,18 @@ def choose(names=None) -> list[Metric]:
         known = [DEFAULT, *METRICS]
         raise InputError(
             f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(known)}."
-            + nearest_name("".join(unknown[:1]), known)
+            + nearest_name(_meant(unknown), known)
         )
     chosen = {of_figure[name].name for name in names if name != DEFAULT}
     if DEFAULT in names:
         chosen |= {name for name, metric in METRICS.items() if not metric.optional}
     return [metric for name, metric in METRICS.items() if name in chosen]
+
+
+def _meant(unknown) -> str:
+    """What the first of the unknown names may be short for, or that name."""
+    first = "".join(unknown[:1])
+    return _ABBREVIATIONS.get(first.lower(), first)
 
 
 def asked_for(names) -> set:
