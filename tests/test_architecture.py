@@ -28,6 +28,7 @@ FOUNDATION = {
     "hugging_face",
     "tfgan",
     "keras_settings",
+    "progress",
 }
 MODELS = FOUNDATION | {"distillation", "networks", "teachers", "data"}
 GENERATORS = MODELS | {"generators"}
@@ -41,6 +42,7 @@ MAY_IMPORT = {
     "embedded": {"errors", "files", "hugging_face"},
     "tfgan": {"errors"},
     "keras_settings": {"errors"},
+    "progress": set(),
     "classes": FOUNDATION,
     "networks": FOUNDATION,
     # The model knows no files, hubs, data sets or plots.

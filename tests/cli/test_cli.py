@@ -1,5 +1,6 @@
 """The command line: quick help, one clear message for a mistake, and commands that do their work."""
 
+import gc
 import importlib
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 from absl import flags as absl_flags
 
 import tinygan_keras.runs.distill
-from tinygan_keras.cli import COMMANDS, flags, main
+from tinygan_keras.cli import COMMANDS, flags, main, quick_imports
 from tinygan_keras.runs.interruptions import Interrupted
 
 CONFIG = "from tinygan_keras.runs.config import default_config as get_config"
@@ -39,6 +40,18 @@ def test_help_and_mistakes_are_answered_without_tensorflow():
     assert "--workdir: Run folder. (required)" in done.stdout
     assert "learning_rate_decay_start: 0.4" in done.stdout
     assert "missing.py, which is no file here" in done.stderr
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_only_what_the_first_imports_leave_is_kept_from_the_search_for_garbage(first, monkeypatch):
+    if first:
+        monkeypatch.delitem(sys.modules, "tensorflow")
+    with mock.patch("gc.freeze") as freeze:
+        with pytest.raises(ImportError), quick_imports():
+            assert not gc.isenabled()
+            importlib.import_module("no_such_module")
+        assert gc.isenabled()
+        assert freeze.call_count == first
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 from types import SimpleNamespace
+from unittest import mock
 
 import keras
 import numpy as np
@@ -17,7 +18,7 @@ from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.extractors.extractor import load_extractor
 from tinygan_keras.evaluation.feature_store import FeatureStore
-from tinygan_keras.evaluation.metrics import classification
+from tinygan_keras.evaluation.metrics import classification, frechet
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.protocol import ProtocolError
 from tinygan_keras.evaluation.results import as_table, compare, read_evaluation, write_evaluation
@@ -178,7 +179,26 @@ def test_a_student_s_distance_comes_in_parts(result):
         "teacher": 16,
         "real": 16,
     }
-    assert -1 <= gap["class_correlation"] <= 1
+    assert -1 <= result["teacher"]["class_correlation"] <= 1
+
+
+def test_the_distance_of_a_column_to_the_real_images_is_computed_once(
+    folder, extractor, real, result, monkeypatch
+):
+    """Frechet distance, gap and the teacher's own figures ask for the same two."""
+    decomposed, decompose = [], frechet._singular_vectors
+    monkeypatch.setattr(
+        frechet, "_singular_vectors", lambda *a, **k: decomposed.append(a) or decompose(*a, **k)
+    )
+    biases = mock.Mock(side_effect=frechet.frechet_bias)
+    monkeypatch.setattr(frechet, "frechet_bias", biases)
+    found = evaluated(folder, extractor, real, metrics=["frechet_distance", "gap"])
+    assert len(decomposed) == 2 and biases.call_count == 1
+    assert found["gap"] == result["gap"]
+    assert (
+        found["teacher"]["figures"]["frechet_distance"]
+        == (result["teacher"]["figures"]["frechet_distance"])
+    )
 
 
 def test_distances_within_classes_are_those_of_the_classes(folder, extractor, real, result):
@@ -446,6 +466,16 @@ def test_no_label_accuracy_from_a_classifier_of_other_classes(folder, extractor)
     found = evaluate(student, extractor, num_images=20, truncation=1.0, progress=False)
     assert "label_accuracy" not in found["figures"]
     assert any("7 classes, the extractor's logits 10" in note for note in found["notes"])
+
+
+def test_a_generator_of_images_from_0_to_1_is_noticed(folder, extractor, real):
+    halved = opened(folder / "run", 0.8)
+    halved = dataclasses.replace(
+        halved, draw=lambda *inputs, draw=halved.draw: (draw(*inputs) + 1) / 2
+    )
+    options = {"num_images": 20, "progress": False, "metrics": "inception_score"}
+    with pytest.warns(UserWarning, match="first 20 images of .* no pixel darker than middle grey"):
+        evaluate(halved, extractor, **options)
 
 
 def test_a_classifier_learns_from_the_generated_images(

@@ -107,7 +107,13 @@ def test_inception_without_a_copy_fails_clearly_offline(cache, tmp_path):
     with pytest.raises(OSError) as caught:
         load_extractor("inception")
     place = tmp_path / hashlib.sha1(INCEPTION_HANDLE.encode()).hexdigest()
-    for part in (INCEPTION_HANDLE, "no network in tests", "kaggle.com", str(place)):
+    for part in (
+        INCEPTION_HANDLE,
+        "no network in tests",
+        "kaggle.com",
+        str(place),
+        "fashion_classifier",
+    ):
         assert part in str(caught.value)
 
 

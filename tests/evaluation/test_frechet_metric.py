@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import warnings
 
 import keras
 import numpy as np
@@ -190,9 +191,67 @@ def test_a_diverged_student_gives_nan_or_the_reason(extractor, statistics):
         metric.update_state(None, np.full((4, IMAGE_SIZE, IMAGE_SIZE, 3), np.nan, "float32"))
 
 
+def test_images_from_0_to_1_are_noticed(extractor, statistics):
+    images = floats(pictures(1))
+    for kind, warned in ((images, 0), (pictures(1), 0), ((images + 1) / 2, 1)):
+        metric = tg.metrics.FrechetDistance(extractor, statistics)
+        tf.function(metric.update_state)(None, tf.constant(kind))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            metric.result()
+        said = [str(one.message) for one in caught]
+        assert sum("60 images without a value below 0" in text for text in said) == warned
+
+
+def test_real_images_from_0_to_1_are_noticed_too(extractor):
+    metric = tg.metrics.FrechetDistance(extractor)
+    metric.update_state((floats(pictures(0)) + 1) / 2, pictures(1))
+    with pytest.warns(UserWarning, match="without a value below 0"):
+        metric.result()
+
+
+def test_early_stopping_knows_that_less_is_better(extractor, statistics):
+    """In models that compile as Keras does."""
+    inputs = keras.Input((IMAGE_SIZE, IMAGE_SIZE, 3))
+    model = keras.Model(inputs, keras.layers.Rescaling(0.5)(inputs))
+    model.compile(loss="mse", metrics=[tg.metrics.FrechetDistance(extractor, statistics)])
+    images = floats(pictures(1))
+    stop = keras.callbacks.EarlyStopping("val_frechet_distance", patience=0, min_delta=1e9)
+    data = {"validation_data": (images, images), "batch_size": 20, "verbose": 0}
+    history = model.fit(images, images, epochs=3, callbacks=[stop], **data).history
+    assert len(history["val_frechet_distance"]) == 2
+
+
+def test_what_bare_statistics_cannot_say_is_said(extractor, statistics, tmp_path):
+    np.savez(tmp_path / "other.npz", mu=statistics.mean, sigma=statistics.covariance)
+    metric = tg.metrics.FrechetDistance(extractor, tmp_path / "other.npz")
+    with pytest.warns(UserWarning, match="mu and sigma only"):
+        metric.update_state(None, pictures(1))
+
+
+@pytest.mark.parametrize("reference", [True, False])
+def test_a_distance_is_computed_once_for_the_same_images(
+    extractor, statistics, monkeypatch, reference
+):
+    computed = []
+    monkeypatch.setattr(
+        "tinygan_keras.evaluation.metrics.frechet_metric.frechet_distance",
+        lambda *sides: computed.append(sides) or float(len(computed)),
+    )
+    metric = tg.metrics.FrechetDistance(extractor, statistics if reference else None)
+    for seed, wanted in ((1, 1), (2, 2), (2, 3)):
+        metric.update_state(pictures(0), pictures(seed))
+        assert [float(metric.result()) for _ in range(3)] == [wanted] * 3
+        if seed == 1:  # then as many others, and then more of these
+            metric.reset_state()
+    metric.reset_state()
+    assert np.isnan(float(metric.result()))
+
+
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
+        (lambda e, s: tg.metrics.FrechetDistance(keras.layers.Dense(2)), "of type Dense"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s, resize="bilinear"), "a loaded extractor"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s).update_state(None, pictures(0), 1.0), "weight"),
         (lambda e, s: tg.metrics.FrechetDistance(e, s).update_state(None, np.zeros((2, 8, 8, 3))), "8x8"),

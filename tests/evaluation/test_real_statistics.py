@@ -10,6 +10,7 @@ from judge_fixtures import import_judge
 
 import tinygan_keras.evaluation.real_statistics as module
 from tinygan_keras.data.image_sets import ArrayImages
+from tinygan_keras.errors import InputError, MissingFileError
 from tinygan_keras.evaluation.metrics.frechet import feature_statistics, frechet_distance
 from tinygan_keras.evaluation.metrics.gap import radial_spectrum
 from tinygan_keras.evaluation.real_statistics import (
@@ -17,6 +18,7 @@ from tinygan_keras.evaluation.real_statistics import (
     is_statistics_file,
     load_reference,
     measure_reference,
+    open_real_statistics,
 )
 
 
@@ -110,6 +112,18 @@ def test_other_programs_read_ours(images, tmp_path):
     with np.load(path, allow_pickle=False) as archive:
         assert archive["mu"].shape == (3,)
         assert archive["sigma"].shape == (3, 3)
+
+
+@pytest.mark.parametrize("name", ["means.npz", "inception.pkl", "missing.npz", "hidden.npy"])
+def test_what_is_neither_images_nor_statistics_is_told_what_statistics_are(tmp_path, name):
+    np.savez(tmp_path / "means.npz", mean=np.zeros(3), cov=np.eye(3))
+    (tmp_path / "inception.pkl").touch()
+    np.save(tmp_path / "hidden.npy", np.zeros((2, 3)))
+    with pytest.raises((InputError, MissingFileError), match=r"are an .npz with mu \[F\]"):
+        open_real_statistics(tmp_path / name, MeanColour())
+    with pytest.raises(MissingFileError) as caught:
+        open_real_statistics(tmp_path / "no folder", MeanColour())
+    assert "with mu" not in str(caught.value)
 
 
 def test_an_archive_of_images_is_no_reference(tmp_path):

@@ -27,7 +27,7 @@ def test_optional_metrics_are_chosen_by_name_only_and_beside_the_default_ones():
     assert asked_for(None) == asked_for("default") == set()
 
 
-@pytest.mark.parametrize("names", [["frechet_distanc"], "frechet_distanc"])
+@pytest.mark.parametrize("names", [["frechet_distanc"], "frechet_distanc", "FID"])
 def test_an_unknown_metric_is_refused_with_the_nearest(names):
     with pytest.raises(ValueError, match="Did you mean 'frechet_distance'"):
         choose(names)

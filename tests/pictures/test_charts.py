@@ -8,12 +8,14 @@ import pytest
 from tinygan_keras.evaluation.metrics.gap import correlation
 from tinygan_keras.pictures import charts
 from tinygan_keras.pictures.charts import (
+    Projection,
     add_charts,
     class_distance_chart,
     class_scatter_chart,
     feature_map,
     feature_mosaic,
     principal_components,
+    project,
     tsne,
 )
 
@@ -161,7 +163,7 @@ def test_tsne_without_scikit_learn_names_the_extra(monkeypatch):
 
 def test_map_draws_a_panel_per_source_on_the_axes_of_the_real_features(figures):
     features, labels = two_sources()
-    feature_map(features, labels, NAMES)
+    feature_map(project(features, "pca"), labels, NAMES)
     real, student = figures[0].axes
     assert [panel.get_title() for panel in (real, student)] == [
         "real (40 images)",
@@ -181,7 +183,7 @@ def test_map_draws_a_panel_per_source_on_the_axes_of_the_real_features(figures):
 
 def test_colours_follow_the_class_and_the_legend_names_them(figures):
     features, labels = two_sources()
-    feature_map(features, labels, dict(enumerate(NAMES)))
+    feature_map(project(features, "pca"), labels, dict(enumerate(NAMES)))
     panel = figures[0].axes[0]
     points = on_plane(features["real"], features["real"])
     shown = panel.collections[-1]
@@ -202,7 +204,7 @@ def test_map_without_real_features_takes_the_axes_of_all(figures):
     features, labels = (
         {"teacher": parts["real"], "student": parts["student"]} for parts in (features, labels)
     )
-    feature_map(features, labels, NAMES)
+    feature_map(project(features, "pca"), labels, NAMES)
     assert "all features" in figures[0].get_suptitle()
     expected = on_plane(features["student"], np.concatenate(list(features.values())))
     shown = figures[0].axes[1].collections[-1].get_offsets()
@@ -210,13 +212,14 @@ def test_map_without_real_features_takes_the_axes_of_all(figures):
 
 
 def test_map_is_the_same_picture_every_time():
-    arguments = *two_sources(), NAMES
-    assert np.array_equal(feature_map(*arguments), feature_map(*arguments))
+    features, labels = two_sources()
+    first, second = (feature_map(project(features, "pca"), labels, NAMES) for _ in range(2))
+    assert np.array_equal(first, second)
 
 
 def test_source_without_labels_is_grey(figures):
     features, labels = two_sources()
-    feature_map(features, {**labels, "real": None}, NAMES)
+    feature_map(project(features, "pca"), {**labels, "real": None}, NAMES)
     (colour,) = np.unique(figures[0].axes[0].collections[-1].get_facecolors()[:, :3], axis=0)
     assert colour[0] == colour[1] == colour[2]
 
@@ -224,7 +227,7 @@ def test_source_without_labels_is_grey(figures):
 def test_tsne_map_says_what_must_not_be_read_from_it(figures):
     pytest.importorskip("sklearn")
     features, labels = two_sources(60)
-    feature_map(features, labels, NAMES, method="tsne", seed=2**40 + 5)
+    feature_map(project(features, "tsne", 2**40 + 5), labels, NAMES)
     assert "t-SNE" in figures[0].get_suptitle()
     assert "seed 1099511627781" in figures[0].get_suptitle()
     assert "mean nothing" in figures[0].get_supxlabel()
@@ -285,10 +288,9 @@ def mosaic_of(places, **options):
     images = np.stack(
         [np.full((32, 32, 3), [10 * k + 10, 0, 200], "uint8") for k in range(len(places))]
     )
-    projection = ({"real": np.asarray(places, "float64")}, ("", ""), "a map", "")
+    projection = Projection({"real": np.asarray(places, "float64")}, ("", ""), "a map", "")
     labels = options.pop("labels", np.arange(len(places)) % 3)
-    sources = {"real": images}, {"real": None}, {"real": labels}
-    return feature_mosaic(*sources, dict(enumerate(NAMES)), projection=projection)
+    return feature_mosaic({"real": images}, projection, {"real": labels}, dict(enumerate(NAMES)))
 
 
 def spots(picture, red):
@@ -328,7 +330,7 @@ def test_images_without_labels_have_grey_frames():
 def test_a_mosaic_makes_its_own_map_and_takes_points_that_are_all_equal():
     features, labels = two_sources()
     images = {source: np.zeros((40, 16, 16, 3), "uint8") for source in features}
-    picture = feature_mosaic(images, features, labels, NAMES, method="pca")
+    picture = feature_mosaic(images, project(features, "pca"), labels, NAMES)
     assert picture.shape[1] > 2 * 25 * 36
     assert mosaic_of([[2, 2], [2, 2]]).dtype == np.uint8
 

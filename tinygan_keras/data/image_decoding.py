@@ -27,6 +27,7 @@ from PIL import Image
 
 from ..classes.folder_labels import listed
 from ..errors import InputError
+from ..progress import progress_bar
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 """Ends of the names of the files in a folder that are taken for images, in lower case."""
@@ -158,8 +159,6 @@ class Decoding:
 
     def pixels_of(self, indices, image_size=None, progress=True):
         """Yields the pixels of these images, None for what is unreadable; cropped if a size is given."""
-        import keras
-
         crop = {"finish": lambda pixels: crop_and_resize(pixels, image_size)} if image_size else {}
         results = decode_all(self._source.payloads(indices), **crop)
         bar, begin = None, time.monotonic()
@@ -167,7 +166,7 @@ class Decoding:
             self._count(index, result)
             yield result.pixels
             if progress and done % 100 == 0 and time.monotonic() - begin > _QUIET_SECONDS:
-                bar = bar or keras.utils.Progbar(len(indices), unit_name="image")
+                bar = bar or progress_bar(len(indices))
                 bar.update(done)
         if bar:
             bar.update(len(indices), finalize=True)

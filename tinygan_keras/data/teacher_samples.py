@@ -13,7 +13,7 @@ from ..classes.selection import class_numbers
 from ..errors import InputError
 from ..images import to_float, to_uint8
 from ..latents import check_seeds, latents_of_seeds
-from .records.record_set import progress_bar
+from ..progress import progress_bar
 from .shuffling import shuffled_indices
 
 
@@ -74,7 +74,7 @@ def sample_teacher(
         raise InputError(f"Got count={count} teacher samples. Expected 1 or more.")
     check_seeds(seed, count)
     classes = class_numbers(classes, teacher.num_classes, distinct=True)
-    bar = progress_bar(count, progress)
+    bar = progress_bar(count, visible=progress)
     batches = []
     for batch in generate_samples(teacher, classes, seed, 0, count, batch_size):
         batches.append(batch)

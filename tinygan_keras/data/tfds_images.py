@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, MissingFileError, MissingPackageError, UnusableFileError
 from ..files import content_hash
+from ..progress import progress_bar
 from .image_decoding import decode
 from .image_sources import ImageSource
 
@@ -62,9 +63,7 @@ class TfdsSource(ImageSource):
     @functools.cached_property
     def labels(self) -> np.ndarray:
         """int32 `[count]`."""
-        import keras
-
-        bar = keras.utils.Progbar(self.count, unit_name="label", verbose=int(self.count > 100_000))
+        bar = progress_bar(self.count, "label", self.count > 100_000)
         labels = np.empty(self.count, "int32")
         for index, features in self._examples(np.arange(self.count)):
             labels[index] = features["label"].int64_list.value[0]

@@ -11,7 +11,6 @@ import time
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ..classes.folder_labels import listed
@@ -25,12 +24,13 @@ from ..generators.generator import GeneratedImages, truncation_of
 from ..generators.opening import open_generator
 from ..images import check_labels
 from ..latents import DEFAULT_TRUNCATION, LAW, check_seeds
+from ..progress import progress_bar
 from .environment import environment
-from .extractors.extractor import load_extractor
+from .extractors.extractor import open_extractor
 from .feature_store import FeatureStore
 from .metrics.classification import check_test_images
 from .metrics.fidelity import check_size, fidelity_rows
-from .metrics.gap import conclude, radial_spectrum
+from .metrics.gap import class_correlation, radial_spectrum
 from .metrics.registry import (
     ON_REQUEST,
     SETTINGS,
@@ -39,7 +39,7 @@ from .metrics.registry import (
     choose,
     computable,
 )
-from .real_statistics import is_statistics_file, open_real_statistics
+from .real_statistics import open_real_statistics, open_reference
 from .results import write_evaluation
 
 NUM_IMAGES = 10_000
@@ -99,8 +99,9 @@ def evaluate(
         A dict: `figures` (numbers by name, see `metrics.FIGURES`), `classes` (one dict per class),
         `protocol` (everything that moves a figure), `notes` (what the figures can't say), `generator`
         (what was measured), `teacher` (None, or its own `generator`, `figures` and `classes` on the same
-        latents), `real` (the protocol of the real images), `gap` (of a student beside its teacher and
-        real images: where its distance comes from, see `metrics/gap.py`), `seconds`, `environment`.
+        latents, and `class_correlation`, whether both find the same classes hard), `real` (the protocol of
+        the real images), `gap` (of a student beside its teacher and real images: where its distance comes
+        from, see `metrics/gap.py`), `seconds`, `environment`.
 
     Raises:
         InputError: sizes, classes or latents don't fit together; the real statistics were taken with
@@ -147,9 +148,8 @@ def evaluate(
         images = dataclasses.replace(images, columns={name: store.column(name) for name in widths})
         figures, classes, found, moved_by, details = _measure(chosen, images)
         if images.teacher is not None:
-            result["teacher"] = _measure_teacher(chosen, images)
-        if "gap" in details:
-            details["gap"] |= conclude(details["gap"], classes, result["teacher"]["classes"])
+            result["teacher"] = theirs = _measure_teacher(chosen, images)
+            theirs["class_correlation"] = class_correlation(classes, theirs["classes"])
         seconds = {"features": extracted - start, "metrics": time.perf_counter() - extracted}
         result |= details
         result |= {
@@ -197,14 +197,9 @@ def _open(
         images = generator if hasattr(generator, "read") else None
         names = getattr(images, "class_names", None)
     test = _open_test(classification_test, names)
-    if isinstance(extractor, (str, os.PathLike)):
-        extractor = load_extractor(extractor, resize=resize)
-    elif resize is not None:
-        raise InputError(
-            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
-        )
-    if isinstance(reference, (str, os.PathLike)) and not is_statistics_file(reference):
-        reference = open_images(reference, class_names=names)
+    extractor = open_extractor(extractor, resize)
+    if isinstance(reference, (str, os.PathLike)):
+        reference = open_reference(reference, names)
     real = open_real_statistics(reference, extractor, names, progress)
     real_names = None if real is None else real.class_names
     if generated:
@@ -374,11 +369,16 @@ def _extract(store, columns, images: MeasuredImages):
     before, count = store.count, source.count if columns else 0
     if before:
         print(f"Resuming after {before:,} of {count:,} images.")
-    show = int(images.progress and before < count)
-    bar = keras.utils.Progbar(count - before, unit_name="image", verbose=show)
+    bar = progress_bar(count - before, visible=images.progress)
     for start in range(before, count, _BLOCK):
         stop = min(start + _BLOCK, count)
         pixels = source.read(start, stop)
+        if start == 0 and isinstance(source, GeneratedImages) and pixels.min() >= 127:
+            warnings.warn(
+                f"The first {stop:,} images of {source.generator.source} have no pixel darker than middle "
+                "grey. Generators return [-1, 1]: does this one return [0, 1]?",
+                stacklevel=3,
+            )
         features, logits = extractor(pixels)
         rows = {"features": features, "logits": logits}
         if "spectrum" in columns:

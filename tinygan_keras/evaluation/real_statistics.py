@@ -13,13 +13,13 @@ import warnings
 import zipfile
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ..data.image_sets import open_images
 from ..embedded import find
 from ..errors import InputError, MissingFileError, MissingPackageError
 from ..files import content_hash, new_file, user_path
+from ..progress import progress_bar
 from .environment import environment
 from .metrics.frechet import checked_statistics, frechet_distance_of_features
 from .metrics.gap import radial_spectrum
@@ -145,7 +145,7 @@ def measure_reference(images, extractor, max_features=MAX_FEATURES, progress=Tru
     kept = np.sort(np.random.default_rng(0).permutation(images.count)[:max_features])
     features = np.empty((len(kept), extractor.feature_dim), "float32")
     accumulator = StatisticsAccumulator(extractor.feature_dim)
-    bar = keras.utils.Progbar(images.count, unit_name="real image", verbose=int(progress))
+    bar = progress_bar(images.count, "real image", progress)
     spectrum, of_spectrum = np.zeros(images.image_size // 2), 0
     every = max(1, images.count // _SPECTRA)
     for start in range(0, images.count, _BLOCK):
@@ -265,11 +265,23 @@ def open_real_statistics(real, extractor, class_names=None, progress=True) -> Re
     if real is None:
         return None
     if isinstance(real, (str, os.PathLike)):
-        known = is_statistics_file(real)
-        real = load_reference(real) if known else open_images(real, class_names=class_names)
+        real = open_reference(real, class_names)
     if not isinstance(real, RealStatistics):
         real = cached_statistics(real, extractor, progress=progress)
     return real.renumbered(class_names)
+
+
+def open_reference(real, class_names=None):
+    """The `RealStatistics` in a file, or the images that `open_images` opens."""
+    if is_statistics_file(real):
+        return load_reference(real)
+    try:
+        return open_images(real, class_names=class_names)
+    except (InputError, MissingFileError) as error:
+        if Path(real).suffix not in (".npz", ".npy", ".pkl", TORCH):
+            raise
+        kinds = "an .npz with mu [F] and sigma [F, F], or with feats [N, F], and a .pt of torch-fidelity"
+        raise type(error)(f"{error} Statistics of real images are {kinds}.") from error
 
 
 def is_statistics_file(path) -> bool:

@@ -29,7 +29,7 @@ def write_evaluation(result: dict, folder) -> Path:
     sections = [
         f"# Evaluation\n\nOf {result['generator']['source']}",
         _figures({name: column["figures"] for name, column in columns.items()}),
-        _gap(result.get("gap")),
+        _gap(result.get("gap"), result.get("teacher")),
         _farthest_classes(result["classes"]),
         _notes(result["notes"]),
         _listing("Protocol", result["protocol"]),
@@ -192,7 +192,7 @@ def _figures(columns: dict, table=FIGURES, teacher=None) -> str:
     return _markdown(("", *columns), rows)
 
 
-def _gap(gap) -> str:
+def _gap(gap, teacher) -> str:
     """The section on the parts of a student's distance; see `metrics/gap.py`."""
     if not gap:
         return ""
@@ -206,7 +206,7 @@ def _gap(gap) -> str:
             error = gap.get(f"{name}_error")
             rows.append((title, f"{gap[name]:.4g}", "" if error is None else f"{error:.2g}"))
     table = _markdown(("part of the Frechet distance", "", "standard error"), rows)
-    correlation = gap.get("class_correlation")
+    correlation = (teacher or {}).get("class_correlation")
     if correlation is not None:
         table += f"\n\nCorrelation of the student's and the teacher's classes: {correlation:.2f}."
     return _section("Where the distance comes from", f"{gap['sentence']}\n\n{table}")

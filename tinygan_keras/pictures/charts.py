@@ -8,6 +8,7 @@ Hinton, JMLR 9, 2008) separates groups, but sizes of groups and distances betwee
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -157,13 +158,20 @@ def _add_chart(picture, folder, name, title):
     write_text(page, f"{read_text(page)}\n## {title}\n\n![{title}]({name})\n")
 
 
-def feature_map(
-    features: dict, labels: dict, class_names, method="pca", seed=0, projection=None
-) -> np.ndarray:
-    """A panel of points per source of features `[N, F]`, a colour per class; labels may be None (grey)."""
+class Projection(NamedTuple):
+    """Where features lie on a map."""
+
+    points: dict  # float `[N, 2]` by source
+    axes: tuple  # names of the two; empty where their units mean nothing
+    title: str  # what the map is
+    advice: str  # how to read it
+
+
+def feature_map(projection: Projection, labels: dict, class_names, seed=0) -> np.ndarray:
+    """A panel of points per source, a colour per class; labels of a source may be None (grey)."""
     from matplotlib.lines import Line2D
 
-    points, axis_names, title, advice = projection or project(features, method, seed)
+    points, axes, title, advice = projection
     colours = _class_colours(labels)
     figure = _figure(5.2 * len(points) + 1.8, 6.0, f"Features of images on {title}", 15)
     panels = figure.subplots(1, len(points), sharex=True, sharey=True, squeeze=False)[0]
@@ -175,11 +183,11 @@ def feature_map(
         tint = _GREY if own is None else [colours[label] for label in np.asarray(own)[order]]
         panel.scatter(*rows[order].T, s=13, c=tint, alpha=0.8, linewidths=0)
         panel.set_title(f"{source} ({len(rows):,} images)", fontsize=12)
-        panel.set_xlabel(axis_names[0])
+        panel.set_xlabel(axes[0])
         panel.tick_params(labelsize=8)
-        if method == "tsne":  # its units mean nothing
+        if not any(axes):
             panel.set(xticks=[], yticks=[])
-    panels[0].set_ylabel(axis_names[1])
+    panels[0].set_ylabel(axes[1])
     dots = {_name(label, class_names): colour for label, colour in colours.items()}
     if "real" in points and len(points) > 1:
         dots["real, all classes"] = _PALE
@@ -190,9 +198,7 @@ def feature_map(
     return _pixels(figure)
 
 
-def feature_mosaic(
-    images: dict, features: dict, labels: dict, class_names, method="tsne", seed=0, projection=None
-) -> np.ndarray:
+def feature_mosaic(images: dict, projection: Projection, labels: dict, class_names) -> np.ndarray:
     """The map as a mosaic: a panel per source of images uint8 `[N, S, S, 3]`, each where its features lie.
 
     A cell shows the image nearest to its centre, in a frame of the colour of its class (grey: unknown);
@@ -200,7 +206,7 @@ def feature_mosaic(
     """
     from matplotlib.colors import to_hex
 
-    points, _, title, _ = projection or project(features, method, seed)
+    points = projection.points
     colours = _class_colours(labels)
     everywhere = np.concatenate(list(points.values()))
     low, span = everywhere.min(0), np.maximum(np.ptp(everywhere, axis=0), 1e-12)
@@ -215,7 +221,7 @@ def feature_mosaic(
         [np.stack(panels)],
         columns=columns,
         legend={_name(label, class_names): to_hex(colour) for label, colour in colours.items()},
-        title=f"Images on {title}",
+        title=f"Images on {projection.title}",
         lines=[
             "Each image lies where its features do, in a frame of the colour of its class; a cell shows the "
             "image nearest to its centre. Good: the same things at the same places in every panel."
@@ -289,8 +295,8 @@ def tsne(features, seed=0) -> np.ndarray:
         return layout.fit_transform(features)
 
 
-def project(features: dict, method: str, seed=0) -> tuple:
-    """Points per source on a map, names of its two axes, what they are, and how to read them."""
+def project(features: dict, method: str, seed=0) -> Projection:
+    """Features `[N, F]` by source on one map, "pca" or "tsne"."""
     # The axes are those of real features, if there are any, so that panels show what differs from them.
     together = np.concatenate(list(features.values()))
     if method == "tsne":
@@ -301,7 +307,7 @@ def project(features: dict, method: str, seed=0) -> tuple:
             "Each point is an image, near points are alike. Equal groups in every panel are good. Sizes "
             "of groups and distances between them mean nothing."
         )
-        return points, ("", ""), title, advice
+        return Projection(points, ("", ""), title, advice)
     mean, directions, explained = principal_components(features.get("real", together))
     points = {source: (rows - mean) @ directions.T for source, rows in features.items()}
     names = [f"{rank} component ({explained[k]:.0%})" for k, rank in enumerate(("first", "second"))]
@@ -311,7 +317,7 @@ def project(features: dict, method: str, seed=0) -> tuple:
         "Each point is an image. The axes are the same in every panel: equal clouds at equal places "
         "are good, pale places without colour are real images that nothing generated resembles."
     )
-    return points, names, title, advice
+    return Projection(points, tuple(names), title, advice)
 
 
 def _name(label, class_names):

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
 from ..classes.selection import class_numbers
@@ -19,7 +18,7 @@ from ..errors import InputError
 from ..evaluation.evaluate import SEED, check_pair
 from ..evaluation.extractors.extractor import load_extractor
 from ..evaluation.metrics.frechet import FEWEST_ROWS, frechet_bias
-from ..evaluation.metrics.gap import conclude, gap_shares, radial_spectrum
+from ..evaluation.metrics.gap import gap_sentence, gap_shares, radial_spectrum
 from ..evaluation.metrics.moments import feature_statistics
 from ..evaluation.metrics.neighbours import nearest_neighbours
 from ..evaluation.real_statistics import RealStatistics
@@ -29,9 +28,11 @@ from ..generators.opening import open_generator
 from ..generators.side_files import teacher_here
 from ..images import read_numbers
 from ..latents import resolve_truncation
+from ..progress import progress_bar
 from .charts import (
     MAX_COLOURS,
     MIN_TSNE_POINTS,
+    Projection,
     feature_map,
     feature_mosaic,
     gap_chart,
@@ -210,7 +211,7 @@ class ReportImages:
     def real_features(self) -> np.ndarray:
         """Features float32 `[n, F]` of the real images that are searched."""
         numbers = self.real_numbers
-        bar = keras.utils.Progbar(len(numbers), unit_name="real image", verbose=self._progress)
+        bar = progress_bar(len(numbers), "real image", self._progress)
         features = []
         for start in range(0, len(numbers), _CHUNK):
             images = self.real_images(numbers[start : start + _CHUNK])
@@ -348,9 +349,7 @@ def _feature_map(images, method):
     if found is None:
         return None, text
     text = f"Each point is an image: do generated images lie where real ones do? {text}".rstrip()
-    return feature_map(
-        found.features, found.labels, found.names, method, images.seed, found.projection
-    ), text
+    return feature_map(found.projection, found.labels, found.names, images.seed), text
 
 
 def _feature_mosaic(images, method):
@@ -358,18 +357,16 @@ def _feature_mosaic(images, method):
     if found is None:
         return None, text
     text = f"The map as a mosaic of the images themselves, framed by class. {text}".rstrip()
-    sources = found.images, found.features, found.labels, found.names
-    return feature_mosaic(*sources, method, images.seed, found.projection), text
+    return feature_mosaic(found.images, found.projection, found.labels, found.names), text
 
 
 class FeatureMap(NamedTuple):
     """What maps of features show, by source, and where on the map it lies."""
 
     images: dict  # uint8 [N, S, S, 3]
-    features: dict  # float32 [N, F]
+    projection: Projection
     labels: dict  # int [N], or None
     names: dict  # of the classes, by label
-    projection: tuple  # of `charts.project`
 
 
 def _make_map(images, method):
@@ -405,7 +402,7 @@ def _make_map(images, method):
         projection = project(features, method, images.seed)
     except ImportError as error:
         return None, str(error)
-    return FeatureMap(shown, features, labels, names, projection), text
+    return FeatureMap(shown, projection, labels, names), text
 
 
 def _real_points(images):
@@ -442,8 +439,7 @@ def _gap(images, _):
     pixels["real"] = images.real_images(images.real_numbers[few])
     spectra = {name: radial_spectrum(own).mean(axis=0).tolist() for name, own in pixels.items()}
     gap |= {"spectra": spectra}
-    gap |= conclude(gap, [], [])
-    text = f"{gap['sentence']} Of {len(features[0]):,} images of these classes."
+    text = f"{gap_sentence(gap)} Of {len(features[0]):,} images of these classes."
     return gap_chart(gap), text
 
 

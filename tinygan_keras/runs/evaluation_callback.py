@@ -1,7 +1,8 @@
 """Evaluates the averaged student during training, keeps the best one, and stops when none gets better.
 
 Rejected: `keras.callbacks.ModelCheckpoint` and `EarlyStopping`. They count epochs where we count evaluations,
-forget the best value and the patience when a run is resumed, and don't know the averaged student.
+forget the best value and the patience when a run is resumed, and keep the whole model, not the averaged
+student.
 """
 
 import contextlib
@@ -36,6 +37,8 @@ class Best:
 class EvaluationCallback(keras.callbacks.Callback):
     """Evaluates the averaged student every few epochs of `TinyGAN.fit`.
 
+    It measures any figures, keeps the best student, and goes on after a restart. Where the Frechet distance
+    will do and nothing is resumed, `tg.metrics.FrechetDistance` with Keras' own callbacks is less to write.
     The figures join the `logs` of the epoch: put `CSVLogger` and `TensorBoard` behind this callback, and the
     checkpoints behind all. The first epoch is evaluated too, since `CSVLogger` fixes its columns in its first
     row. In an epoch without an evaluation every figure is NaN. A new callback on the folder of an interrupted

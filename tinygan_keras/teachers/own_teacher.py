@@ -16,6 +16,7 @@ from keras import ops
 from ..distillation import losses
 from ..files import new_folder
 from ..latents import truncated_normal
+from ..progress import progress_bar
 
 
 class ClassConditionalGAN(keras.Model):
@@ -121,7 +122,7 @@ def measure_standing_statistics(
         turns = (count * batch_size + tf.range(batch_size)) % len(classes)
         generator((latents, tf.gather(classes, turns)), accumulate=(row, count))
 
-    bar = keras.utils.Progbar(len(rows) * batches, unit_name="batch", verbose=int(progress))
+    bar = progress_bar(len(rows) * batches, "batch", progress)
     for row, count in itertools.product(rows, range(batches)):
         accumulate(tf.constant(row / last, tf.float32), tf.constant(row), tf.constant(count))
         bar.add(1)

@@ -4,7 +4,6 @@ import concurrent.futures
 import functools
 import io
 import os
-import sys
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +12,7 @@ from ...classes.folder_labels import listed
 from ...embedded import find
 from ...errors import InputError, UnusableFileError
 from ...files import content_hash, file_errors
+from ...progress import progress_bar
 from ..shuffling import shared_by_replicas, shuffled_records
 from .record_format import RecordSettings, decoder, read_bytes, read_settings
 
@@ -113,7 +113,7 @@ def verify_records(folder, progress=True) -> list:
     folder = os.fspath(find(folder))
     record_settings = read_settings(folder)
     problems = [_read_array(folder, record_settings, name)[1] for name in record_settings["arrays"]]
-    bar = progress_bar(record_settings["count"], progress)
+    bar = progress_bar(record_settings["count"], visible=progress)
 
     def check(shard):
         return _read_shard(folder, record_settings, shard)[1]
@@ -139,17 +139,6 @@ def names_in(folder) -> list:
     """The names of the files of a folder, sorted."""
     with file_errors(folder, tensorflow=True):
         return sorted(tf.io.gfile.listdir(folder))
-
-
-def progress_bar(total: int, visible: bool):
-    """A Keras progress bar of images that writes a line a minute where lines can't be rewritten."""
-    import keras
-
-    shown = {
-        "verbose": int(visible and total > 0),
-        "interval": 0.05 if sys.stdout.isatty() else 60.0,
-    }
-    return keras.utils.Progbar(total, unit_name="image", **shown)
 
 
 def _read_array(folder, record_settings, name) -> tuple:

@@ -26,6 +26,7 @@ from ...files import (
     user_path,
     write_bytes,
 )
+from ...progress import progress_bar
 from .record_format import (
     FORMAT,
     SETTINGS_FILE,
@@ -35,7 +36,7 @@ from .record_format import (
     read_bytes,
     read_settings,
 )
-from .record_set import missing_shards, names_in, progress_bar
+from .record_set import missing_shards, names_in
 
 _ENCODERS = min(8, os.cpu_count() or 1)
 _AHEAD = 256  # examples that are made and not yet encoded: bounds the memory
@@ -86,7 +87,7 @@ def write_records(
         check(np.concatenate([wanted.indices(shard) for shard in missing]))
     _prepare_folder(folder, wanted, files)
     if runner is None:
-        bar = progress_bar(sum(len(wanted.indices(shard)) for shard in missing), progress)
+        bar = progress_bar(sum(len(wanted.indices(shard)) for shard in missing), visible=progress)
         write_shards(folder, wanted, missing, examples_of, bar)
     elif missing:
         from .beam_pipeline import run_pipeline

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...embedded import MODELS, find
-from ...errors import InputError, MissingFileError, nearest_name
+from ...errors import InputError, MissingFileError, UserError, nearest_name
 from ...images import check_images, to_float, to_uint8
 from ...teachers import download
 from . import keras_hub_backbones, keras_inception
@@ -173,6 +173,33 @@ class FeatureExtractor:
             )
 
 
+def _located_inception() -> str:
+    try:
+        return download.locate(INCEPTION_HANDLE, ROLE)
+    except UserError as error:
+        raise type(error)(
+            f"{error}\nOf extractors, fashion_classifier needs no download: the embedded one, for images "
+            "like those of Fashion-MNIST."
+        ) from error
+
+
+def open_extractor(extractor, resize: str | None = None) -> FeatureExtractor:
+    """The extractor itself, or what `load_extractor` makes of a name or folder and a kernel."""
+    if isinstance(extractor, (str, os.PathLike)):
+        return load_extractor(extractor, resize=resize)
+    if not hasattr(extractor, "feature_dim"):
+        raise InputError(
+            f"Got an extractor of type {type(extractor).__name__}. Expected a FeatureExtractor, or a name or "
+            "folder for load_extractor. Export a network of your own as a SavedModel that returns 'features' "
+            "and 'logits'."
+        )
+    if resize is not None:
+        raise InputError(
+            f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
+        )
+    return extractor
+
+
 def load_extractor(
     name,
     resize: str | None = None,
@@ -222,7 +249,7 @@ def load_extractor(
         if name == keras_inception.NAME:
             classifier = keras_inception.load_keras_inception_v3()
         else:  # its graph takes images of every size, for it was made to run on TPUs
-            folder = download.locate(INCEPTION_HANDLE, ROLE)
+            folder = _located_inception()
             classifier = load_saved_model(folder, INCEPTION, keras_inception.INPUT_SIZE)
         # TF-GAN's CIFAR example brings images to its Inception with `tf.image.resize` and this method.
         resize = resize or "bilinear"

@@ -15,6 +15,7 @@ import numpy as np
 
 from ...classes.folder_labels import listed
 from ...errors import InputError
+from ...progress import rewrites_lines
 from .logits import label_accuracy
 from .registry import Figure, Measured, MeasuredImages, metric
 
@@ -105,7 +106,7 @@ def classification_accuracy_score(
         epochs=epochs,
         steps_per_epoch=steps,
         shuffle=False,  # the batches are shuffled already
-        verbose=1 if progress else 0,
+        verbose=(1 if rewrites_lines() else 2) if progress else 0,
     )
     accuracy = label_accuracy(_logits(classifier, test_images), test_labels)
     return accuracy, classifier.count_params()

@@ -115,15 +115,38 @@ def frechet_difference(first, second, real, rows_1, rows_2, count=None) -> tuple
         Both distances, and a tuple of the three standard errors, each None of fewer than 10 pairs.
     """
     real = _moments_of(*real)
-    if len(rows_1) < FEWEST_ROWS:
-        distances = (_distance(_moments_of(*own), real) for own in (first, second))
-        return *distances, (None, None, None)
-    (distance_1, influences_1), (distance_2, influences_2) = (
+    sides = (
         _distance_and_influences(_moments_of(*own), real, rows)
         for own, rows in ((first, rows_1), (second, rows_2))
     )
+    return _difference(*sides, count)
+
+
+def frechet_difference_to_teacher(images: MeasuredImages) -> tuple:
+    """`frechet_difference` of a student and its teacher."""
+    sides = (_to_real(images, name) for name in ("features", "teacher_features"))
+    return _difference(*sides, images.source.count)
+
+
+def _difference(first, second, count):
+    (distance_1, influences_1), (distance_2, influences_2) = first, second
+    if influences_1 is None:
+        return distance_1, distance_2, (None, None, None)
     of_all = influences_1, influences_2, influences_1 - influences_2
     return distance_1, distance_2, tuple(_error(influences, count) for influences in of_all)
+
+
+def _to_real(images: MeasuredImages, name="features") -> tuple:
+    """The distance of a column to the real images with the influences of some rows; computed once.
+
+    Several metrics ask for the student's, for the teacher's and for both.
+    """
+    column, real = images.columns[name], images.real
+    if column.path not in images.to_real:
+        rows = column.take(images.order[:ERROR_ROWS])
+        moments = _moments_of(*column.statistics), _moments_of(real.mean, real.covariance)
+        images.to_real[column.path] = _distance_and_influences(*moments, rows)
+    return images.to_real[column.path]
 
 
 def frechet_at_infinity(features, mean, covariance) -> float:
@@ -159,13 +182,12 @@ def frechet_at_infinity(features, mean, covariance) -> float:
 def measure_frechet_distance(images: MeasuredImages) -> Measured:
     """The distance to the real images, what is bias of it, and what two halves of these are apart."""
     column, real = images.columns["features"], images.real
-    rows = column.take(images.order[:ERROR_ROWS])
-    pair = column.statistics, (real.mean, real.covariance)
-    distance, error = frechet_with_error(*pair, rows, count=len(column))
+    distance, influences = _to_real(images)
+    error = _error(influences, len(column))
     figures = {"frechet_distance": distance}
     if error is not None:
         figures["frechet_distance_error"] = error
-    bias = frechet_bias(len(column), real)
+    bias = bias_of(images)
     if bias is not None:
         figures["frechet_bias"] = bias
     if real.floor is not None:
@@ -198,6 +220,13 @@ def frechet_bias(count, real) -> float | None:
     return float(distance * size / 2 * (1 / count + 1 / (real.count or len(real.features))))
 
 
+def bias_of(images: MeasuredImages) -> float | None:
+    """`frechet_bias` at the numbers of an evaluation, computed once."""
+    if "bias" not in images.to_real:
+        images.to_real["bias"] = frechet_bias(images.source.count, images.real)
+    return images.to_real["bias"]
+
+
 @metric(
     "frechet_at_infinity",
     {
@@ -223,8 +252,7 @@ def measure_frechet_at_infinity(images: MeasuredImages) -> Measured:
         return Measured({}, (note,))
     statistics = real.mean, real.covariance
     figures = {"frechet_at_infinity": frechet_at_infinity(column.take(images.order), *statistics)}
-    rows = column.take(images.order[:ERROR_ROWS])
-    _, error = frechet_with_error(column.statistics, statistics, rows, count=len(column))
+    error = _error(_to_real(images)[1], len(column))
     if error is not None:
         figures["frechet_at_infinity_error"] = error
     return Measured(figures, protocol={"frechet_at_infinity": {"parts": list(_PARTS)}})
@@ -325,17 +353,20 @@ def _with_cross_trace(first, second, cross_trace) -> float:
 
 def _distance_and_error(first, second, rows_1, rows_2=None, count=None):
     """The distance and its standard error; see `frechet_with_error`."""
-    if len(rows_1) < FEWEST_ROWS:
-        return _distance(first, second), None
     distance, influences = _distance_and_influences(first, second, rows_1, rows_2)
     return distance, _error(influences, count)
 
 
-def _error(influences, count) -> float:
+def _error(influences, count) -> float | None:
+    if influences is None:
+        return None
     return float(influences.std(ddof=1) / np.sqrt(count or len(influences)))
 
 
 def _distance_and_influences(first, second, rows_1, rows_2=None):
+    """The distance, and its derivative by the weight of each row; None of too few rows for an error."""
+    if len(rows_1) < FEWEST_ROWS:
+        return _distance(first, second), None
     matrix = _product(first, second)
     cross_trace, left, right = 0.0, np.zeros((len(matrix), 0)), np.zeros((matrix.shape[1], 0))
     if matrix.size:

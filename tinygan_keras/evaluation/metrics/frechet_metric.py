@@ -5,14 +5,16 @@ of which would be a decomposition. Outside the step, where it is computed, it as
 """
 
 import os
+import warnings
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ...errors import InputError
+from ...files import content_hash
 from ...networks.layers import PACKAGE
-from ..extractors.extractor import load_extractor
+from ..extractors.extractor import open_extractor
 from ..real_statistics import open_real_statistics
 from .frechet import frechet_distance
 
@@ -54,13 +56,7 @@ class FrechetDistance(keras.metrics.Metric):
     ):
         super().__init__(dtype=dtype, name=name)
         self._settings = {"extractor": extractor, "reference": reference, "resize": resize}
-        if isinstance(extractor, (str, os.PathLike)):
-            extractor = load_extractor(extractor, resize=resize)
-        elif resize is not None:
-            raise InputError(
-                f"Got resize={resize!r} and a loaded extractor. Expected None: give it to load_extractor."
-            )
-        self.extractor = extractor
+        self.extractor = extractor = open_extractor(extractor, resize)
         self.real = open_real_statistics(reference, extractor, progress=False)
         length = extractor.feature_dim
         if self.real is not None:  # the rest is known with the first images
@@ -69,6 +65,9 @@ class FrechetDistance(keras.metrics.Metric):
         self._origin = np.zeros(length) if self.real is None else self.real.mean
         self._generated = self._sums("generated", length)
         self._given = self._sums("real", length) if self.real is None else None
+        # The distance that is known, and of which sums, as their hash.
+        self._known = None, None
+        self._direction = "down"  # for Keras' callbacks with mode="auto"
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Takes in a batch of images.
@@ -84,7 +83,8 @@ class FrechetDistance(keras.metrics.Metric):
                 "it out of the batches."
             )
         if self.real is not None:  # while the step is traced
-            self.real.check(self.extractor, int(y_pred.shape[1]))
+            for note in self.real.check(self.extractor, int(y_pred.shape[1])):
+                warnings.warn(note, stacklevel=2)
         self._add(self._generated, y_pred)
         if self._given is not None:
             self._add(self._given, y_true)
@@ -94,12 +94,14 @@ class FrechetDistance(keras.metrics.Metric):
         unknown = tf.constant(np.nan, self.dtype)
         if not tf.executing_eagerly():
             return unknown
-        real = None if self.real is None else (self.real.mean, self.real.covariance)
-        sides = self._moments(self._generated), real or self._moments(self._given)
-        # NaN is for EarlyStopping and TerminateOnNaN to see: a student may have diverged.
-        if not all(side is not None and np.isfinite(side[1]).all() for side in sides):
-            return unknown
-        return tf.constant(frechet_distance(*sides[0], *sides[1]), self.dtype)
+        sides = [self._generated] if self._given is None else [self._generated, self._given]
+        sides = [[keras.ops.convert_to_numpy(part) for part in sums] for sums in sides]
+        # Keras asks several times for what takes a decomposition.
+        key = content_hash(*(part for sums in sides for part in sums))
+        if key != self._known[0]:
+            self._known = key, self._distance(*sides)
+        distance = self._known[1]
+        return unknown if distance is None else tf.constant(distance, self.dtype)
 
     def get_config(self):
         named = {
@@ -120,7 +122,7 @@ class FrechetDistance(keras.metrics.Metric):
         return cls(**config)
 
     def _sums(self, name, length):
-        shapes = {"count": (), "sum": (length,), "products": (length, length)}
+        shapes = {"count": (), "sum": (length,), "products": (length, length), "dark": ()}
         return [
             self.add_variable(shape, "zeros", dtype="float64", name=f"{name}_{part}")
             for part, shape in shapes.items()
@@ -128,16 +130,35 @@ class FrechetDistance(keras.metrics.Metric):
 
     def _add(self, sums, images):
         features = tf.cast(self.extractor.features_in_graph(images), tf.float64) - self._origin
-        count, total, products = sums
+        count, total, products, dark = sums
         count.assign_add(tf.cast(tf.shape(features)[0], tf.float64))
         total.assign_add(tf.reduce_sum(features, 0))
         products.assign_add(tf.matmul(features, features, transpose_a=True))
+        if images.dtype == "uint8":
+            below = tf.ones(tf.shape(features)[:1], tf.bool)
+        else:
+            below = tf.reduce_any(images < 0, axis=(1, 2, 3))
+        dark.assign_add(tf.reduce_sum(tf.cast(below, tf.float64)))
 
-    def _moments(self, sums):
+    def _distance(self, generated, given=None):
+        """The distance, None where it isn't known."""
+        real = self._moments(*given) if given else (self.real.mean, self.real.covariance)
+        sides = self._moments(*generated), real
+        # NaN is for EarlyStopping and TerminateOnNaN to see: a student may have diverged.
+        if not all(side is not None and np.isfinite(side[1]).all() for side in sides):
+            return None
+        return frechet_distance(*sides[0], *sides[1])
+
+    def _moments(self, count, total, products, dark):
         """Mean and covariance, or None of fewer than two images."""
-        count, total, products = map(keras.ops.convert_to_numpy, sums)
         if count < 2:
             return None
+        if not dark:
+            warnings.warn(
+                f"Got {count:,.0f} images without a value below 0 for {self.name}. Expected [-1, 1]. Take "
+                "2 * images - 1 of images in [0, 1].",
+                stacklevel=3,
+            )
         mean = total / count
         covariance = (products - count * np.outer(mean, mean)) / (count - 1)
         return self._origin + mean, (covariance + covariance.T) / 2

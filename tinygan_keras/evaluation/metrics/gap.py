@@ -9,7 +9,7 @@ import functools
 
 import numpy as np
 
-from .frechet import ERROR_ROWS, frechet_bias, frechet_difference
+from .frechet import bias_of, frechet_difference, frechet_difference_to_teacher
 from .registry import Figure, Measured, MeasuredImages, metric
 
 _BLURRED = (
@@ -39,17 +39,8 @@ _BLURRED = (
 )
 def measure_gap(images: MeasuredImages) -> Measured:
     """The distance to the real images in parts, and the spectra of real, teacher's and student's images."""
-    ours, theirs = (images.columns[name] for name in ("features", "teacher_features"))
     real = images.real
-    rows = (column.take(images.order[:ERROR_ROWS]) for column in (ours, theirs))
-    shares = gap_shares(
-        ours.statistics,
-        theirs.statistics,
-        (real.mean, real.covariance),
-        *rows,
-        count=len(ours),
-        floor=frechet_bias(len(ours), real),
-    )
+    shares = _shares(frechet_difference_to_teacher(images), bias_of(images))
     spectra = {"student": _mean(images.columns["spectrum"])}
     spectra["teacher"] = _mean(images.columns["teacher_spectrum"])
     if real.spectrum is not None and len(real.spectrum) == len(spectra["teacher"]):
@@ -57,7 +48,8 @@ def measure_gap(images: MeasuredImages) -> Measured:
     figures = {name: value for name, value in shares.items() if name not in ("distance", "floor")}
     figures["high_frequencies"] = high_frequencies(spectra["student"], spectra["teacher"])
     spectra = {name: spectrum.tolist() for name, spectrum in spectra.items()}
-    return Measured(figures, details={"gap": {**shares, "spectra": spectra}})
+    gap = {**shares, "spectra": spectra}
+    return Measured(figures, details={"gap": gap | {"sentence": gap_sentence(gap)}})
 
 
 def gap_shares(student, teacher, real, student_rows, teacher_rows, count=None, floor=None) -> dict:
@@ -73,10 +65,12 @@ def gap_shares(student, teacher, real, student_rows, teacher_rows, count=None, f
         `distance`, `floor`, `teacher_share` (the teacher's distance less the floor) and `student_share` (what
         the student's distance has more than the teacher's), of both shares `_error`, the standard error.
     """
-    first, second, errors = frechet_difference(
-        student, teacher, real, student_rows, teacher_rows, count
-    )
-    _, teacher_error, student_error = errors
+    sides = student, teacher, real, student_rows, teacher_rows
+    return _shares(frechet_difference(*sides, count), floor)
+
+
+def _shares(difference, floor) -> dict:
+    first, second, (_, teacher_error, student_error) = difference
     shares = {"distance": first, "floor": floor}
     shares |= {"teacher_share": second - (floor or 0.0), "student_share": first - second}
     if teacher_error is not None:
@@ -120,21 +114,16 @@ def high_frequencies(spectrum, other) -> float:
     return float(10 * np.log10(max(ours, 1e-30) / max(theirs, 1e-30)))
 
 
-def conclude(gap: dict, classes: list, teacher_classes: list) -> dict:
-    """What the parts say together: the correlation over the classes, and a sentence.
+def class_correlation(classes: list, others: list) -> float | None:
+    """Whether two generators find the same classes hard: the correlation of their distances within classes.
 
-    Args:
-        gap: What `measure_gap` found, of `Measured.details`.
-        classes, teacher_classes: Rows per class with `label` and `frechet_distance`, of student and teacher.
-
-    Returns:
-        `class_correlation` (Pearson's, None of fewer than 3 classes) and `sentence`.
+    Both are rows per class with `label` and, if it is known, `frechet_distance`. None of fewer than three
+    classes.
     """
-    theirs = {row["label"]: row.get("frechet_distance") for row in teacher_classes}
+    theirs = {row["label"]: row.get("frechet_distance") for row in others}
     pairs = [(row.get("frechet_distance"), theirs.get(row["label"])) for row in classes]
     pairs = [pair for pair in pairs if None not in pair]
-    found = correlation([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
-    return {"class_correlation": found, "sentence": _sentence(gap)}
+    return correlation([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
 
 
 def correlation(first, second) -> float | None:
@@ -144,7 +133,8 @@ def correlation(first, second) -> float | None:
     return float(np.corrcoef(first, second)[0, 1])
 
 
-def _sentence(gap) -> str:
+def gap_sentence(gap: dict) -> str:
+    """What the parts of a distance say together, and what would help; of `gap_shares` and `spectra`."""
     student, teacher = gap["student_share"], gap["teacher_share"]
     error = gap.get("student_share_error", 0.0)
     spectra = gap["spectra"]

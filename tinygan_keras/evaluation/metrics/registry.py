@@ -36,6 +36,7 @@ _MISSING = {
     "classification_test": ("No test images are given", "Give classification_test"),
 }
 ON_REQUEST = {"teacher", "classification_test"}  # nobody misses what he didn't ask for
+_ABBREVIATIONS = {"fid": "frechet_distance", "kid": "kernel_distance", "is": "inception_score"}
 DEFAULT = "default"
 """Stands for all metrics that aren't optional, in a list of names."""
 
@@ -77,6 +78,8 @@ class MeasuredImages:
     progress: bool
     columns: dict = dataclasses.field(default_factory=dict)  # `Column` by name, as metrics ask for
     real_pixels: Any = None  # the real images, where they are given and not their statistics
+    # What several metrics need of the Frechet distance to the real images; those of the teacher's images too.
+    to_real: dict = dataclasses.field(default_factory=dict)
 
     @property
     def available(self) -> set:
@@ -146,12 +149,18 @@ def choose(names=None) -> list[Metric]:
         known = [DEFAULT, *METRICS]
         raise InputError(
             f"Got metrics={', '.join(unknown) or 'nothing'}. Expected some of {', '.join(known)}."
-            + nearest_name("".join(unknown[:1]), known)
+            + nearest_name(_meant(unknown), known)
         )
     chosen = {of_figure[name].name for name in names if name != DEFAULT}
     if DEFAULT in names:
         chosen |= {name for name, metric in METRICS.items() if not metric.optional}
     return [metric for name, metric in METRICS.items() if name in chosen]
+
+
+def _meant(unknown) -> str:
+    """What the first of the unknown names may be short for, or that name."""
+    first = "".join(unknown[:1])
+    return _ABBREVIATIONS.get(first.lower(), first)
 
 
 def asked_for(names) -> set:
