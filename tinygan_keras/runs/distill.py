@@ -9,7 +9,6 @@ import dataclasses
 import re
 import shlex
 import shutil
-import sys
 import warnings
 from collections.abc import Callable
 
@@ -23,6 +22,7 @@ from ..evaluation.results import write_report
 from ..files import check_room, new_file, read_json
 from ..generators.side_files import write_class_names
 from ..pictures.image_rows import save_gif, save_png
+from ..progress import rewrites_lines
 from ..saved_model.exporting import export_saved_model
 from .checkpoints import (
     KEPT,
@@ -231,6 +231,7 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
         run.watch.save,
         resumed_steps=steps,
     )
+    verbosity = "auto" if rewrites_lines() else 2  # a bar, or a line per epoch
     # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
     try:
@@ -241,7 +242,7 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
                 callbacks=[RestOfEpoch(steps, figures), divergence, *callbacks, checkpoints, last],
-                verbose=_verbosity() if workers.is_chief else 0,
+                verbose=verbosity if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
             )
     except (UserError, tf.errors.OpError, Interrupted) as error:
@@ -250,12 +251,6 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
             workers.leave()  # every process has raised it
         raise
     workers.leave()
-
-
-def _verbosity():
-    """What Keras shows of a training: its bar, or, where it would end up in a file, a line per epoch."""
-    notebook = "ipykernel" in sys.modules
-    return "auto" if notebook or sys.stdout.isatty() else 2
 
 
 def save_student(run):
