@@ -34,8 +34,14 @@ from .checkpoints import (
     restore_latest,
     size_of_state,
 )
-from .collapse import CollapseAlarm
-from .components import Components, open_batches, open_components, without_teacher
+from .collapse import CollapseAlarm, RollBack
+from .components import (
+    Components,
+    open_batches,
+    open_components,
+    scale_learning_rates,
+    without_teacher,
+)
 from .config import epochs, former_config, validate
 from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
@@ -128,12 +134,8 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
         watch.keep_in(folder.seconds_json)
         pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
         try:
-            watching = []
-            if config.collapse_share:
-                shares = config.collapse_share, config.collapse_epochs, config.on_collapse == "stop"
-                alarm = CollapseAlarm(gallery, components.extractor, folder.diversity, *shares)
-                watching.append(alarm)
-            train(run, evaluation_callback(components, config, folder), pictures, watching)
+            alarm = collapse_alarm(config, gallery, components.extractor, folder)
+            train(run, evaluation_callback(components, config, folder), pictures, alarm)
         except KeyboardInterrupt:
             save_student(run)
             print(f"The student so far: {folder.student_keras}")
@@ -143,11 +145,39 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
     with watch.phase("export"):
         save_results(run, gallery, report)
     report |= watch.report()
+    if alarm:
+        report["collapse_roll_backs"] = alarm.roll_backs
     write_report(report, folder.path)
     return _list_results(folder)
 
 
-def train(run, evaluation, pictures, watching=()):
+def collapse_alarm(config, gallery, extractor, folder) -> CollapseAlarm | None:
+    """The alarm for collapse, if the config asks for it."""
+    if not config.collapse_share:
+        return None
+    return CollapseAlarm(
+        gallery,
+        extractor,
+        folder.diversity,
+        share=config.collapse_share,
+        patience=config.collapse_epochs,
+        grace=-(-epochs(config) // 4),
+        action=config.on_collapse,
+        rate_factor=config.collapse_rate_factor,
+        roll_backs=config.collapse_roll_backs,
+    )
+
+
+def train(run, evaluation, pictures, alarm=None):
+    """Trains to the last epoch; after a collapse again from the last good state, if the alarm says so."""
+    while True:
+        try:
+            return _train_on(run, evaluation, pictures, alarm)
+        except RollBack as collapse:
+            alarm.roll_back(collapse, run.folder.checkpoints)
+
+
+def _train_on(run, evaluation, pictures, alarm):
     """Trains from the last checkpoint, if there is one, to the last epoch; the callbacks are the run's."""
     config, folder, model = run.config, run.folder, run.components.model
     start, figures = restore_latest(model, folder.checkpoints)
@@ -157,10 +187,13 @@ def train(run, evaluation, pictures, watching=()):
         folder.repair_history(done)
     if evaluation:
         evaluation.restore(done)
+    if alarm and alarm.roll_backs:
+        scale_learning_rates(model, config, alarm.factor)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
+    enough = enough or bool(alarm and alarm.has_stopped(done))
     _check_room(run, evaluation)
     callbacks = [
-        *watching,  # first: the others log its figures, and so it is with the evaluation
+        *([alarm] if alarm else []),  # first: the others log its figures, as of the evaluation
         *([evaluation] if evaluation else []),
         pictures,
     ]
@@ -184,7 +217,13 @@ def _check_room(run, evaluation):
     folder, size = run.folder, size_of_state(run.components.model)
     # While one is written the former ones stay, and so it is with the best.
     copies = KEPT + 1 + (4 if evaluation else 0) + 1
-    kept = [*folder.checkpoints.glob("*"), *folder.best.glob("*")]
+    if run.config.get("on_collapse") == "roll_back":
+        copies += 2
+    kept = [
+        path
+        for each in (folder.checkpoints, folder.best, folder.diversity)
+        for path in each.glob("*")
+    ]
     there = sum(path.stat().st_size for path in kept if path.is_file())
     check_room(folder.path, max(size, copies * size - there), "checkpoints and results of this run")
 
