@@ -8,19 +8,24 @@ import os
 import resource
 import sys
 import time
+from functools import partial
 
 import numpy as np
 
 INTERVAL = 5  # steps of a cycle
 SIZE, LATENT_DIM, CLASSES = 128, 128, 1000
 MATRIX = 4096
+COPIED = 2**27  # float32 numbers, half a GB: far more than any cache holds
 
 
 def make(name, batch_size):
     """Returns the side of that name; see `step.py` for the names."""
-    if name.startswith("ours"):
-        return Ours(batch_size, name.partition(", ")[2])
-    return Twin(batch_size, "channels last" in name, compiled="compile" in name)
+    side, *others = name.split(", ")
+    precision = "bfloat16" if "bfloat16" in others else "float32"
+    if side == "ours":
+        settings = [other for other in others if other not in ("bfloat16", "float32")]
+        return Ours(batch_size, precision, *settings)
+    return Twin(batch_size, precision, "channels last" in others, compiled="compile" in side)
 
 
 class Measured:
@@ -38,14 +43,14 @@ class Measured:
         return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
     def matrix_product(self) -> float:
-        """Multiply-adds a second of a large float32 matrix product, the quickest of several."""
+        """Multiply-adds a second of a large matrix product, the quickest of several."""
         return MATRIX**3 / quickest(self.multiply, repeats=8)
 
 
 class Ours(Measured):
     """`TinyGAN` as `fit` runs it, computing what the twin does, with some settings on."""
 
-    def __init__(self, batch_size, settings=""):
+    def __init__(self, batch_size, precision="float32", settings=""):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
@@ -55,6 +60,7 @@ class Ours(Measured):
         self.batch_size = batch_size
         config = default_config()
         config.reuse_teacher_features = False  # which saves a pass that the twin takes
+        config.dtype_policy = {"bfloat16": "mixed_bfloat16"}.get(precision, precision)
         config.update(dict.fromkeys(filter(None, settings.split("+")), True))
         self.model = build_model(config)
         self.model.make_train_function()
@@ -62,7 +68,7 @@ class Ours(Measured):
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
         dataset = tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
         self.batches = iter(dataset)
-        self.matrices = tf.random.normal((2, MATRIX, MATRIX), seed=0)
+        self.matrices = tf.cast(tf.random.normal((2, MATRIX, MATRIX), seed=0), precision)
 
     def take_steps(self, count):
         for _ in range(count):
@@ -73,6 +79,25 @@ class Ours(Measured):
         import tensorflow as tf
 
         return tf.matmul(self.matrices[0], self.matrices[1])
+
+    def memory_rate(self) -> float:
+        """Bytes a second that are read and written where every number is needed once."""
+        import tensorflow as tf
+
+        numbers = tf.zeros([COPIED])
+        return 2 * 4 * COPIED / quickest(lambda: numbers + 1.0, repeats=8)
+
+    def shares_of_operations(self) -> dict:
+        """What each kind of operation takes of a cycle."""
+        from experiments.benchmarks import step_parts
+
+        return step_parts.shares_of_operations(self.take_steps, INTERVAL)
+
+    def traffic(self) -> float:
+        """Bytes that the operations of a step read and write, averaged over a cycle."""
+        from experiments.benchmarks import step_parts
+
+        return step_parts.traffic(self.model, next(self.batches), INTERVAL)
 
     def multiply_adds(self):
         """Multiply-adds of a step, averaged over a cycle."""
@@ -88,9 +113,9 @@ class Ours(Measured):
 
 
 class Twin(Measured):
-    """The step in PyTorch."""
+    """The step in PyTorch; bfloat16 is its autocast's, with weights in float32, as Keras has them."""
 
-    def __init__(self, batch_size, channels_last, compiled):
+    def __init__(self, batch_size, precision, channels_last, compiled):
         import torch
 
         from experiments.pytorch_twin import networks, step, weights
@@ -101,6 +126,8 @@ class Twin(Measured):
         student = networks.Student().to(memory_format=layout)
         discriminator = networks.Discriminator().to(memory_format=layout)
         self.trainer = step.Trainer(student, discriminator)
+        half = precision == "bfloat16"
+        self.autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=half)
         if compiled:
             student.compile()
             discriminator.compile()
@@ -108,11 +135,13 @@ class Twin(Measured):
             {name: weights.batch_to_torch(value, layout=layout) for name, value in batch.items()}
             for batch in make_batches(batch_size)
         ]
-        self.matrices = torch.randn(2, MATRIX, MATRIX)
+        self.matrices = torch.randn(2, MATRIX, MATRIX).to(getattr(torch, precision))
 
     def take_steps(self, count):
         for _ in range(count):
-            terms = self.trainer.train_step(self.batches[self.trainer.step % len(self.batches)])
+            with self.autocast():
+                batch = self.batches[self.trainer.step % len(self.batches)]
+                terms = self.trainer.train_step(batch)
         return {name: float(value) for name, value in terms.items()}
 
     def multiply(self):
