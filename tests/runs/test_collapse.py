@@ -14,7 +14,7 @@ from tinygan_keras.generators.opening import load_student
 from tinygan_keras.runs import collapse, measuring
 from tinygan_keras.runs.checkpoints import latest_checkpoint
 from tinygan_keras.runs.collapse import CollapseAlarm, diversity, fallen, small_images
-from tinygan_keras.runs.config import validate
+from tinygan_keras.runs.config import load_config, validate
 from tinygan_keras.runs.distill import distill
 
 LABELS = np.repeat([2, 5], 4)
@@ -261,3 +261,12 @@ def test_without_a_good_state_there_is_nothing_to_go_back_to(
     assert report["collapse_roll_backs"] == [] and report["steps"] == 8
     said = capsys.readouterr().out
     assert "none was good" in said and "The training goes on." in said
+
+
+@pytest.mark.slow
+def test_it_rings_in_a_training_that_collapses(repository, tmp_path, capsys):
+    config = load_config(repository / "experiments" / "fashion_mnist" / "collapse.py")
+    report = distill(config, tmp_path)
+    assert report["steps"] < config.steps
+    assert "Collapse after epoch" in capsys.readouterr().out
+    assert (tmp_path / "diversity" / "last_good_student.keras").is_file()
