@@ -4,11 +4,11 @@ Scope: what `step.py` does in processes of their own. TensorFlow and PyTorch are
 since no process may have both.
 """
 
+import functools
 import os
 import resource
 import sys
 import time
-from functools import partial
 
 import numpy as np
 
@@ -25,7 +25,8 @@ def make(name, batch_size):
     if side == "ours":
         settings = [other for other in others if other not in ("bfloat16", "float32")]
         return Ours(batch_size, precision, *settings)
-    return Twin(batch_size, precision, "channels last" in others, compiled="compile" in side)
+    layout = "channels last" if "channels last" in others else "NCHW"
+    return Twin(batch_size, precision, layout, compiled="compile" in side)
 
 
 class Measured:
@@ -64,10 +65,7 @@ class Ours(Measured):
         config.update(dict.fromkeys(filter(None, settings.split("+")), True))
         self.model = build_model(config)
         self.model.make_train_function()
-        batches = make_batches(batch_size)
-        stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-        dataset = tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
-        self.batches = iter(dataset)
+        self.batches = iter(in_memory(batch_size))
         self.matrices = tf.cast(tf.random.normal((2, MATRIX, MATRIX), seed=0), precision)
 
     def take_steps(self, count):
@@ -113,39 +111,77 @@ class Ours(Measured):
 
 
 class Twin(Measured):
-    """The step in PyTorch; bfloat16 is its autocast's, with weights in float32, as Keras has them."""
+    """The step in PyTorch, batches brought to the device in every step, as in training.
 
-    def __init__(self, batch_size, precision, channels_last, compiled):
+    Args:
+        batch_size: Images of each kind per step.
+        precision: "bfloat16" is autocast's, with weights in float32, as with Keras' policy; all others are of
+            the device.
+        layout: "NCHW" or "channels last".
+        compiled: Whether by torch.compile.
+        device: "cpu" or "cuda".
+        channels: Of "student" and "discriminator", if others than those of `tinygan_128`.
+        count: Of batches in memory.
+    """
+
+    def __init__(
+        self,
+        batch_size,
+        precision,
+        layout="NCHW",
+        compiled=False,
+        device="cpu",
+        channels=None,
+        count=INTERVAL,
+    ):
         import torch
 
         from experiments.pytorch_twin import networks, step, weights
 
+        self.torch, self.device, self.precision = torch, torch.device(device), precision
         torch.set_num_threads(len(os.sched_getaffinity(0)))
         torch.manual_seed(0)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        student = networks.Student().to(memory_format=layout)
-        discriminator = networks.Discriminator().to(memory_format=layout)
-        self.trainer = step.Trainer(student, discriminator)
-        half = precision == "bfloat16"
-        self.autocast = partial(torch.autocast, "cpu", torch.bfloat16, enabled=half)
+        memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
+        channels = {name: {"channels": widths} for name, widths in (channels or {}).items()}
+        student = networks.Student(**channels.get("student", {}))
+        discriminator = networks.Discriminator(**channels.get("discriminator", {}))
+        both = [x.to(self.device, memory_format=memory) for x in (student, discriminator)]
+        self.trainer = step.Trainer(*both)
         if compiled:
-            student.compile()
-            discriminator.compile()
+            for network in both:
+                network.compile()
+        size = 4 * 2 ** (len(student.channels) - 1)
         self.batches = [
-            {name: weights.batch_to_torch(value, layout=layout) for name, value in batch.items()}
-            for batch in make_batches(batch_size)
+            {name: weights.batch_to_torch(value, layout=memory) for name, value in batch.items()}
+            for batch in make_batches(batch_size, count, size)
         ]
-        self.matrices = torch.randn(2, MATRIX, MATRIX).to(getattr(torch, precision))
 
     def take_steps(self, count):
+        half = self.precision == "bfloat16"
         for _ in range(count):
-            with self.autocast():
-                batch = self.batches[self.trainer.step % len(self.batches)]
+            batch = self.batches[self.trainer.step % len(self.batches)]
+            batch = {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
+            with self.torch.autocast(self.device.type, self.torch.bfloat16, enabled=half):
                 terms = self.trainer.train_step(batch)
-        return {name: float(value) for name, value in terms.items()}
+        return {name: float(value) for name, value in terms.items()}  # which waits for the device
+
+    @functools.cached_property
+    def matrices(self):
+        dtype = getattr(self.torch, self.precision)
+        return self.torch.randn(2, MATRIX, MATRIX, device=self.device).to(dtype)
 
     def multiply(self):
         return self.matrices[0] @ self.matrices[1]
+
+
+def in_memory(batch_size, count=INTERVAL, size=SIZE):
+    """A `tf.data.Dataset` of batches that carry the teacher's images, again and again."""
+    import tensorflow as tf
+
+    batches = make_batches(batch_size, count, size)
+    stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+    with tf.device("CPU:0"):  # else they would lie in the GPU's memory, and count there
+        return tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
 
 
 def make_batches(batch_size, count=INTERVAL, size=SIZE):
