@@ -136,13 +136,14 @@ def gan_batches(steps) -> tf.data.Dataset:
     )
 
 
-def interrupt(train, config, folder):
-    """Runs `distill` or `teach` until Ctrl-C right after the first epoch's checkpoint."""
+def interrupt(train, config, folder, after=1):
+    """Runs `distill` or `teach` until Ctrl-C right after the checkpoint of that epoch."""
 
     class Interrupting(distill.Checkpoints):
         def on_epoch_end(self, epoch, logs=None):
             super().on_epoch_end(epoch, logs)
-            raise KeyboardInterrupt
+            if epoch + 1 == after:
+                raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(distill, "Checkpoints", Interrupting)

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.benchmarks.step_sides import CLASSES, INTERVAL, LATENT_DIM, Measured, make_batches
+from experiments.benchmarks import step_sides
+from experiments.benchmarks.step_sides import CLASSES, INTERVAL, LATENT_DIM, Measured, in_memory
 
 POLICIES = {"float32": "float32", "TF32": "float32", "bfloat16": "mixed_bfloat16", "auto": "auto"}
 """Keras' policy of every precision; TF32 is a switch of both libraries. "auto" is what runs choose."""
@@ -69,7 +70,7 @@ class Ours(Measured):
             model = build_model(settings(precision, xla, debug), synchronized, teacher)
             model.make_train_function()
         if source == "memory":
-            dataset = in_memory(batch_size, model.student.image_size)
+            dataset = in_memory(batch_size, BATCHES, model.student.image_size)
         else:
             dataset = from_teacher(batch_size, model.student.image_size, folder, teacher)
         if devices > 1:
@@ -88,56 +89,24 @@ class Ours(Measured):
         return self.tf.config.experimental.get_memory_info("GPU:0")["peak"] / 1e9
 
 
-class Twin(Measured):
-    """The step in PyTorch, batches brought to the device in every step, as in training."""
+class Twin(step_sides.Twin):
+    """The twin on a GPU."""
 
     def __init__(self, batch_size, precision, layout="NCHW", compiled=False, debug=False):
         try:
             import torch
         except ImportError as error:
             raise Impossible("no torch") from error
-
-        from experiments.pytorch_twin import networks, step, weights
-
         if not debug and not torch.cuda.is_available():
             raise Impossible("no CUDA")
-        self.device = torch.device("cpu" if debug else "cuda")
-        self.torch, self.precision = torch, precision
-        torch.manual_seed(0)
         torch.backends.cudnn.benchmark = True  # TensorFlow tries algorithms out by default
         torch.backends.cudnn.allow_tf32 = precision != "float32"
         torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
-        memory = torch.channels_last if layout == "channels last" else torch.contiguous_format
-        channels = {name: {"channels": widths} for name, widths in TINY.items() if debug}
-        student = networks.Student(**channels.get("student", {}))
-        discriminator = networks.Discriminator(**channels.get("discriminator", {}))
-        both = [x.to(self.device, memory_format=memory) for x in (student, discriminator)]
-        self.trainer = step.Trainer(*both)
-        if compiled:
-            for network in both:
-                network.compile()
-        size = 4 * 2 ** (len(student.channels) - 1)
-        batches = [
-            {name: weights.batch_to_torch(value, layout=memory) for name, value in batch.items()}
-            for batch in make_batches(batch_size, BATCHES, size)
-        ]
+        device, channels = ("cpu", TINY) if debug else ("cuda", None)
+        super().__init__(batch_size, precision, layout, compiled, device, channels, BATCHES)
         if not debug:  # so that copies run beside the computation
-            batches = [{name: x.pin_memory() for name, x in batch.items()} for batch in batches]
-        self.batches = batches
-
-    def take_steps(self, count):
-        for _ in range(count):
-            batch = self.batches[self.trainer.step % BATCHES]
-            batch = {name: x.to(self.device, non_blocking=True) for name, x in batch.items()}
-            with self.autocast():
-                terms = self.trainer.train_step(batch)
-        return {name: float(value) for name, value in terms.items()}  # which waits for the device
-
-    def autocast(self):
-        """bfloat16 where PyTorch thinks it safe; the weights stay in float32, as with Keras' policy."""
-        if self.precision != "bfloat16":
-            return contextlib.nullcontext()
-        return self.torch.autocast(self.device.type, self.torch.bfloat16)
+            pinned = [{name: x.pin_memory() for name, x in one.items()} for one in self.batches]
+            self.batches = pinned
 
     def peak_memory(self):
         """Of the GPU, in GB; on a CPU of the process."""
@@ -208,16 +177,6 @@ def settings(precision, xla, debug):
     config.reuse_teacher_features = False
     config.dtype_policy, config.jit_compile = POLICIES[precision], xla
     return config
-
-
-def in_memory(batch_size, image_size):
-    """Batches that carry the teacher's images, again and again."""
-    import tensorflow as tf
-
-    batches = make_batches(batch_size, BATCHES, image_size)
-    stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-    with tf.device("CPU:0"):  # else they would lie in the GPU's memory, and count there
-        return tf.data.Dataset.from_tensor_slices(stacked).cache().repeat().prefetch(2)
 
 
 def from_teacher(batch_size, image_size, folder, teacher=None):

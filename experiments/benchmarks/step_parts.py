@@ -1,15 +1,39 @@
-"""Where the time of a step goes, and how many multiply-adds it has.
+"""Where the time of a step goes, how many multiply-adds it has, and how many bytes it moves.
 
 Scope: our step taken apart along its own seams, each part a `tf.function` timed alone on one batch. A part
 returns what the next one needs, so nothing is optimised away. What one step of five does counts for a fifth.
 """
 
+import collections
+import tempfile
+from pathlib import Path
+
 import tensorflow as tf
+from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from experiments.benchmarks.step_sides import quickest
 from tinygan_keras.generators import cost
 
 REPEATS = 8
+_KINDS = (  # of operations, by what their names hold; the first that fits
+    ("depthwise convolutions", "Depthwise"),
+    ("convolutions of the discriminator", "Conv2D"),
+    ("matrix products, 1x1 convolutions among them", "MatMul"),
+    ("batch normalisation", "BatchNorm"),
+    ("casts", "Cast"),
+    ("resizes", "Resize"),
+    ("ReLUs", "Relu"),
+    ("the rest: element by element, sums, optimisers", ""),
+)
+_MOVES_NOTHING = {  # views, and what is computed once
+    *("Const", "Placeholder", "ReadVariableOp", "Identity", "IdentityN", "StopGradient", "NoOp"),
+    *("Reshape", "ExpandDims", "Squeeze", "Shape", "ShapeN", "BroadcastGradientArgs"),
+    *(
+        "AssignVariableOp",
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+    ),  # of what others have written
+}
 
 
 def seconds(model, batch, interval) -> dict:
@@ -106,3 +130,46 @@ def multiply_adds(model, batch_size, interval) -> float:
     discriminator_passes = 4 * 3 + 2 + 1 + 2 * again
     work = student * student_passes + discriminator * discriminator_passes - 4 * first
     return float(batch_size * work)
+
+
+def traffic(model, batch, interval) -> float:
+    """Bytes that the operations of a step read and write, averaged over a cycle.
+
+    Each reads its inputs and writes its outputs once. TensorFlow fuses some, and a cache serves others: the
+    memory has less to do.
+    """
+    each = {}
+    for adversarial in (True, False):
+
+        def step(adversarial=adversarial):
+            return model.train_step(dict(batch), adversarial)
+
+        graph = tf.function(step, autograph=False).get_concrete_function().graph
+        each[adversarial] = sum(map(_bytes, graph.get_operations()))
+    return (each[True] + (interval - 1) * each[False]) / interval
+
+
+def _bytes(operation) -> int:
+    if operation.type in _MOVES_NOTHING:
+        return 0
+    tensors = [*operation.inputs, *operation.outputs]
+    known = (t for t in tensors if t.shape.is_fully_defined() and t.dtype != tf.resource)
+    return sum(t.shape.num_elements() * t.dtype.size for t in known)
+
+
+def shares_of_operations(take_steps, count) -> dict:
+    """Each kind of operation's share of the time that all take together, in so many steps."""
+    options = tf.profiler.experimental.ProfilerOptions(host_tracer_level=3)
+    with tempfile.TemporaryDirectory() as folder:
+        with tf.profiler.experimental.Profile(folder, options):
+            take_steps(count)
+        (path,) = Path(folder).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(path.read_bytes())
+    durations = collections.Counter()
+    for plane in space.planes:
+        for event in (event for line in plane.lines for event in line.events):
+            name, _, kind = plane.event_metadata[event.metadata_id].name.partition(":")
+            if name and kind.isidentifier():  # else it is one of the runtime, around operations
+                label = next(label for label, part in _KINDS if part in kind)
+                durations[label] += event.duration_ps
+    return {label: durations[label] / durations.total() for label, _ in _KINDS}

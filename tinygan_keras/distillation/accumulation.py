@@ -21,44 +21,21 @@ def accumulated_step(model, batch, adversarial) -> dict:
     """Updates both networks of a `TinyGAN` from a batch in `accumulate_steps` pieces; returns the terms."""
     count = model.accumulate_steps
     pieces, features = _pieces(batch, count), []
-    objectives, student, discriminator = model.objectives, model.student, model.discriminator
+    student, discriminator = model.student, model.discriminator
 
     def learn_to_tell_apart(piece):
         images = student((piece["latent"], piece["label"]), training=True)
         fresh_images = None
         if "fresh_latent" in piece:
             fresh_images = student((piece["fresh_latent"], piece["image_label"]), training=True)
-        terms_of = partial(objectives.discriminator_terms, discriminator, piece, training=True)
-        terms, gradients = model._differentiate(
-            terms_of,
-            "d_loss",
-            model.d_optimizer,
-            (images, fresh_images),
-            discriminator.trainable_variables,
-        )
+        terms, gradients = model.discriminator_gradients(piece, images, fresh_images)
         features.append(terms.pop("teacher_features", None))
         return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
 
     def learn_from_teacher(piece):
-        images, tape = _generate_again(model, piece["latent"], piece["label"])
-        terms_of = partial(
-            objectives.student_terms,
-            discriminator,
-            piece,
-            pixel_weight=model.pixel_weight,
-            adversarial=adversarial,
-            teacher_features=features.pop(0),
-            training=True,
-        )
-        terms, gradients = model._into_student(terms_of, images, tape)
-        if "fresh_latent" in piece:
-            again = partial(_generate_again, model)
-            compute = partial(model._fresh_update, piece, generate=again)
-            more, fresh_gradients = model._on_adversarial_steps(adversarial, compute)
-            terms = {**terms, **more, "g_loss": terms["g_loss"] + more["g_loss"]}
-            pairs = zip(gradients, fresh_gradients, strict=True)
-            gradients = [one + other for one, other in pairs]
-        return terms, gradients
+        again = partial(_generate_again, model)
+        generated = again(piece["latent"], piece["label"])
+        return model.student_gradients(piece, generated, features.pop(0), adversarial, again)
 
     moving = _moving(student, discriminator)
     d_terms, gradients = _mean_over(pieces, learn_to_tell_apart, moving)

@@ -275,40 +275,59 @@ class TinyGAN(keras.Model):
 
     def _whole_step(self, batch, adversarial):
         """Updates both networks; returns the terms."""
-        images, tape = self._generate(batch["latent"], batch["label"])
-        fresh_images = fresh_tape = None
+        generated = self._generate(batch["latent"], batch["label"])
+        fresh = None, None
         if "fresh_latent" in batch:
-            fresh_images, fresh_tape = self._generate(batch["fresh_latent"], batch["image_label"])
+            fresh = self._generate(batch["fresh_latent"], batch["image_label"])
 
         # First the discriminator learns what sets the student's images apart.
-        objectives, discriminator = self.objectives, self.discriminator
-        terms_of = partial(objectives.discriminator_terms, discriminator, batch, training=True)
-        variables = discriminator.trainable_variables
-        d_terms, gradients = self._differentiate(
-            terms_of, "d_loss", self.d_optimizer, (images, fresh_images), variables
-        )
+        d_terms, gradients = self.discriminator_gradients(batch, generated[0], fresh[0])
         teacher_features = d_terms.pop("teacher_features", None)
-        self.apply_gradients_of(discriminator, gradients)
+        self.apply_gradients_of(self.discriminator, gradients)
 
         # Then the student learns from the teacher, and from the discriminator as it is now.
+        g_terms, gradients = self.student_gradients(
+            batch, generated, teacher_features, adversarial, generate=lambda *_: fresh
+        )
+        self.apply_gradients_of(self.student, gradients)
+        return {**g_terms, **d_terms}
+
+    def discriminator_gradients(self, batch, images, fresh_images):
+        """Terms of the discriminator's objective, the teacher's maps if reused, and its gradients."""
         terms_of = partial(
-            objectives.student_terms,
-            discriminator,
+            self.objectives.discriminator_terms, self.discriminator, batch, training=True
+        )
+        variables = self.discriminator.trainable_variables
+        pair = images, fresh_images
+        return self._differentiate(terms_of, "d_loss", self.d_optimizer, pair, variables)
+
+    def student_gradients(self, batch, generated, teacher_features, adversarial, generate):
+        """Terms of the student's objective, and its gradients.
+
+        Args:
+            batch: The batch, or a piece of it.
+            generated: `S(z, y)` and the tape that leads into the student.
+            teacher_features: The discriminator's maps of the teacher's images; None: to be computed.
+            adversarial: Whether the adversarial terms count.
+            generate: Function from latents z' and labels to such images and their tape.
+        """
+        terms_of = partial(
+            self.objectives.student_terms,
+            self.discriminator,
             batch,
             pixel_weight=self.pixel_weight,
             adversarial=adversarial,
             teacher_features=teacher_features,
             training=True,
         )
-        g_terms, gradients = self._into_student(terms_of, images, tape)
-        if fresh_images is not None:
-            generated = fresh_images, fresh_tape
-            compute = partial(self._fresh_update, batch, generate=lambda *_: generated)
-            terms, more = self._on_adversarial_steps(adversarial, compute)
-            g_terms = {**g_terms, **terms, "g_loss": g_terms["g_loss"] + terms["g_loss"]}
-            gradients = [one + other for one, other in zip(gradients, more, strict=True)]
-        self.apply_gradients_of(self.student, gradients)
-        return {**g_terms, **d_terms}
+        terms, gradients = self._into_student(terms_of, *generated)
+        if "fresh_latent" in batch:
+            compute = partial(self._fresh_update, batch, generate=generate)
+            more, fresh_gradients = self._on_adversarial_steps(adversarial, compute)
+            terms = {**terms, **more, "g_loss": terms["g_loss"] + more["g_loss"]}
+            pairs = zip(gradients, fresh_gradients, strict=True)
+            gradients = [one + other for one, other in pairs]
+        return terms, gradients
 
     def apply_gradients_of(self, network, gradients):
         """Applies one replica's gradients of the student or the discriminator."""

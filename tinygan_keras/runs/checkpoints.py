@@ -44,6 +44,12 @@ class Checkpoint(NamedTuple):
         return f"epoch {self.epoch}{more}"
 
 
+def checkpoint_name(epoch, step=0) -> str:
+    """The name of the file of a checkpoint."""
+    inside = f"_step_{step:08d}" if step else ""
+    return f"epoch_{epoch:05d}{inside}.weights.h5"
+
+
 def checkpoints_in(folder) -> list:
     """Returns the checkpoints in `folder`, the newest first."""
     found = []
@@ -256,8 +262,7 @@ class Checkpoints(keras.callbacks.Callback):
                     f"Got no folder {self.folder.parent} any more. Expected that of this run, where its "
                     "checkpoints go. Bring it back: the same command then goes on from what it holds."
                 )
-            inside = f"_step_{step:08d}" if step else ""
-            path = self.folder / f"epoch_{epoch:05d}{inside}.weights.h5"
+            path = self.folder / checkpoint_name(epoch, step)
             with contextlib.ExitStack() as files:
                 save_state(self.model, files.enter_context(new_file(path)), figures)
                 self._writing = self._thread.submit(self._complete, files.pop_all())

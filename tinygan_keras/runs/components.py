@@ -140,11 +140,22 @@ def build_model(config, synchronized=False, teacher=None) -> TinyGAN:
     return model
 
 
+def scale_learning_rates(model, config, factor):
+    """Trains on with the rates of a config times a factor; the state of both optimisers stays."""
+    model.g_optimizer.learning_rate = _schedule(config, factor * config.g_learning_rate)
+    model.d_optimizer.learning_rate = _schedule(config, factor * config.d_learning_rate)
+    model.train_function = None  # rates are constants of a traced step
+
+
+def _schedule(config, learning_rate) -> "LinearDecay":
+    start = round(config.learning_rate_decay_start * config.steps)
+    return LinearDecay(learning_rate, start, config.steps)
+
+
 def make_optimizer(config, learning_rate) -> keras.optimizers.Adam:
     """Adam with the betas, the decay and the clipping of a config."""
-    start = round(config.learning_rate_decay_start * config.steps)
     return keras.optimizers.Adam(
-        LinearDecay(learning_rate, start, config.steps),
+        _schedule(config, learning_rate),
         beta_1=config.beta_1,
         beta_2=config.beta_2,
         epsilon=config.adam_epsilon,

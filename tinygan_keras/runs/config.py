@@ -93,10 +93,13 @@ def default_config() -> ConfigDict:
     config.monitor = "frechet_distance"  # decides which of them is the best
     config.patience = 0  # evaluations without a better one, after which training stops; 0: never
     # A class whose images differ, in the mean, by less than this share of what the teacher's do has collapsed
-    # when that lasts for some epochs; 0: nobody looks. Then "warn" or "stop".
+    # when that lasts for some epochs; 0: nobody looks. Then "warn", "stop", or "roll_back": to the last good
+    # state, with both rates times collapse_rate_factor, so many times at most; after that it stops.
     config.collapse_share = 0.0
     config.collapse_epochs = 3
     config.on_collapse = "warn"
+    config.collapse_rate_factor = 0.5
+    config.collapse_roll_backs = 3
     config.reference_student = ""  # folder of a finished student, reported beside this one
 
     # Where the figures of epochs go, separated by commas: csv, tensorboard, wandb and mlflow (extras).
@@ -211,6 +214,7 @@ def check_sample_seed(config, first: int, count: int):
 _RANGES = {
     "a TF-Hub handle or a folder": (bool, "teacher"),
     "a number in (0, 1]": (lambda value: 0 < value <= 1, "truncation"),
+    "a number in (0, 1)": (lambda value: 0 < value < 1, "collapse_rate_factor"),
     "a number in [0, 1)": (lambda value: 0 <= value < 1, "beta_1 beta_2 ema_decay"),
     "a number in [0, 1]": (
         lambda value: 0 <= value <= 1,
@@ -229,8 +233,8 @@ _RANGES = {
     "1 or more": (
         lambda value: value >= 1,
         "image_size batch_size accumulate_steps adversarial_interval steps steps_per_epoch "
-        "steps_per_execution collapse_epochs latent_dim embedding_dim generator_channels "
-        "discriminator_channels d_steps",
+        "steps_per_execution collapse_epochs collapse_roll_backs latent_dim embedding_dim "
+        "generator_channels discriminator_channels d_steps",
     ),
     # The covariance of features needs them.
     "2 or more": (lambda value: value >= 2, "evaluation_images training_evaluation_images"),
@@ -247,7 +251,7 @@ _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
     "monitor": MONITORS,
-    "on_collapse": ("warn", "stop"),
+    "on_collapse": ("warn", "stop", "roll_back"),
     "devices": ("auto", "one", "mirrored", "multi_worker"),
     "jit_compile": ("auto", "on", "off"),
     "dtype_policy": ("auto", "float32", "mixed_bfloat16", "mixed_float16"),
@@ -285,6 +289,9 @@ def _mistakes(config, choices):
     if config.evaluate_every and without_real:
         expected = f"one of {', '.join(MONITORS_WITHOUT_REAL)}: the others need real images"
         yield "monitor data", expected, "Set monitor or data, or evaluate_every=0"
+    if config.get("on_collapse") == "roll_back" and config.devices == "multi_worker":
+        expected = "a run of one host, which alone goes back"
+        yield "on_collapse devices", expected, "Set on_collapse to 'warn' or 'stop'"
     if config.patience and not config.evaluate_every:
         yield "patience evaluate_every", "evaluations to be patient about", "Set evaluate_every"
     if not config.debug and per_epoch % config.steps_per_execution:

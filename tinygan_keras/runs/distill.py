@@ -34,8 +34,14 @@ from .checkpoints import (
     restore_latest,
     size_of_state,
 )
-from .collapse import CollapseAlarm
-from .components import Components, open_batches, open_components, without_teacher
+from .collapse import CollapseAlarm, RollBack
+from .components import (
+    Components,
+    open_batches,
+    open_components,
+    scale_learning_rates,
+    without_teacher,
+)
 from .config import epochs, former_config, validate
 from .devices import Workers, make_strategy, tf_config
 from .divergence import DivergenceError, StopOnDivergence
@@ -128,8 +134,8 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
         watch.keep_in(folder.seconds_json)
         try:
-            pictures, watching = watchers(config, components, folder, gallery)
-            train(run, evaluation_callback(components, config, folder), pictures, watching)
+            pictures, alarm = watchers(config, components, folder, gallery)
+            train(run, evaluation_callback(components, config, folder), pictures, alarm)
         except KeyboardInterrupt:
             save_student(run)
             print(f"The student so far: {folder.student_keras}")
@@ -139,21 +145,40 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
     with watch.phase("export"):
         save_results(run, gallery, report)
     report |= watch.report()
+    if alarm:
+        report["collapse_roll_backs"] = alarm.roll_backs
     write_report(report, folder.path)
     return _list_results(folder)
 
 
 def watchers(config, components, folder, gallery) -> tuple:
-    """The callback that makes pictures of the training, and a list of those that watch for a collapse."""
+    """The callback that makes pictures of the training, and the alarm for collapse, or None."""
     pictures = ProgressPictures(folder.progress, gallery.frame, -(-epochs(config) // FRAMES))
-    watching = []
-    if config.collapse_share:
-        shares = config.collapse_share, config.collapse_epochs, config.on_collapse == "stop"
-        watching.append(CollapseAlarm(gallery, components.extractor, folder.diversity, *shares))
-    return pictures, watching
+    if not config.collapse_share:
+        return pictures, None
+    return pictures, CollapseAlarm(
+        gallery,
+        components.extractor,
+        folder.diversity,
+        share=config.collapse_share,
+        patience=config.collapse_epochs,
+        grace=-(-epochs(config) // 4),
+        action=config.on_collapse,
+        rate_factor=config.collapse_rate_factor,
+        roll_backs=config.collapse_roll_backs,
+    )
 
 
-def train(run, evaluation, pictures, watching=()):
+def train(run, evaluation, pictures, alarm=None, others=()):
+    """Trains to the last epoch; after a collapse again from the last good state, if the alarm says so."""
+    while True:
+        try:
+            return _train_on(run, evaluation, pictures, alarm, others)
+        except RollBack as collapse:
+            alarm.roll_back(collapse, run.folder.checkpoints)
+
+
+def _train_on(run, evaluation, pictures, alarm, others):
     """Trains from the last checkpoint, if there is one, to the last epoch; the callbacks are the run's."""
     config, folder, model = run.config, run.folder, run.components.model
     start, figures = restore_latest(model, folder.checkpoints)
@@ -163,10 +188,14 @@ def train(run, evaluation, pictures, watching=()):
         folder.repair_history(done)
     if evaluation:
         evaluation.restore(done)
+    if alarm and alarm.roll_backs:
+        scale_learning_rates(model, config, alarm.factor)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
+    enough = enough or bool(alarm and alarm.has_stopped(done))
     _check_room(run, evaluation)
     callbacks = [
-        *watching,  # first: the others log its figures, and so it is with the evaluation
+        *others,
+        *([alarm] if alarm else []),  # first: the others log its figures, as of the evaluation
         *([evaluation] if evaluation else []),
         pictures,
     ]
@@ -188,16 +217,22 @@ def train(run, evaluation, pictures, watching=()):
 def _check_room(run, evaluation):
     """Refuses a disk that can't hold what the training writes: checkpoints, the best, the result."""
     folder, model = run.folder, run.components.model
-    kept = [*folder.checkpoints.glob("*"), *folder.best.glob("*")]
+    places = (folder.checkpoints, folder.best, folder.diversity)
+    kept = [path for place in places for path in place.glob("*")]
     there = sum(path.stat().st_size for path in kept if path.is_file())
-    needed = max(size_of_state(model), disk_needed(model, evaluation) - there)
+    needed = max(size_of_state(model), disk_needed(model, run.config) - there)
     check_room(folder.path, needed, ROOM_FOR)
 
 
-def disk_needed(model, evaluates) -> int:
-    """Bytes that the training of a model writes, with the best model where it is evaluated on the way."""
-    # While one is written the former ones stay, and so it is with the best.
-    return (KEPT + 1 + (4 if evaluates else 0) + 1) * size_of_state(model)
+def disk_needed(model, config) -> int:
+    """Bytes that the training of a model writes: checkpoints, the best model, the last good state."""
+    # While one is written the former ones stay, and so it is with the best and the good.
+    copies = KEPT + 1 + 1
+    if config.evaluate_every:
+        copies += 4
+    if config.get("on_collapse") == "roll_back":
+        copies += 2
+    return copies * size_of_state(model)
 
 
 def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noqa: B008

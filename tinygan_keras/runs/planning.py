@@ -236,11 +236,13 @@ class _Trial:
         trial.trackers = ",".join(kept)  # no record anywhere else
         workers = Workers(self.strategy)
         self.run = Run(trial, self.folder, workers, Stopwatch(), components, self._batches)
-        pictures, watching = watchers(config, components, self.folder, self.gallery)
+        pictures, alarm = watchers(config, components, self.folder, self.gallery)
+        if alarm:
+            alarm.patience = sys.maxsize  # it looks and keeps, and ends nothing
         timer = _StepTimer(block)
         with self.quiet:
             began = clock.perf_counter()
-            train(self.run, None, pictures, [timer, *watching])
+            train(self.run, None, pictures, alarm, [timer])
         # With all callbacks of a run, some of which have something to do at every step.
         self.step_seconds = float(np.median(timer.blocks)) / block
         self.steps_timed = len(timer.blocks) * block
@@ -342,7 +344,7 @@ def _result(config, trial, time, workdir) -> dict:
     student = trial.report["student"]["parameters"]
     classes = len(components.classes or range(components.model.student.num_classes))
     memory, gpu = _memory(config, trial)
-    disk = disk_needed(components.model, config.evaluate_every)
+    disk = disk_needed(components.model, config)
     room = None
     try:
         check_room(workdir, disk, ROOM_FOR)
