@@ -1,6 +1,7 @@
 """What every test stands on: quiet TensorFlow, two CPU devices, fixed seeds, clean global state."""
 
 import os
+import signal
 from pathlib import Path
 
 # Read when TensorFlow and Keras are imported, so they come before the imports below.
@@ -11,6 +12,9 @@ import keras
 import pytest
 import tensorflow as tf
 from run_processes import RunProcesses
+
+# Tests send Ctrl-C, which a shell has its background jobs ignore, and they theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # MirroredStrategy needs two devices, and they can only be set up before TensorFlow is first used.
 tf.config.set_logical_device_configuration(
