@@ -19,5 +19,4 @@ def get_config():
     config.steps = 24_000
     config.steps_per_epoch = 1_000
     config.ema_decay = 0.999
-    config.dtype_policy = "float32"  # as the committed student was trained
     return config
