@@ -33,8 +33,10 @@ test-full: .venv/installed-dev  ## Run every test that needs nothing but this ma
 	.venv/bin/python -m pytest -q --durations=10 $(PARALLEL) \
 	  -m "not network and not slow and not tf_serving and not torch and not beam and not tfds and not edge and not keras_hub and not trackers and not browser"
 
+BROWSER = $(shell command -v chromedriver > /dev/null && echo " or browser")
 test-extras: .venv/installed-extras  ## Run the tests that need PyTorch, Beam, TFDS, edge runtimes or a browser
-	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge or keras_hub or trackers or browser) and not slow"
+	@test -n "$(BROWSER)" || echo "Left out: the page in a browser. It needs: apt install chromium chromium-driver"
+	.venv/bin/python -m pytest -q --durations=10 -m "(torch or beam or tfds or edge or keras_hub or trackers$(BROWSER)) and not slow"
 
 test-slow: .venv/installed-extras  ## Run the tests that take minutes each
 	.venv/bin/python -m pytest -q --durations=10 -m slow

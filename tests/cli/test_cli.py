@@ -12,7 +12,7 @@ import pytest
 from absl import flags as absl_flags
 
 import tinygan_keras.runs.distill
-from tinygan_keras.cli import COMMANDS, flags, main, quick_imports
+from tinygan_keras.cli import COMMANDS, flags, main
 from tinygan_keras.runs.interruptions import Interrupted
 
 CONFIG = "from tinygan_keras.runs.config import default_config as get_config"
@@ -42,16 +42,14 @@ def test_help_and_mistakes_are_answered_without_tensorflow():
     assert "missing.py, which is no file here" in done.stderr
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_only_what_the_first_imports_leave_is_kept_from_the_search_for_garbage(first, monkeypatch):
-    if first:
-        monkeypatch.delitem(sys.modules, "tensorflow")
-    with mock.patch("gc.freeze") as freeze:
-        with pytest.raises(ImportError), quick_imports():
-            assert not gc.isenabled()
-            importlib.import_module("no_such_module")
-        assert gc.isenabled()
-        assert freeze.call_count == first
+@pytest.mark.parametrize("given", [None, ["--help"]])
+def test_only_a_process_of_its_own_looks_for_garbage_less_often(given, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["tinygan", "--help"])
+    with mock.patch("gc.set_threshold") as threshold, mock.patch("atexit.register") as register:
+        assert main(given) == 0
+    assert threshold.call_count == (given is None)
+    assert register.call_args_list == ([mock.call(gc.freeze)] if given is None else [])
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,7 @@ def browser(tmp_path_factory):
     binary = next(filter(None, map(shutil.which, names)), None)
     driver = shutil.which("chromedriver")
     if not (binary and driver):
-        pytest.skip("Chromium and its driver aren't here: apt install chromium chromium-driver")
+        pytest.fail("Chromium and its driver aren't here: apt install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = binary
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,1000"):

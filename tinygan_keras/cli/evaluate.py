@@ -23,7 +23,6 @@ import warnings
 from pathlib import Path
 
 from ..errors import InputError
-from . import quick_imports
 
 _OF_RUN = ("extractor", "resize", "teacher", "num_images", "seed", "out")
 FLAGS = ("model", "real", "labels", "truncation", "classification_test", "metrics", *_OF_RUN)
@@ -35,12 +34,11 @@ def run(flags):
 
     metrics = flags.metrics or None
     with_teacher = any("teacher" in metric.needs for metric in choose(metrics))
-    with quick_imports():
-        from ..evaluation.evaluate import SEED, evaluate
-        from ..evaluation.results import as_table, beside_teacher
-        from ..generators.opening import open_generator
-        from ..pictures.charts import add_charts
-        from ..runs.measuring import evaluation_settings, measured_images
+    from ..evaluation.evaluate import SEED, evaluate
+    from ..evaluation.results import as_table, beside_teacher
+    from ..generators.opening import open_generator
+    from ..pictures.charts import add_charts
+    from ..runs.measuring import evaluation_settings, measured_images
 
     run = evaluation_settings(flags.model, flags.extractor)
     # A run is read once: its real images get its size.

@@ -176,8 +176,9 @@ class CollapseAlarm(keras.callbacks.Callback):
             f"differed by less than {self.share:g} of what the teacher's do. Last good student: {kept}."
         )
         made, good = len(self.roll_backs), self._last_good(done)
-        used_up = made >= self.most_roll_backs
-        if self.action == "roll_back" and good and not used_up:
+        rolls_back = self.action == "roll_back"
+        used_up = rolls_back and made >= self.most_roll_backs
+        if rolls_back and good and not used_up:
             factor = self.rate_factor * self.factor
             print(
                 f"Back to {good}, both learning rates times {factor:g} from now on (roll-back {made + 1} of "

@@ -192,7 +192,7 @@ def _train_on(run, evaluation, pictures, alarm, others):
         scale_learning_rates(model, config, alarm.factor)
     enough = done == epochs(config) or bool(evaluation and evaluation.patience_is_used_up)
     enough = enough or bool(alarm and alarm.has_stopped(done))
-    _check_room(run, evaluation)
+    _check_room(run)
     callbacks = [
         *others,
         *([alarm] if alarm else []),  # first: the others log its figures, as of the evaluation
@@ -214,7 +214,7 @@ def _train_on(run, evaluation, pictures, alarm, others):
         raise DivergenceError(f"{error} Last good checkpoint: {kept}.") from error
 
 
-def _check_room(run, evaluation):
+def _check_room(run):
     """Refuses a disk that can't hold what the training writes: checkpoints, the best, the result."""
     folder, model = run.folder, run.components.model
     places = (folder.checkpoints, folder.best, folder.diversity)

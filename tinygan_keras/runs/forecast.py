@@ -174,7 +174,7 @@ def warnings_of(facts: dict) -> list:
         facts: A dict: `classes`, `parameters` (of the student), `pairs` (None with a live teacher), `passes`
             (over each pair), `teacher_share` (of a step, 0 without a live teacher), `seconds` (of all),
             `evaluation_seconds`, `memory` and `memory_there` (bytes; None: unknown), `piece` (images that
-            batch normalisation sees), `samples_seconds`, `disk` (None, or what is wrong with the disk).
+            batch normalisation sees), `disk` (None, or what is wrong with the disk).
     """
     found = []
     each = facts["parameters"] / facts["classes"]

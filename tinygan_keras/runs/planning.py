@@ -341,7 +341,6 @@ def _result(config, trial, time, workdir) -> dict:
         "export": trial.export,
     }
     total = sum(seconds.values())
-    student = trial.report["student"]["parameters"]
     classes = len(components.classes or range(components.model.student.num_classes))
     memory, gpu = _memory(config, trial)
     disk = disk_needed(components.model, config)
@@ -352,21 +351,6 @@ def _result(config, trial, time, workdir) -> dict:
         room = str(error)
     replicas = trial.strategy.num_replicas_in_sync
     share = config.batch_size * trial.teacher_each / trial.step_seconds if live else 0.0
-    facts = {
-        "classes": classes,
-        "parameters": student,
-        "pairs": pairs,
-        "passes": samples / pairs if pairs else None,
-        "teacher_share": min(1.0, share),
-        "seconds": total,
-        "evaluation_seconds": trial.evaluation + evaluations,
-        "memory": memory,
-        "memory_there": _memory_there(),
-        "piece": config.batch_size
-        // config.accumulate_steps
-        // (1 if config.synchronized_batch_norm else replicas),
-        "disk": room,
-    }
     result = {
         "seconds": total,
         "seconds_by_phase": seconds,
@@ -381,12 +365,12 @@ def _result(config, trial, time, workdir) -> dict:
         "evaluations": _evaluations(config, count),
         "samples": samples,
         "pairs": pairs,
-        "passes": facts["passes"],
-        "teacher_share": facts["teacher_share"],
-        "parameters": student,
+        "passes": samples / pairs if pairs else None,
+        "teacher_share": min(1.0, share),
+        "parameters": trial.report["student"]["parameters"],
         "classes": classes,
         "memory": memory,
-        "memory_there": facts["memory_there"],
+        "memory_there": _memory_there(),
         "gpu_memory": gpu,
         "disk": disk,
         "cache": trial.cache,
@@ -397,13 +381,19 @@ def _result(config, trial, time, workdir) -> dict:
             components.model.student.latents != "dense",
             components.teacher.teacher if trial.teacher is None else config.teacher,
         ),
-        "warnings": warnings_of(facts),
         "proposal": None,
         "config": config.to_dict(),
     }
+    pieces = config.accumulate_steps * (1 if config.synchronized_batch_norm else replicas)
+    facts = {
+        "evaluation_seconds": trial.evaluation + evaluations,
+        "piece": config.batch_size // pieces,
+        "disk": room,
+    }
+    result["warnings"] = warnings_of(result | facts)
     if time is not None:
         fixed = total - steps - sampling
-        result["proposal"] = _proposal(config, trial, time, fixed, facts)
+        result["proposal"] = _proposal(config, trial, time, fixed, result)
     return result
 
 
@@ -438,21 +428,21 @@ def _memory_there() -> int | None:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _proposal(config, trial, time, fixed, facts) -> dict:
+def _proposal(config, trial, time, fixed, found) -> dict:
     """Settings that fill the time, with the seconds that they are expected to take."""
     each, passes, most = 0.0, None, None
     if config.teacher_samples:
-        passes = sensible_passes(facts["passes"])
+        passes = sensible_passes(found["passes"])
         each = config.batch_size * trial.teacher_each / passes
-        if facts["memory_there"]:
-            most = facts["memory_there"] // 2 // _sample_bytes(trial)
+        if found["memory_there"]:
+            most = found["memory_there"] // 2 // _sample_bytes(trial)
     known = time, fixed, trial.step_seconds + each, epochs(config), config
     settings = propose(*known, passes, most)
     proposal = {"time": time, "fixed": fixed, "settings": settings, "seconds": None, "cache": None}
     if settings:
         proposal["seconds"] = fixed + settings["steps"] * (trial.step_seconds + each)
-    if facts["teacher_share"] > 0.3:
-        step = trial.step_seconds * (1 - facts["teacher_share"])
+    if found["teacher_share"] > 0.3:
+        step = trial.step_seconds * (1 - found["teacher_share"])
         step += config.batch_size * trial.cache["read"]
         filling = config.batch_size * trial.cache["write"] / USUAL_PASSES
         cached = propose(time, fixed, step + filling, epochs(config), config)

@@ -169,7 +169,7 @@ class BigGANGenerator(keras.Model):
         features = self.final_norm([features, unconditional], **statistics)
         images = self.to_rgb(ops.relu(features), training=training)
         images = ops.tanh(ops.cast(images, "float32"))
-        return ops.broadcast_to(images, (*ops.shape(images)[:3], 3))
+        return images if self.image_channels == 3 else ops.repeat(images, 3, axis=-1)
 
     def get_config(self):
         names = ("channels", "latent_dim", "num_classes", "embedding_dim")
