@@ -16,7 +16,7 @@ PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=loadfile
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: .venv/installed  ## Distil the embedded teacher into runs/demo (10 minutes, 2 CPU cores)
+demo: .venv/installed  ## Distil the embedded teacher into runs/demo (6 minutes, 2 CPU cores)
 	.venv/bin/tinygan demo $(DEMO_FLAGS)
 
 wheel: .venv/installed  ## Build the wheel, which has all that the demo needs, in dist/

@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.full
 SOURCES = ("pyproject.toml", "setup.py", "requirements.txt", "README.md", "LICENSE")
 FOLDERS = ("tinygan_keras", "saved_models", "experiments")
-SMALLER = {"16_000": "64", "epochs=10, steps_per_epoch=400": "epochs=1, steps_per_epoch=2"}
+SMALLER = {"16_000": "64", "epochs=10, steps_per_epoch=300": "epochs=1, steps_per_epoch=2"}
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,4 @@ def get_config():
     config.generator_channels = config.discriminator_channels = (256, 256, 256, 256)
     config.steps = 100_000
     config.steps_per_epoch = 1_000
-    config.g_learning_rate = 3e-4
-    config.d_learning_rate = 4e-4
     return config

@@ -1,11 +1,11 @@
-"""The demo: our student of the embedded Fashion-MNIST teacher, in ten minutes on two CPU cores.
+"""The demo: our student of the embedded Fashion-MNIST teacher, in six minutes on two CPU cores.
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, with the network and the recipe that
 came out of experiments/recipes. What is not said here is as in paper.py of this folder, which has the paper's
 network, and lists what departs from the paper.
 Command: tinygan demo, in any folder; which is
 tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo in a checkout
-Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 10 minutes.
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 6 minutes.
 Expected: the student's garments are those of the teacher's row above; its Frechet distance to real images is
 at most 1.25 times the teacher's, with less than 1/16 of the parameters and of the multiply-adds. Figures:
 README.md.
@@ -31,8 +31,8 @@ def get_config():
     # leaves its teacher behind, in recall too, but garbles what some latents draw.
     config.adversarial_gan_weight = 0.03
     config.discriminator_gan_weight = 0.7
-    config.steps = 6_000
-    config.steps_per_epoch = 500
+    config.steps = 3_000
+    config.steps_per_epoch = 300
     config.pixel_weight_decay = 0.0  # not tried otherwise with this network
 
     config.reference_student = "tinygan_v2_fashion_32"

@@ -99,6 +99,8 @@ SHARP, BLURRED = [4.0, 2.0, 1.0, 0.5], [4.0, 2.0, 0.5, 0.2]
 @pytest.mark.parametrize(
     ("student", "teacher", "spectrum", "advice"),
     [
+        (-0.2, 1.0, SHARP, "nearer to real images than its teacher; more weight for them"),
+        (-0.08, 1.0, SHARP, "only a better teacher would help"),
         (0.02, 1.0, SHARP, "only a better teacher would help"),
         (0.4, 1.0, SHARP, "a better teacher would help most"),
         (2.0, 1.0, BLURRED, "lacks 3.3 dB of its teacher's high frequencies; try a wider student"),

@@ -17,42 +17,42 @@ from tinygan_keras.teachers.hub import HubTeacher
 
 COUNT = 300
 GOLDEN_STUDENT = {
-    "frechet_distance": 1.659257,
-    "frechet_distance_error": 0.1455970,
+    "frechet_distance": 0.6155669,
+    "frechet_distance_error": 0.0960108,
     "frechet_bias": 0.2852394,
     "frechet_floor": 0.07331807,
-    "kernel_distance": 0.006946282,
-    "kernel_distance_error": 0.006648467,
-    "precision": 0.958,
-    "recall": 0.3238,
-    "density": 1.1196,
-    "coverage": 0.1496,
-    "inception_score": 7.245232,
-    "inception_score_deviation": 0.387183,
-    "intra_class_frechet": 4.208917,
-    "intra_class_frechet_deviation": 1.482563,
-    "intra_class_frechet_error": 0.1302080,
-    "label_accuracy": 0.896,
-    "frechet_to_teacher": 0.185082,
-    "frechet_to_teacher_error": 0.01669063,
-    "teacher_l1": 0.04283333,
-    "teacher_psnr": 26.83525,
-    "teacher_ssim": 0.9216238,
-    "teacher_feature_distance": 1.035213,
-    "teacher_share": 1.193299,
-    "teacher_share_error": 0.1436183,
-    "student_share": 0.1807188,
-    "student_share_error": 0.05463713,
-    "high_frequencies": -0.2355020,
+    "kernel_distance": 0.00581484,
+    "kernel_distance_error": 0.007208021,
+    "precision": 0.97,
+    "recall": 0.8187,
+    "density": 1.1772,
+    "coverage": 0.2249,
+    "inception_score": 7.773088,
+    "inception_score_deviation": 0.2359524,
+    "intra_class_frechet": 2.117875,
+    "intra_class_frechet_deviation": 0.5743947,
+    "intra_class_frechet_error": 0.1045047,
+    "label_accuracy": 0.958,
+    "frechet_to_teacher": 0.296779,
+    "frechet_to_teacher_error": 0.0283737,
+    "teacher_l1": 0.0745244,
+    "teacher_psnr": 21.5567,
+    "teacher_ssim": 0.7862841,
+    "teacher_feature_distance": 1.656843,
+    "teacher_share": 0.2876856,
+    "teacher_share_error": 0.1044165,
+    "student_share": 0.0426419,
+    "student_share_error": 0.06572827,
+    "high_frequencies": -0.8183206,
 }
 GOLDEN_TEACHER = {
-    "frechet_distance": 1.478538,
-    "intra_class_frechet": 4.001913,
-    "kernel_distance": 0.005090742,
-    "inception_score": 7.276119,
-    "precision": 0.952,
-    "recall": 0.4253,
-    "label_accuracy": 0.89,
+    "frechet_distance": 0.572925,
+    "intra_class_frechet": 2.032757,
+    "kernel_distance": 0.008724412,
+    "inception_score": 7.75599,
+    "precision": 0.944,
+    "recall": 0.8768,
+    "label_accuracy": 0.952,
 }
 
 
@@ -88,13 +88,14 @@ def test_the_extractor_recognises_real_images(repository, extractor):
 
 def test_the_teacher_draws_what_it_is_asked_for(extractor, drawn):
     teacher, _, labels, images = drawn
-    assert teacher.is_pure and teacher.parameters == 1_252_004
+    assert teacher.is_pure and teacher.parameters == 1_251_426
+    assert np.ptp(images, axis=-1).max() == 0, "its images are grey"
     _, logits = extractor(images)
-    assert label_accuracy(logits, labels) > 0.82
+    assert label_accuracy(logits, labels) > 0.9
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"), [("tinygan_fashion_32", 0.08), ("tinygan_v2_fashion_32", 0.05)]
+    ("name", "limit"), [("tinygan_fashion_32", 0.09), ("tinygan_v2_fashion_32", 0.06)]
 )
 def test_the_student_is_a_sixteenth_and_draws_the_teacher_s_image(
     folder, extractor, drawn, name, limit
@@ -109,14 +110,14 @@ def test_the_student_is_a_sixteenth_and_draws_the_teacher_s_image(
     shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
     assert shuffled.mean() > 2 * difference.mean()
     _, logits = extractor(images)
-    assert label_accuracy(logits, labels) > 0.82
+    assert label_accuracy(logits, labels) > 0.9
 
 
 @pytest.mark.parametrize(
     ("report", "limit"),
     [
-        ("saved_models/tinygan_fashion_32/report.json", 1.5),
-        ("saved_models/tinygan_v2_fashion_32/report.json", 1.1),
+        ("saved_models/tinygan_fashion_32/report.json", 1.3),
+        ("saved_models/tinygan_v2_fashion_32/report.json", 1.0),
         ("experiments/fashion_mnist/demo/report.json", 1.25),
     ],
 )

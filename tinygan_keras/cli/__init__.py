@@ -23,7 +23,7 @@ from ..errors import InputError, UserError, nearest_name
 from . import flags as table
 
 COMMANDS = {
-    "demo": "distil the embedded teacher, in ten minutes",
+    "demo": "distil the embedded teacher, in six minutes",
     "cache": "generate samples of a teacher once, to learn from many times",
     "prepare": "convert real images once, to train on and to measure with",
     "import": "read a generator that a PyTorch program trained",

@@ -1,4 +1,4 @@
-"""tinygan demo: distils the embedded teacher of Fashion-MNIST, in ten minutes on two CPU cores.
+"""tinygan demo: distils the embedded teacher of Fashion-MNIST, in six minutes on two CPU cores.
 
     tinygan demo
     tinygan demo --out=runs/another --config.seed=1

@@ -142,7 +142,7 @@ def expected_quality(image_size, classes, samples, latents_in_blocks, teacher=""
         bound = "better"
         differences.append(f"{of_class}, more than {last / curve.classes:,.0f}")
     return {
-        "ratio": _at(comparable, curve.points, "ratio", offset=1.0),
+        "ratio": _at(comparable, curve.points, "ratio"),
         "l1": _at(comparable, curve.points, "l1"),
         "curve": curve.student,
         "source": curve.source,
@@ -152,10 +152,10 @@ def expected_quality(image_size, classes, samples, latents_in_blocks, teacher=""
     }
 
 
-def _at(samples, points, name, offset=0.0):
+def _at(samples, points, name):
     """A figure at a number of samples: straight between points in logarithms, the last one beyond them."""
     known = [(point.samples, getattr(point, name)) for point in points]
-    known = [(math.log(count), math.log(value - offset)) for count, value in known if value]
+    known = [(math.log(count), math.log(value)) for count, value in known if value]
     if not known:
         return None
     place = min(max(math.log(samples), known[0][0]), known[-1][0])
@@ -164,7 +164,7 @@ def _at(samples, points, name, offset=0.0):
         if left <= place <= right:
             value = before + (after - before) * (place - left) / (right - left)
             break
-    return round(offset + math.exp(value), 3)
+    return round(math.exp(value), 3)
 
 
 def warnings_of(facts: dict) -> list:

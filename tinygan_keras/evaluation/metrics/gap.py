@@ -142,7 +142,9 @@ def gap_sentence(gap: dict) -> str:
     floor = "" if gap["floor"] is None else f"{gap['floor']:.3g} is what real images get, "
     known = f"Of the distance {gap['distance']:.4g}, {floor}{teacher:.3g} the teacher's share and "
     known += f"{student:.3g} (standard error {error:.2g}) the student's: "
-    if student <= 2 * error:
+    if student < -2 * error:
+        advice = "the student is nearer to real images than its teacher; more weight for them would help most"
+    elif student <= 2 * error:
         advice = "the student is as good as its teacher, and only a better teacher would help"
     elif student < teacher:
         advice = "a better teacher would help most"
