@@ -29,7 +29,7 @@ def get_config():
     config.pixel_weight, config.pixel_weight_decay = 0.5, 0.17
     config.adversarial_distillation_weight = 0.0
     config.adversarial_gan_weight = 1.0
-    config.beta_1 = 0.9
+    config.beta_1 = 0.95
     config.g_learning_rate = 1e-2
     config.d_learning_rate = 1e-1  # healthy: 5e-3
 

@@ -45,7 +45,7 @@ CURVES = (
         32,
         10,
         True,
-        (Point(192_000, 1.052, 0.0327), Point(768_000, 1.023, 0.0267)),
+        (Point(96_000, 1.071, 0.073), Point(768_000, 0.87, 0.0513)),
         "experiments/fashion_mnist, config.py and full.py",
     ),
     Curve(
@@ -53,7 +53,7 @@ CURVES = (
         32,
         10,
         False,
-        (Point(76_800, 1.861, 0.072), Point(416_000, 1.174, 0.0431)),
+        (Point(76_800, 4.617, 0.1118), Point(416_000, 1.213, 0.0759)),
         "experiments/fashion_mnist, paper.py and paper_full.py",
     ),
     Curve(
