@@ -6,7 +6,7 @@ late, or only to somebody who looks.
 A roll-back is a resumed run: the last good state becomes the newest checkpoint, and the training starts from
 it with lower rates. Their number is kept in a file that is written last, so that a kill before that leaves a
 run that collapses again and rolls back then.
-Rejected: recall against the teacher, which with few images a class is mostly noise.
+Rejected: recall against the teacher, which of so few images is 0 in healthy runs too (docs/long_runs.md).
 """
 
 import shutil
