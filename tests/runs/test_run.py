@@ -28,7 +28,7 @@ from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
 from tinygan_keras.runs.run_folder import RunFolder, Stopwatch
-from tinygan_keras.runs.teacher_config import default_teacher_config
+from tinygan_keras.runs.teacher_config import former_teacher_config
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -278,7 +278,7 @@ def named_images(**levels):
     [
         (former_config, "reuse_teacher_features", True, "reuse_teacher_features: True, was False"),
         (former_config, "renew_fresh_latents", True, "renew_fresh_latents: True, was False"),
-        (default_teacher_config, "adam_epsilon", 1e-6, "adam_epsilon: 1e-06, was 1e-07"),
+        (former_teacher_config, "adam_epsilon", 1e-6, "adam_epsilon: 1e-06, was 1e-07"),
     ],
 )
 def test_a_run_from_before_a_setting_existed_is_resumed_with_its_default(

@@ -37,7 +37,7 @@ from .interruptions import Interruptions
 from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
 from .run_folder import RunFolder, Stopwatch, discard
-from .teacher_config import default_teacher_config, student_config_text, validate_teacher_config
+from .teacher_config import former_teacher_config, student_config_text, validate_teacher_config
 
 
 @dataclasses.dataclass
@@ -87,7 +87,7 @@ def teach(config, out, overwrite=False) -> dict:
     folder = RunFolder(out)
     with folder.locked():
         if not overwrite:
-            folder.check_config(config, default_teacher_config(config.image_size))
+            folder.check_config(config, former_teacher_config(config.image_size))
         if folder.report_json.is_file() and not overwrite:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
         else:

@@ -120,6 +120,13 @@ def default_teacher_config(image_size: int = 32) -> ConfigDict:
     return config
 
 
+def former_teacher_config(image_size: int = 32) -> ConfigDict:
+    """Returns the defaults, with what a run did before a setting existed where that was another thing."""
+    config = default_teacher_config(image_size)
+    config.adam_epsilon = 1e-7
+    return config
+
+
 def validate_teacher_config(config) -> ConfigDict:
     """Returns a checked copy of a `ConfigDict` or dict; see `config.validate`."""
     size = config.get("image_size", 32)
