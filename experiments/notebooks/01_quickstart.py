@@ -43,7 +43,7 @@ import numpy as np
 
 import tinygan_keras as tg
 
-DEBUG = "TINYGAN_DEBUG" in os.environ  # a minute instead of ten
+DEBUG = "TINYGAN_DEBUG" in os.environ  # a minute instead of five
 STEPS_PER_EPOCH, EPOCHS, SAMPLES = (5, 2, 256) if DEBUG else (300, 10, 16_000)
 
 # %% [markdown]
