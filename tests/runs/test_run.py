@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from run_fixtures import LATENT_DIM, interrupt, tiny_config
+from run_fixtures import LATENT_DIM, interrupt, small_config, tiny_config
 
 from tinygan_keras.cli import main
 from tinygan_keras.data import keras_sets
@@ -309,6 +310,21 @@ def test_a_run_is_not_resumed_with_other_real_images(tmp_path, images, words):
     assert words in str(caught.value)
     with pytest.raises(ValueError, match="Got other real images and cached"):
         folder.begin({}, {"real images": "other", "cached": "x"}, real_images=images)
+
+
+def test_a_run_is_not_resumed_with_another_teacher_of_the_same_name(tmp_path):
+    config, run = small_config(tmp_path), tmp_path / "run"
+    interrupt(distill, config, run)
+    assets = Path(config.teacher) / "assets"
+    assets.mkdir(exist_ok=True)
+    (assets / "another.txt").write_text("of another module")
+    with pytest.raises(ValueError, match="Got other teacher files than .*--overwrite"):
+        distill(config, run)
+    (assets / "another.txt").unlink()
+    data = json.loads((run / "data.json").read_text())
+    del data["teacher files"]  # as version 0.2 wrote it
+    (run / "data.json").write_text(json.dumps(data))
+    assert distill(config, run)["steps"] == config.steps
 
 
 def test_a_second_process_is_refused_and_the_first_one_named(tmp_path):

@@ -131,6 +131,7 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
             return None
         data = {"cached teacher images": components.cache, "real images": components.real_images}
         data = {name: getattr(images, "fingerprint", None) for name, images in data.items()}
+        data["teacher files"] = components.teacher.content_hash
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
         watch.keep_in(folder.seconds_json)
         try:

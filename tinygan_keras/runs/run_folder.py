@@ -68,9 +68,12 @@ class RunFolder:
             )
 
     def check_data(self, fingerprints: dict, real_images=None):
-        """Refuses other data than a resumed run began with; of real images that are gone it only says so."""
-        former = read_json(self.data_json) if self.data_json.is_file() else fingerprints
-        changed = [name for name, value in fingerprints.items() if former.get(name) != value]
+        """Refuses other data than a resumed run began with; of real images that are gone it only says so.
+
+        What a former version didn't record isn't compared.
+        """
+        former = read_json(self.data_json) if self.data_json.is_file() else {}
+        changed = [name for name, value in fingerprints.items() if former.get(name, value) != value]
         changes, contents = {}, self.real_images_json
         if changed == ["real images"] and real_images is not None and contents.is_file():
             changes = real_images.changes_since(read_json(contents))
