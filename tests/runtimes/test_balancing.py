@@ -1,11 +1,11 @@
-"""The rewrite for eight bits: the same images, and feature maps whose channels have about the same range."""
+"""The rewrite for eight bits: the same images, channels of about the same range, and then no outliers."""
 
 import keras
 import numpy as np
 import pytest
 
 from tinygan_keras.networks.student import StudentGenerator
-from tinygan_keras.runtimes.balancing import balanced_student
+from tinygan_keras.runtimes.balancing import balanced_student, cut_outliers
 
 CHANNELS = (8, 6, 4)
 
@@ -93,3 +93,24 @@ def test_a_dead_channel_stays_dead(student, inputs):
 
     assert np.isfinite(np.concatenate([np.ravel(w) for w in balanced.get_weights()])).all()
     np.testing.assert_allclose(balanced(inputs), student(inputs), atol=1e-5)
+
+
+def test_outliers_are_cut_from_the_maps_behind_two_convolutions(student, inputs):
+    second = "depthwise" if student.pointwise_first else "pointwise"
+    names = [f"block_{block}_{kind}" for block in (0, 1) for kind in (f"{second}_0", "pointwise_1")]
+    balanced = balanced_student(student, *inputs)
+    before, images = outputs(balanced, names, inputs), np.asarray(balanced(inputs))
+
+    cut = cut_outliers(balanced, *inputs)
+
+    # What is before a cut is as it was, so the first map has exactly its former quantiles for bounds.
+    np.testing.assert_allclose(
+        [np.min(outputs(cut, names, inputs)[0]), np.max(outputs(cut, names, inputs)[0])],
+        np.quantile(before[0], (0.001, 0.999)),
+        rtol=1e-5,
+    )
+    for features, old in zip(outputs(cut, names, inputs), before, strict=True):
+        assert np.ptp(features) < np.ptp(old)
+    change = np.abs(np.asarray(cut(inputs)) - images)
+    assert change.max() > 0
+    assert change.mean() < 0.01

@@ -21,7 +21,7 @@ from ..networks.student import StudentGenerator
 from ..saved_model.equivalence import check_equivalence, evenly_spread
 from ..saved_model.exporting import check_export
 from ..saved_model.inference import inference_student
-from .balancing import balanced_student
+from .balancing import balanced_student, cut_outliers
 from .formats import Format, check_format, model_files, needed, open_runtime
 
 CALIBRATION_SEED = 2_000_000  # far from those of training, of evaluation and of the check
@@ -121,7 +121,7 @@ def _graph(order):
         student = inference_student(student) if known else student
         return lambda z, label: student((z, label), training=False)
     measured = evenly_spread(student, CALIBRATION_IMAGES, order.truncation, CALIBRATION_SEED)
-    student = balanced_student(student, *measured)
+    student = cut_outliers(balanced_student(student, *measured), *measured)
     before_tanh = keras.Model(student.inputs, student.get_layer("to_rgb").output)
 
     def draw(z, label):
