@@ -3,8 +3,8 @@
     python experiments/recipes/bench.py --out=runs/recipes --only=paper,ours
     python experiments/recipes/bench.py --out=runs/recipes --judge=runs/fashion_judge
 
-A candidate of `grid.py` is what differs from experiments/fashion_mnist/paper.py. Its seed decides weights,
-pairs and order. A run is a folder OUT/CANDIDATE/SEED as of `tinygan distill`, so the same command goes on
+A candidate of `grid.py` is what differs from experiments/fashion_mnist/paper.py; `--grid` names another file
+of candidates. The seed decides weights, pairs and order. A run is a folder OUT/CANDIDATE/SEED as of `tinygan distill`, so the same command goes on
 where it was stopped, and several commands may share OUT. Times are equal on one core: `taskset -c 0 python`.
 
 --judge measures finished runs with a second extractor, which no loss and no choice has
@@ -23,8 +23,6 @@ from tinygan_keras.runs.config import load_config
 from tinygan_keras.runs.measuring import measured_images
 
 HERE = Path(__file__).parent
-PAPER = HERE.parent / "fashion_mnist" / "paper.py"
-CANDIDATES = runpy.run_path(str(HERE / "grid.py"))["CANDIDATES"]
 COLUMNS = {
     "ratio": "ratio",
     "frechet_distance": "Frechet to real",
@@ -38,16 +36,24 @@ COLUMNS = {
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("out", "runs/recipes", "Folder of all runs, and of table.md.")
-flags.DEFINE_list("only", list(CANDIDATES), "Candidates of grid.py.")
+flags.DEFINE_string("grid", str(HERE / "grid.py"), "File with PAPER, a config, and CANDIDATES.")
+flags.DEFINE_list("only", None, "Candidates of the grid; default: all.")
 flags.DEFINE_list("seeds", ["0", "100000", "200000"], "Seeds; 16,000 apart at least.")
 flags.DEFINE_string("judge", None, "A second extractor, to measure finished runs with.")
 
 
-def config_of(candidate, seed):
+def load_grid(path) -> tuple:
+    """The paper's config, as a path, and what the candidates change, by name."""
+    grid = runpy.run_path(str(path))
+    return grid["PAPER"], grid["CANDIDATES"]
+
+
+def config_of(grid, candidate, seed):
     """The paper's config with what the candidate changes."""
-    config = load_config(PAPER)
+    paper, candidates = grid
+    config = load_config(paper)
     config.seed = int(seed)
-    config.update(CANDIDATES[candidate])
+    config.update(candidates[candidate])
     return config
 
 
@@ -90,12 +96,12 @@ def mean_and_error(values) -> str:
     return f"{statistics.mean(values):.3f} ± {error:.3f}"
 
 
-def table(out) -> str:
+def table(out, candidates) -> str:
     """All finished runs, a line per candidate: means over seeds."""
     heads = ["candidate", "seeds", "parameters", "M multiply-adds", "steps", "seconds"]
     heads += COLUMNS.values()
     lines = [heads, ["---", *["---:"] * (len(heads) - 1)]]
-    for candidate in CANDIDATES:
+    for candidate in candidates:
         runs = [figures_of(path.parent) for path in sorted(out.glob(f"{candidate}/*/report.json"))]
         if not runs:
             continue
@@ -113,21 +119,23 @@ def table(out) -> str:
 
 def main(_):
     out = Path(FLAGS.out)
-    unknown = sorted({*FLAGS.only} - {*CANDIDATES})
+    grid = load_grid(FLAGS.grid)
+    candidates = list(grid[1])
+    unknown = sorted({*(FLAGS.only or ())} - {*candidates})
     if unknown:
         raise app.UsageError(
-            f"Got --only={','.join(unknown)}. Expected some of {', '.join(CANDIDATES)}."
+            f"Got --only={','.join(unknown)}. Expected some of {', '.join(candidates)}."
         )
     extractor = FLAGS.judge and load_extractor(FLAGS.judge)
     for seed in FLAGS.seeds:
-        for candidate in FLAGS.only:
+        for candidate in FLAGS.only or candidates:
             folder = out / candidate / seed
             if extractor is None:
-                distill(config_of(candidate, seed), folder)
+                distill(config_of(grid, candidate, seed), folder)
             elif (folder / "report.json").is_file():
                 judge(folder, extractor)
-            (out / "table.md").write_text(table(out))
-    print(table(out))
+            (out / "table.md").write_text(table(out, candidates))
+    print(table(out, candidates))
 
 
 if __name__ == "__main__":

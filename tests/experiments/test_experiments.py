@@ -197,10 +197,12 @@ def test_our_student_and_step_are_in_every_config_but_the_paper_s(repository):
 
 
 def test_candidates_of_the_bench_are_valid_and_within_the_budgets(repository):
-    bench = runpy.run_path(str(repository / "experiments" / "recipes" / "bench.py"))
+    folder = repository / "experiments" / "recipes"
+    bench = runpy.run_path(str(folder / "bench.py"))
+    grid = bench["load_grid"](folder / "grid.py")
     preset = STUDENTS["tinygan_v2_fashion_32"]
-    for name in bench["CANDIDATES"]:
-        config = validate(bench["config_of"](name, 100_000))
+    for name in grid[1]:
+        config = validate(bench["config_of"](grid, name, 100_000))
         assert config.seed == 100_000 and config.steps % config.steps_per_epoch == 0
         student = StudentGenerator.from_preset(
             config.student, load_weights=False, **config.student_overrides
