@@ -4,8 +4,9 @@
     python experiments/recipes/bench.py --out=runs/recipes --judge=runs/fashion_judge
 
 A candidate of `grid.py` is what differs from experiments/fashion_mnist/paper.py; `--grid` names another file
-of candidates. The seed decides weights, pairs and order. A run is a folder OUT/CANDIDATE/SEED as of `tinygan distill`, so the same command goes on
-where it was stopped, and several commands may share OUT. Times are equal on one core: `taskset -c 0 python`.
+of candidates. The seed decides weights, pairs and order. A run is a folder OUT/CANDIDATE/SEED as of `tinygan
+distill`, so the same command goes on where it was stopped, and several commands may share OUT. Times are
+equal on one core: `taskset -c 0 python`.
 
 --judge measures finished runs with a second extractor, which no loss and no choice has
 seen. Choose before you look.
@@ -52,8 +53,8 @@ def config_of(grid, candidate, seed):
     """The paper's config with what the candidate changes."""
     paper, candidates = grid
     config = load_config(paper)
-    config.seed = int(seed)
     config.update(candidates[candidate])
+    config.seed = int(seed)
     return config
 
 

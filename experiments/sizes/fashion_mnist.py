@@ -23,7 +23,10 @@ WIDTHS = {  # 1/n of the teacher: ours, the paper's, class embedding
 def _candidates():
     ours = {**load_config(FASHION_MNIST / "config.py").to_dict(), "reference_student": ""}
     for part, (our_channels, paper_channels, embedding_dim) in WIDTHS.items():
-        for name, changes, channels in (("ours", ours, our_channels), ("paper", {}, paper_channels)):
+        for name, changes, channels in (
+            ("ours", ours, our_channels),
+            ("paper", {}, paper_channels),
+        ):
             network = {"channels": channels, "embedding_dim": embedding_dim}
             yield f"{name}_{part}", {**changes, "student_overrides": network}
 

@@ -196,21 +196,24 @@ def test_our_student_and_step_are_in_every_config_but_the_paper_s(repository):
         assert config.fresh_latents == paper
 
 
-def test_candidates_of_the_bench_are_valid_and_within_the_budgets(repository):
-    folder = repository / "experiments" / "recipes"
-    bench = runpy.run_path(str(folder / "bench.py"))
-    grid = bench["load_grid"](folder / "grid.py")
-    preset = STUDENTS["tinygan_v2_fashion_32"]
+@pytest.mark.parametrize("path", ["recipes/grid.py", "sizes/fashion_mnist.py"])
+def test_candidates_of_the_bench_are_valid_and_within_their_share_of_the_teacher(repository, path):
+    folder = repository / "experiments"
+    bench = runpy.run_path(str(folder / "recipes" / "bench.py"))
+    grid = bench["load_grid"](folder / path)
     for name in grid[1]:
+        part = int(name.split("_")[1]) if path.startswith("sizes") else 16
         config = validate(bench["config_of"](grid, name, 100_000))
         assert config.seed == 100_000 and config.steps % config.steps_per_epoch == 0
         student = StudentGenerator.from_preset(
             config.student, load_weights=False, **config.student_overrides
         )
         specs = tf.TensorSpec((1, 32)), tf.TensorSpec((1,), tf.int32)
-        assert 16 * count_parameters(student) <= 1_251_426
-        assert 16 * cost.multiply_adds(student, specs) <= 158_076_416
-        if name == "ours":
+        assert part * count_parameters(student) <= 1_251_426
+        assert part * cost.multiply_adds(student, specs) <= 158_076_800
+        family = name.split("_")[0]
+        if name in ("ours", "ours_16", "paper", "paper_16"):
+            preset = STUDENTS[f"tinygan_{'v2_' if family == 'ours' else ''}fashion_32"]
             assert {key: getattr(student, key) for key in preset} == preset
 
 
