@@ -209,9 +209,23 @@ def test_a_student_with_latents_in_its_blocks_is_like_any_other(latents, tmp_pat
     np.testing.assert_allclose(student.mix(z, np.eye(3)[labels]), images, atol=1e-6)
 
 
+def test_a_grey_student_has_three_equal_channels_and_a_third_of_the_last_convolution(tmp_path):
+    student, colourful = (StudentGenerator(**TINY, image_channels=n) for n in (1, 3))
+    z, labels = inputs(student)
+    images = np.array(student((z, labels)))
+    assert images.shape == colourful((z, labels)).shape and np.ptp(images) > 0
+    np.testing.assert_array_equal(np.ptp(images, axis=-1), 0)
+    assert count(colourful) - count(student) == 2 * (9 * TINY["channels"][-1] + 1)
+    student.save(tmp_path / "s.keras")
+    loaded = keras.saving.load_model(tmp_path / "s.keras")
+    assert loaded.image_channels == 1
+    np.testing.assert_array_equal(loaded((z, labels)), images)
+    np.testing.assert_allclose(student.mix(z, np.eye(3)[labels]), images, atol=1e-6)
+
+
 def test_the_paper_s_student_is_saved_as_before_there_were_others():
     config = StudentGenerator(**TINY).get_config()
-    assert not {"latents", "pointwise_first"} & config.keys()
+    assert not {"latents", "pointwise_first", "image_channels"} & config.keys()
     same = StudentGenerator.from_config(config)
     assert (same.latents, same.pointwise_first) == ("dense", False)
 
@@ -230,9 +244,10 @@ def test_pieces_of_the_latents_may_differ_in_length_by_one():
     [
         ({"latents": "nowhere"}, "latents='nowhere'. Expected dense, pieces or everywhere"),
         ({"latents": "pieces", "latent_dim": 2}, "latent_dim=2 .* Expected 3 or more"),
+        ({"image_channels": 2}, "image_channels=2. Expected 3, or 1 for grey"),
     ],
 )
-def test_latents_that_can_not_enter_are_refused(settings, message):
+def test_networks_that_can_not_be_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         StudentGenerator(**{**TINY, **settings})
 

@@ -300,13 +300,14 @@ def test_images_without_classes_are_refused(config, tmp_path):
 @pytest.mark.parametrize("size", SIZES)
 def test_defaults_fit_each_size_and_so_do_those_of_its_student(size, tmp_path):
     config = default_teacher_config(size)
-    config.data = "photos"
+    config.data, config.image_channels = "photos", 1
     config = validate_teacher_config(config)
     assert 4 * 2 ** (len(config.generator_channels) - 1) == size
     assert config.latent_dim % len(config.generator_channels) == 0
     (tmp_path / "distill.py").write_text(student_config_text(config, "runs/a b", 7))
     student = validate(load_config(tmp_path / "distill.py"))
     assert (student.student, student.data) == (f"tinygan_v2_{size}", "photos")
+    assert student.student_overrides.image_channels == 1, "grey as its teacher"
     names = ("latent_dim", "embedding_dim", "attention_size")
     settings = {name: config[name] for name in names} | {"channels": config.generator_channels}
     costs = []

@@ -114,6 +114,18 @@ def test_weights_become_half_as_large_and_keep_their_order():
     assert len(kernels) + len(vectors) == student.count_params() - folded - moving
 
 
+def test_the_one_channel_of_a_grey_student_becomes_three():
+    student = tg.StudentGenerator((4, 6), 6, 3, embedding_dim=2, image_channels=1)
+    randomised(student)
+    to_rgb = student.get_layer("to_rgb")
+
+    kernels, vectors = page_weights(student, "grey")
+
+    kernel = np.frombuffer(kernels, "<f2")[-9 * 6 * 3 :].reshape(3, 3, 6, 3)
+    np.testing.assert_allclose(kernel, np.repeat(to_rgb.kernel, 3, axis=-1), rtol=1e-3)
+    np.testing.assert_array_equal(np.frombuffer(vectors, "<f4")[-3:], np.repeat(to_rgb.bias, 3))
+
+
 @pytest.mark.parametrize("name", ["a</script><b>.keras", "ümlaut & co.keras"])
 def test_a_name_stays_text(name, tmp_path):
     file = tmp_path / name.replace("/", "_")
@@ -330,9 +342,11 @@ def test_forty_pictures_are_the_students(browser, page):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("pointwise_first", [True, False])
+@pytest.mark.parametrize(("pointwise_first", "image_channels"), [(True, 3), (False, 3), (True, 1)])
 @pytest.mark.parametrize("latents", ["dense", "pieces", "everywhere"])
-def test_every_kind_of_student_is_drawn(browser, tmp_path, latents, pointwise_first):
+def test_every_kind_of_student_is_drawn(
+    browser, tmp_path, latents, pointwise_first, image_channels
+):
     student = tg.StudentGenerator(
         (7, 5, 6),  # no multiples of four
         latent_dim=8,
@@ -340,6 +354,7 @@ def test_every_kind_of_student_is_drawn(browser, tmp_path, latents, pointwise_fi
         embedding_dim=2,
         latents=latents,
         pointwise_first=pointwise_first,
+        image_channels=image_channels,
     )
     randomised(student).save(tmp_path / "student.keras")
     browser.open(write_page(tmp_path / "student.keras", tmp_path / "page.html"))

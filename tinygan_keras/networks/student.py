@@ -36,6 +36,8 @@ class StudentGenerator(ConditionalNetwork):
             and here the first piece alone into the 4x4 map.
         pointwise_first: A block's first pointwise convolution comes before its side doubles, at a quarter
             of the multiply-adds, and the depthwise one after; in the paper's network both come after.
+        image_channels: 3, or 1 for the student of a teacher of grey images: the three channels of its images
+            are equal, and the last convolution is a third.
         synchronized: Synchronise batch normalisation over replicas.
         start_at_identity: Conditional norms start with scale 1 and shift 0 for every class. With False they
             start as an index on the wrong axis makes it in the authors' program: scale and shift of all
@@ -58,7 +60,11 @@ class StudentGenerator(ConditionalNetwork):
     Reference: Chang & Lu, arXiv:2009.13829.
     """
 
-    PAPER = {"latents": "dense", "pointwise_first": False}  # left out of a config, see `get_config`
+    PAPER = {
+        "latents": "dense",
+        "pointwise_first": False,
+        "image_channels": 3,
+    }  # left out of a config, see `get_config`
     ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
     ARGUMENTS += ("start_at_identity", *PAPER)
     PRESETS = STUDENTS
@@ -74,9 +80,14 @@ class StudentGenerator(ConditionalNetwork):
         start_at_identity=True,
         latents="dense",
         pointwise_first=False,
+        image_channels=3,
         dtype=None,
         **kwargs,
     ):
+        if image_channels not in (1, 3):
+            raise InputError(
+                f"Got image_channels={image_channels!r}. Expected 3, or 1 for grey images. Set one of them."
+            )
         # === Functional Model ===
         dtype = float32_weights(dtype)
         latent = keras.Input((latent_dim,), name="latent")
@@ -103,8 +114,10 @@ class StudentGenerator(ConditionalNetwork):
                 condition = join([embedding, others[index]])
             features = residual_block(features, condition, filters, name=block)
         features = BatchNormalization(name="final_norm", **options)(features)
-        to_rgb = Conv2D(3, 3, padding="same", dtype=dtype, name="to_rgb")
+        to_rgb = Conv2D(image_channels, 3, padding="same", dtype=dtype, name="to_rgb")
         features = to_rgb(ops.relu(features))
+        if image_channels == 1:
+            features = layers.Concatenate(dtype=dtype, name="grey")([features] * 3)
         images = layers.Activation("tanh", dtype="float32", name="image")(features)
         super().__init__((latent, labels), images, dtype=dtype, **kwargs)
 
@@ -117,6 +130,7 @@ class StudentGenerator(ConditionalNetwork):
         self.start_at_identity = start_at_identity
         self.latents = latents
         self.pointwise_first = pointwise_first
+        self.image_channels = image_channels
         self.image_size = images.shape[1]
 
     def get_config(self):

@@ -187,6 +187,7 @@ def student_config_text(config, folder, num_classes: int, classes=None) -> str:
             "latent_dim": config.latent_dim,
             "embedding_dim": config.embedding_dim,  # to start from the teacher's class embedding
             "num_classes": num_classes,
+            "image_channels": config.image_channels,
         },
         "discriminator": f"tinygan_{size}",
         "discriminator_overrides": {

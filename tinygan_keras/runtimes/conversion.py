@@ -122,7 +122,7 @@ def _graph(order):
         return lambda z, label: student((z, label), training=False)
     measured = evenly_spread(student, CALIBRATION_IMAGES, order.truncation, CALIBRATION_SEED)
     student = cut_outliers(balanced_student(student, *measured), *measured)
-    before_tanh = keras.Model(student.inputs, student.get_layer("to_rgb").output)
+    before_tanh = keras.Model(student.inputs, student.get_layer("image").input)
 
     def draw(z, label):
         # Values reach far into where tanh is 1, and a quantised map has 256 levels for all of them.

@@ -152,7 +152,9 @@ def page_weights(student, name) -> tuple:
     norm = layer("final_norm")
     scale = np.asarray(norm.gamma) / np.sqrt(np.asarray(norm.moving_variance) + norm.epsilon)
     vectors += [scale, np.asarray(norm.beta) - np.asarray(norm.moving_mean) * scale]
-    add_layer(layer("to_rgb"))
+    equal = 3 // student.image_channels  # the page computes three channels
+    to_rgb = layer("to_rgb")
+    add(*(np.repeat(weights, equal, axis=-1) for weights in (to_rgb.kernel, to_rgb.bias)))
     kernels, vectors = np.concatenate(kernels), np.concatenate(vectors)
     largest = np.abs(kernels).max()
     if not largest <= np.finfo("float16").max or not np.isfinite(vectors).all():
