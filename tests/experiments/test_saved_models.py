@@ -13,6 +13,7 @@ from tinygan_keras.evaluation.extractors.extractor import FeatureExtractor
 from tinygan_keras.evaluation.metrics.logits import label_accuracy
 from tinygan_keras.generators.opening import load_student
 from tinygan_keras.latents import sample_latents
+from tinygan_keras.networks.student import StudentGenerator
 from tinygan_keras.teachers.hub import HubTeacher
 
 COUNT = 300
@@ -111,6 +112,26 @@ def test_the_student_is_a_sixteenth_and_draws_the_teacher_s_image(
     assert shuffled.mean() > 2 * difference.mean()
     _, logits = extractor(images)
     assert label_accuracy(logits, labels) > 0.9
+
+
+@pytest.mark.parametrize("part", ["8th", "32nd", "64th", "128th"])
+def test_students_of_other_sizes_come_by_name_and_keep_to_their_share(
+    folder, extractor, drawn, part
+):
+    _, latents, labels, expected = drawn
+    name = f"tinygan_v2_fashion_32_{part}"
+    student = StudentGenerator.from_preset(name)
+    report = json.loads((folder / name / "report.json").read_text())
+    assert report["name"] == name
+    assert report["protocol"]["extractor_hash"] == extractor.hash
+    for cost in ("parameters", "multiply_adds"):
+        assert int(part.rstrip("tnhd")) * report["student"][cost] <= report["teacher"][cost]
+    images = np.array(student((latents, labels)))
+    difference = np.abs(images - expected)
+    shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
+    assert shuffled.mean() > 1.4 * difference.mean()
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.75
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ dense layer; the first pointwise convolution of a block comes before its side do
 multiply-adds; what that frees, and more, is spent on wider maps near the image. Millions of parameters and of
 multiply-adds, with those of the paper's family in brackets: 1.20 and 58 (1.25 and 44) at 32 px, 2.99 and 334
 (3.04 and 236) at 64, 3.05 and 440 (3.07 and 316) at 128, 3.04 and 509 (3.08 and 417) at 256; of the embedded
-students 0.077 and 9.8 (0.077 and 4.5). The evidence is in experiments/recipes.
+students 0.077 and 9.8 (0.077 and 4.5). The evidence is in experiments/recipes; the 8th, 32nd, 64th and 128th
+parts of the embedded teacher are in experiments/sizes.
 """
 
 _IMAGENET = {"latent_dim": 128, "num_classes": 1000}
@@ -27,6 +28,14 @@ STUDENTS = {
     "tinygan_v2_128": {"channels": (320, 480, 384, 224, 112, 56), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_256": {"channels": (320, 480, 384, 224, 96, 48, 24), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_fashion_32": {"channels": (68, 84, 56, 56), **_PIECES, **_FASHION},
+    "tinygan_v2_fashion_32_8th": {"channels": (104, 136, 84, 80), **_PIECES, **_FASHION},
+}
+# Conditional norms take most of these, and grow with the class embedding.
+_SHORT_EMBEDDING = {**_PIECES, **_FASHION, "embedding_dim": 8}
+STUDENTS |= {
+    "tinygan_v2_fashion_32_32nd": {"channels": (44, 56, 36, 36), **_SHORT_EMBEDDING},
+    "tinygan_v2_fashion_32_64th": {"channels": (28, 34, 24, 22), **_SHORT_EMBEDDING},
+    "tinygan_v2_fashion_32_128th": {"channels": (16, 20, 14, 14), **_SHORT_EMBEDDING},
 }
 
 DISCRIMINATORS = {
