@@ -44,9 +44,9 @@ def test_images_stay_and_the_student_is_left_alone(student, inputs):
 
     balanced = balanced_student(student, *inputs)
 
-    fresh = np.random.default_rng(2).normal(size=(9, 5)).astype("float32"), np.arange(9) % 3
+    fresh = np.random.default_rng(2).normal(size=(24, 5)).astype("float32"), np.arange(24) % 3
     np.testing.assert_allclose(balanced(fresh), student(fresh), atol=1e-5)
-    assert np.ptp(np.asarray(student(fresh))) > 0.4  # not grey, which would be easy
+    assert np.ptp(np.asarray(student(fresh))) > 0.5  # not grey, which would be easy
     for weights, old in zip(student.get_weights(), before, strict=True):
         np.testing.assert_array_equal(weights, old)
 

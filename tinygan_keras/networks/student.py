@@ -60,11 +60,8 @@ class StudentGenerator(ConditionalNetwork):
     Reference: Chang & Lu, arXiv:2009.13829.
     """
 
-    PAPER = {
-        "latents": "dense",
-        "pointwise_first": False,
-        "image_channels": 3,
-    }  # left out of a config, see `get_config`
+    # Left out of a config, see `get_config`.
+    PAPER = {"latents": "dense", "pointwise_first": False, "image_channels": 3}
     ARGUMENTS = ("channels", "latent_dim", "num_classes", "embedding_dim", "synchronized")
     ARGUMENTS += ("start_at_identity", *PAPER)
     PRESETS = STUDENTS
