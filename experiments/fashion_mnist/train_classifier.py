@@ -4,15 +4,16 @@ r"""Trains feature extractors: small classifiers for images of 32x32x3.
     python experiments/fashion_mnist/train_classifier.py --architecture=residual --channels=16,32,64 \
         --epochs=2 --seed=1 --output=runs/fashion_judge
     python experiments/fashion_mnist/train_classifier.py --data=keras:cifar10 --test=keras:cifar10:test \
-        --flip --architecture=residual --channels=64,128,256 --epochs=30 --shift=4 \
-        --output=runs/cifar10_classifier
+        --flip --shift=4 --architecture=resnet9 --epochs=10 --optimizer=sgd --learning_rate=0.2 \
+        --dtype_policy=mixed_bfloat16 --output=runs/cifar10_classifier
 
 The first takes a quarter of an hour on two busy CPU cores, 92 % test accuracy. The result is a SavedModel
 folder with the signature `serving_default(images float32 [B, 32, 32, 3] in [-1, 1]) -> {"features",
 "logits"}`, read by `tinygan_keras.evaluation.extractors.extractor`. Every Frechet distance of this project
 hangs on it: train it anew and all figures must be measured anew, which is why every evaluation states the
 hash of its content as `extractor_hash`. The second is a judge that no loss and no choice has seen, for
-experiments/recipes. The third was not run.
+experiments/recipes. The third takes a quarter of an hour; on CIFAR-10 as JPEG files it knows 85.7 % of the
+test images (and 89.5 % of the augmented training images in its last epoch).
 
 Batch norm uses momentum 0.9: with the usual 0.99 a run this short has statistics that lag behind.
 Shifts are the only augmentation of Fashion-MNIST. Flips are left out because a mirrored shoe is not in the
@@ -38,22 +39,27 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "saved_models/fashion_classifier", "Folder of the SavedModel.")
 flags.DEFINE_string("data", "fashion_mnist", "Training images, as `open_images` takes them.")
 flags.DEFINE_string("test", "fashion_mnist:test", "Test images, likewise.")
-flags.DEFINE_enum("architecture", "plain", ["plain", "residual"], "The network.")
+flags.DEFINE_enum("architecture", "plain", ["plain", "residual", "resnet9"], "The network.")
 flags.DEFINE_list("channels", None, "Its channels by stage; default: those of the network.")
 flags.DEFINE_integer("epochs", 8, "Passes over the training images.", lower_bound=1)
 flags.DEFINE_integer("batch_size", 256, "Images per step.", lower_bound=1)
 flags.DEFINE_integer("shift", 2, "Largest random shift in pixels.", lower_bound=0)
 flags.DEFINE_boolean("flip", False, "Mirror half of the images.")
-flags.DEFINE_float("learning_rate", 2e-3, "Adam's, at the start of a cosine decay to zero.")
+flags.DEFINE_enum("optimizer", "adam", ["adam", "sgd"], "sgd: Nesterov's, with weight decay.")
+flags.DEFINE_float("learning_rate", 2e-3, "The largest, before a cosine decay to zero.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and augmentation.")
+flags.DEFINE_enum(
+    "dtype_policy", "float32", ["float32", "mixed_bfloat16"], "What training computes in."
+)
 
-IN_CARD = ("epochs", "batch_size", "shift", "learning_rate", "seed")  # flags
+# Flags.
+IN_CARD = ("epochs", "batch_size", "shift", "optimizer", "learning_rate", "seed", "dtype_policy")
 FASHION_MNIST = {
     "data": "Fashion-MNIST (Xiao et al., arXiv:1708.07747, MIT licence)",
     "padding": " (28x28 padded with black to 32x32, grey repeated)",
 }
 IMAGE_SHAPE = (32, 32, 3)
-CHANNELS = {"plain": (32, 64, 96, 128), "residual": (32, 64, 112)}
+CHANNELS = {"plain": (32, 64, 96, 128), "residual": (32, 64, 112), "resnet9": (24, 48, 96, 160)}
 FEATURES = "pool_3"
 
 CARD = """# Feature extractor
@@ -67,7 +73,7 @@ CARD = """# Feature extractor
 | data | {data}, {train_count:,} training images |
 | parameters | {parameters:,} |
 | steps | {steps:,} of batch {batch_size} ({epochs} epochs), random shifts of up to {shift} pixels{mirrored} |
-| optimiser | Adam, {learning_rate:g}, cosine decay to zero |
+| optimiser | {optimizer}, {learning_rate:g}, cosine decay to zero; in {dtype_policy} |
 | wall time | {minutes:.1f} minutes, CPU |
 | seed | {seed} |
 | versions | TensorFlow {tensorflow}, Keras {keras} |
@@ -96,7 +102,7 @@ def plain(channels, num_classes):
         if stage < len(channels) - 1:
             features = layers.MaxPooling2D(name=f"pool_{stage}")(features)
     features = layers.GlobalAveragePooling2D(name=FEATURES)(features)
-    logits = layers.Dense(num_classes, name="logits")(features)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits")(features)
     return keras.Model(images, logits, name="classifier")
 
 
@@ -119,8 +125,54 @@ def residual(channels, num_classes):
         features = block(features, filters, 1 if stage == 0 else 2)
     features = layers.Activation("swish")(layers.BatchNormalization(momentum=0.9)(features))
     features = layers.GlobalAveragePooling2D(name=FEATURES)(features)
-    logits = layers.Dense(num_classes, name="logits")(features)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits")(features)
     return keras.Model(images, logits, name="classifier")
+
+
+def resnet9(channels, num_classes):
+    """A ResNet-9 (Page, "How to train your ResNet", 2018) of few channels, with a global average."""
+
+    def convolution(features, filters):
+        options = {"padding": "same", "use_bias": False}
+        features = layers.Conv2D(filters, 3, **options)(features)
+        return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
+
+    def block(features):
+        filters = features.shape[-1]
+        return features + convolution(convolution(features, filters), filters)
+
+    first, second, third, last = channels
+    images = keras.Input(IMAGE_SHAPE, name="images")
+    features = convolution(convolution(images, first), second)
+    features = block(layers.MaxPooling2D()(features))
+    features = layers.MaxPooling2D()(convolution(features, third))
+    features = block(convolution(features, last))
+    features = layers.GlobalAveragePooling2D(name=FEATURES)(features)
+    logits = layers.Dense(num_classes, dtype="float32", name="logits")(features)
+    return keras.Model(images, logits, name="classifier")
+
+
+OPTIMIZERS = {
+    "adam": (keras.optimizers.Adam, 0.0, {}),
+    # Keras' decay isn't in the momentum: ten times the usual 5e-4 is as strong.
+    "sgd": (
+        keras.optimizers.SGD,
+        0.2,
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-3},
+    ),
+}
+"""Each with the part of the run in which its rate rises, and its settings."""
+
+
+def make_optimizer(steps):
+    """The optimiser of the flags, with a rate that falls to zero along a cosine."""
+    optimizer, warm_up, settings = OPTIMIZERS[FLAGS.optimizer]
+    rise = round(warm_up * steps)
+    start, peak = (0.0, FLAGS.learning_rate) if rise else (FLAGS.learning_rate, None)
+    rate = keras.optimizers.schedules.CosineDecay(
+        start, steps - rise, warmup_target=peak, warmup_steps=rise
+    )
+    return optimizer(rate, **settings)
 
 
 def training_batches(images, labels):
@@ -186,13 +238,12 @@ def main(_):
         )
     images, test_images = (data.read(0, data.count) for data in (train, test))
     steps = train.count // FLAGS.batch_size * FLAGS.epochs
-    build = {"plain": plain, "residual": residual}[FLAGS.architecture]
+    build = {"plain": plain, "residual": residual, "resnet9": resnet9}[FLAGS.architecture]
     channels = [int(number) for number in FLAGS.channels or CHANNELS[FLAGS.architecture]]
+    keras.config.set_dtype_policy(FLAGS.dtype_policy)
     model = build(channels, train.num_classes)
     model.compile(
-        optimizer=keras.optimizers.Adam(
-            keras.optimizers.schedules.CosineDecay(FLAGS.learning_rate, steps)
-        ),
+        optimizer=make_optimizer(steps),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
@@ -205,6 +256,9 @@ def main(_):
         verbose=2,
     )
     minutes = (time.monotonic() - start) / 60
+    keras.config.set_dtype_policy("float32")
+    trained, model = model, build(channels, train.num_classes)
+    model.set_weights(trained.get_weights())
 
     output = Path(FLAGS.output)
     temporary = output.with_name(output.name + ".tmp")

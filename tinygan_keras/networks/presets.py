@@ -14,6 +14,7 @@ parts of the embedded teacher are in experiments/sizes.
 
 _IMAGENET = {"latent_dim": 128, "num_classes": 1000}
 _FASHION = {"latent_dim": 32, "num_classes": 10, "embedding_dim": 16}
+_CIFAR10 = {"latent_dim": 64, "num_classes": 10, "embedding_dim": 16}
 _PIECES = {"latents": "pieces", "pointwise_first": True}  # as BigGAN
 _EVERYWHERE = {"latents": "everywhere", "pointwise_first": True}  # as BigGAN-deep
 
@@ -23,11 +24,13 @@ STUDENTS = {
     "tinygan_128": {"channels": (512, 512, 256, 128, 64, 32), **_IMAGENET},
     "tinygan_256": {"channels": (512, 512, 256, 128, 64, 32, 16), **_IMAGENET},
     "tinygan_fashion_32": {"channels": (72, 72, 40, 16), **_FASHION},
+    "tinygan_cifar10_32": {"channels": (52, 52, 44, 18), **_CIFAR10},
     "tinygan_v2_32": {"channels": (192, 240, 192, 128), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_64": {"channels": (320, 480, 384, 224, 128), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_128": {"channels": (320, 480, 384, 224, 112, 56), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_256": {"channels": (320, 480, 384, 224, 96, 48, 24), **_EVERYWHERE, **_IMAGENET},
     "tinygan_v2_fashion_32": {"channels": (68, 84, 56, 56), **_PIECES, **_FASHION},
+    "tinygan_v2_cifar10_32": {"channels": (62, 76, 56, 56), **_PIECES, **_CIFAR10},
     "tinygan_v2_fashion_32_8th": {"channels": (104, 136, 84, 80), **_PIECES, **_FASHION},
 }
 # Conditional norms take most of these, and grow with the class embedding.
@@ -53,4 +56,9 @@ DISCRIMINATORS = {
 # Ours has no other discriminator at these sizes.
 DISCRIMINATORS |= {
     f"tinygan_v2_{size}": DISCRIMINATORS[f"tinygan_{size}"] for size in (32, 64, 128, 256)
+}
+# Nor do ten classes in colour need another one than ten of grey images.
+DISCRIMINATORS |= {
+    f"{family}_cifar10_32": DISCRIMINATORS[f"{family}_fashion_32"]
+    for family in ("tinygan", "tinygan_v2")
 }
