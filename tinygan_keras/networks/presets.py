@@ -1,7 +1,7 @@
 """Constructor arguments of the named networks, as plain data.
 
 `tinygan_128` is the network of Chang & Lu (arXiv:2009.13829). The other sizes are the same family: one
-block less or more per factor of two. `tinygan_fashion_32` is the student of the embedded teacher.
+block less or more per factor of two. `*_fashion_32` and `*_cifar10_32` are students of the embedded teachers.
 
 `tinygan_v2_*` are ours, of the same size: latents enter where they enter the teacher, in place of a large
 dense layer; the first pointwise convolution of a block comes before its side doubles, at a quarter of the
