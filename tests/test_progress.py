@@ -1,3 +1,6 @@
+import io
+import sys
+
 import keras
 import pytest
 
@@ -28,6 +31,18 @@ def test_a_log_file_gets_a_plain_line_a_minute_and_one_at_the_end(clock, capsys)
     clock.now += 4
     bar.update(2500)
     assert capsys.readouterr().out == "image 2,500 of 2,500, 95 s\n"
+
+
+def test_a_notebook_gets_the_bar_of_keras(monkeypatch):
+    # As ipykernel.iostream.OutStream, which needs a kernel.
+    out_stream = type("OutStream", (io.StringIO,), {"__module__": "ipykernel.iostream"})
+    monkeypatch.setattr("sys.stdout", out_stream())
+    assert isinstance(progress_bar(4), keras.utils.Progbar)
+
+
+def test_a_process_that_runs_notebooks_in_others_gets_lines(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    assert not isinstance(progress_bar(4), keras.utils.Progbar)
 
 
 def test_work_that_ends_early_says_so_once(clock, capsys):

@@ -22,7 +22,8 @@ def progress_bar(total: int, unit_name: str = "image", visible: bool = True):
 
 def rewrites_lines() -> bool:
     """Whether what is printed goes to a terminal or notebook."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
+    # A process that only runs notebooks, in kernels of their own, has imported ipykernel too.
+    return sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel")
 
 
 class _Lines:
