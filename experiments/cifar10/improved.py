@@ -2,7 +2,6 @@
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, see paper.py of this folder.
 Command: tinygan distill --config=experiments/cifar10/improved.py --workdir=runs/cifar10
-    after the classifier of README.md is made.
 Hardware: 2 CPU cores, 4 GB of memory. Wall time: ten minutes of training, by the time of 600 steps: not
 run to the end yet.
 Expected: better than paper.py of this folder; not measured yet.

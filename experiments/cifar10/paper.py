@@ -2,7 +2,6 @@
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, at 32x32 and ten classes.
 Command: tinygan distill --config=experiments/cifar10/paper.py --workdir=runs/cifar10_paper
-    after the classifier of README.md is made.
 Hardware: 2 CPU cores, 4 GB of memory. Wall time: ten minutes of training, by the time of 600 steps: not
 run to the end yet.
 Expected: not known yet.
@@ -27,7 +26,7 @@ def get_config():
     config.data = "keras:cifar10"
     config.data_subset = ""
     config.horizontal_flip = True
-    config.extractor = "runs/cifar10_classifier"
+    config.extractor = "cifar10_classifier"
 
     config.steps = 4_800
     config.steps_per_epoch = 400

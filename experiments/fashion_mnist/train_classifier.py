@@ -4,16 +4,16 @@ r"""Trains feature extractors: small classifiers for images of 32x32x3.
     python experiments/fashion_mnist/train_classifier.py --architecture=residual --channels=16,32,64 \
         --epochs=2 --seed=1 --output=runs/fashion_judge
     python experiments/fashion_mnist/train_classifier.py --data=keras:cifar10 --test=keras:cifar10:test \
-        --flip --shift=4 --architecture=resnet9 --epochs=10 --optimizer=sgd --learning_rate=0.2 \
-        --dtype_policy=mixed_bfloat16 --output=runs/cifar10_classifier
+        --flip --shift=4 --cutout=8 --label_smoothing=0.1 --architecture=resnet9 --epochs=22 \
+        --optimizer=sgd --learning_rate=0.2 --dtype_policy=mixed_bfloat16 --output=runs/cifar10_classifier
 
 The first takes a quarter of an hour on two busy CPU cores, 92 % test accuracy. The result is a SavedModel
 folder with the signature `serving_default(images float32 [B, 32, 32, 3] in [-1, 1]) -> {"features",
 "logits"}`, read by `tinygan_keras.evaluation.extractors.extractor`. Every Frechet distance of this project
 hangs on it: train it anew and all figures must be measured anew, which is why every evaluation states the
 hash of its content as `extractor_hash`. The second is a judge that no loss and no choice has seen, for
-experiments/recipes. The third takes a quarter of an hour; on CIFAR-10 as JPEG files it knows 85.7 % of the
-test images (and 89.5 % of the augmented training images in its last epoch).
+experiments/recipes. The third takes half an hour; with CIFAR-10 as JPEG files it is
+saved_models/cifar10_classifier, which knows 88.4 % of the test images.
 
 Batch norm uses momentum 0.9: with the usual 0.99 a run this short has statistics that lag behind.
 Shifts are the only augmentation of Fashion-MNIST. Flips are left out because a mirrored shoe is not in the
@@ -45,6 +45,8 @@ flags.DEFINE_integer("epochs", 8, "Passes over the training images.", lower_boun
 flags.DEFINE_integer("batch_size", 256, "Images per step.", lower_bound=1)
 flags.DEFINE_integer("shift", 2, "Largest random shift in pixels.", lower_bound=0)
 flags.DEFINE_boolean("flip", False, "Mirror half of the images.")
+flags.DEFINE_integer("cutout", 0, "Side of the square that is grey in every image.", lower_bound=0)
+flags.DEFINE_float("label_smoothing", 0.0, "What all classes share of each label.")
 flags.DEFINE_enum("optimizer", "adam", ["adam", "sgd"], "sgd: Nesterov's, with weight decay.")
 flags.DEFINE_float("learning_rate", 2e-3, "The largest, before a cosine decay to zero.")
 flags.DEFINE_integer("seed", 0, "Seed of weights, data order and augmentation.")
@@ -53,7 +55,16 @@ flags.DEFINE_enum(
 )
 
 # Flags.
-IN_CARD = ("epochs", "batch_size", "shift", "optimizer", "learning_rate", "seed", "dtype_policy")
+IN_CARD = (
+    "epochs",
+    "batch_size",
+    "shift",
+    "label_smoothing",
+    "optimizer",
+    "learning_rate",
+    "seed",
+    "dtype_policy",
+)
 FASHION_MNIST = {
     "data": "Fashion-MNIST (Xiao et al., arXiv:1708.07747, MIT licence)",
     "padding": " (28x28 padded with black to 32x32, grey repeated)",
@@ -64,15 +75,18 @@ FEATURES = "pool_3"
 
 CARD = """# Feature extractor
 
-{network} ({channels} channels). `features` is `pool_3`, the global average of the last feature map,
-{feature_dim} floats; `logits` has one value per class.
+{network} ({channels} channels).
+`features` is `pool_3`, the global average of the last feature map, {feature_dim} floats;
+`logits` has one value per class.
 
 | | |
 |---|---|
 | input | `images` float32 `[B, 32, 32, 3]` in [-1, 1]{padding} |
 | data | {data}, {train_count:,} training images |
 | parameters | {parameters:,} |
-| steps | {steps:,} of batch {batch_size} ({epochs} epochs), random shifts of up to {shift} pixels{mirrored} |
+| steps | {steps:,} of batch {batch_size} ({epochs} epochs) |
+| augmentation | random shifts of up to {shift} pixels{mirrored}{greyed} |
+| label smoothing | {label_smoothing:g} |
 | optimiser | {optimizer}, {learning_rate:g}, cosine decay to zero; in {dtype_policy} |
 | wall time | {minutes:.1f} minutes, CPU |
 | seed | {seed} |
@@ -175,14 +189,14 @@ def make_optimizer(steps):
     return optimizer(rate, **settings)
 
 
-def training_batches(images, labels):
-    """Shuffled batches, each image shifted by its own random offset (the margin is black)."""
+def training_batches(images, labels, num_classes):
+    """Shuffled batches of augmented images and one-hot labels."""
     order = tf.data.Dataset.from_tensor_slices((images, labels))
     order = order.shuffle(len(images), seed=FLAGS.seed).batch(FLAGS.batch_size, drop_remainder=True)
 
     def to_batch(step, example):
         image, label = example
-        return _augmented(image, (FLAGS.seed, step)), label
+        return _augmented(image, (FLAGS.seed, step)), tf.one_hot(label, num_classes)
 
     # The counter runs on through all epochs, so that no epoch repeats the shifts of another.
     steps = tf.data.Dataset.counter(dtype=tf.int32)
@@ -191,9 +205,10 @@ def training_batches(images, labels):
 
 
 def _augmented(images, seed):
+    """Shifts each image by its own offset (what enters is its mirror image), mirrors half, greys a square."""
     margin = FLAGS.shift
     batch, height, width, _ = images.shape
-    padded = tf.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)))
+    padded = tf.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), "REFLECT")
     offsets = tf.random.stateless_uniform((batch, 2), seed, 0, 2 * margin + 1, tf.int32)
     rows = offsets[:, :1] + tf.range(height)
     columns = offsets[:, 1:] + tf.range(width)
@@ -201,7 +216,16 @@ def _augmented(images, seed):
     if FLAGS.flip:
         mirrored = tf.random.stateless_uniform((batch, 1, 1, 1), (seed[0] + 1, seed[1])) < 0.5
         shifted = tf.where(mirrored, shifted[:, :, ::-1], shifted)
-    return tf.cast(shifted, tf.float32) / 127.5 - 1.0
+    augmented = tf.cast(shifted, tf.float32) / 127.5 - 1.0
+    if FLAGS.cutout:
+        corner = tf.random.stateless_uniform(
+            (batch, 2), (seed[0] + 2, seed[1]), 1 - FLAGS.cutout, height, tf.int32
+        )
+        down, right = (tf.range(height) - corner[:, axis, None] for axis in (0, 1))
+        rows, columns = ((side >= 0) & (side < FLAGS.cutout) for side in (down, right))
+        square = rows[:, :, None, None] & columns[:, None, :, None]
+        augmented = tf.where(square, 0.0, augmented)
+    return augmented
 
 
 def export(classifier, folder):
@@ -244,12 +268,14 @@ def main(_):
     model = build(channels, train.num_classes)
     model.compile(
         optimizer=make_optimizer(steps),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=True, label_smoothing=FLAGS.label_smoothing
+        ),
         metrics=["accuracy"],
     )
     start = time.monotonic()
     model.fit(
-        training_batches(images, train.labels),
+        training_batches(images, train.labels, train.num_classes),
         epochs=FLAGS.epochs,
         steps_per_epoch=steps // FLAGS.epochs,
         shuffle=False,  # the data set shuffles
@@ -276,6 +302,7 @@ def main(_):
         train_count=train.count,
         test_count=test.count,
         mirrored=", half of them mirrored" if FLAGS.flip else "",
+        greyed=f", a grey square of {FLAGS.cutout} in each" if FLAGS.cutout else "",
         command=shlex.join(flag for flag in sys.argv[1:] if not flag.startswith("--output")),
         parameters=model.count_params(),
         steps=steps,

@@ -40,6 +40,7 @@ flags.DEFINE_string("out", "runs/recipes", "Folder of all runs, and of table.md.
 flags.DEFINE_string("grid", str(HERE / "grid.py"), "File with PAPER, a config, and CANDIDATES.")
 flags.DEFINE_list("only", None, "Candidates of the grid; default: all.")
 flags.DEFINE_list("seeds", ["0", "100000", "200000"], "Seeds; 16,000 apart at least.")
+flags.DEFINE_string("data", None, "Real images for all candidates; default: those of the config.")
 flags.DEFINE_string("judge", None, "A second extractor, to measure finished runs with.")
 
 
@@ -49,12 +50,13 @@ def load_grid(path) -> tuple:
     return grid["PAPER"], grid["CANDIDATES"]
 
 
-def config_of(grid, candidate, seed):
-    """The paper's config with what the candidate changes."""
+def config_of(grid, candidate, seed, data=None):
+    """The paper's config with what the candidate changes, and other real images if need be."""
     paper, candidates = grid
     config = load_config(paper)
     config.update(candidates[candidate])
     config.seed = int(seed)
+    config.data = data or config.data
     return config
 
 
@@ -132,7 +134,7 @@ def main(_):
         for candidate in FLAGS.only or candidates:
             folder = out / candidate / seed
             if extractor is None:
-                distill(config_of(grid, candidate, seed), folder)
+                distill(config_of(grid, candidate, seed, FLAGS.data), folder)
             elif (folder / "report.json").is_file():
                 judge(folder, extractor)
             (out / "table.md").write_text(table(out, candidates))

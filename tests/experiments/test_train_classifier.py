@@ -33,6 +33,7 @@ def colours(tmp_path):
         (
             [
                 *("--architecture=resnet9", "--channels=4,4,4,8", "--flip"),
+                *("--cutout=8", "--label_smoothing=0.1"),
                 *("--optimizer=sgd", "--learning_rate=0.1", "--dtype_policy=mixed_bfloat16"),
             ],
             8,

@@ -210,7 +210,8 @@ def load_extractor(
 
     Args:
         name: One of
-            - the folder of a SavedModel or TF1 Hub module, or the embedded "fashion_classifier";
+            - the folder of a SavedModel or TF1 Hub module, or an embedded one: "fashion_classifier",
+              "cifar10_classifier";
             - a TensorFlow Hub handle, "https://...", or `"hf://OWNER/NAME[@REVISION][/FOLDER]"`;
             - "inception", the Inception network with which TF-GAN measures, from TensorFlow Hub: 299
               pixels, features `pool_3` of 2048 floats, 1008 logits;
