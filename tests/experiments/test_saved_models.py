@@ -75,8 +75,17 @@ def drawn(folder):
     return teacher, latents, labels, np.array(teacher(latents, labels))
 
 
-def test_everything_fits_into_26_megabytes(folder):
-    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 26e6
+@pytest.fixture(scope="module")
+def in_colour(folder):
+    """The teacher in colour and its extractor, latents, labels, and its images."""
+    teacher = HubTeacher(folder / "biggan_cifar10_32", truncation=1.0)
+    latents, labels = sample_latents(COUNT, teacher.latent_dim, seed=3), np.arange(COUNT) % 10
+    images = np.array(teacher(latents, labels))
+    return teacher, FeatureExtractor(folder / "cifar10_classifier"), latents, labels, images
+
+
+def test_everything_fits_into_28_megabytes(folder):
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 28e6
 
 
 def test_the_extractor_recognises_real_images(repository, extractor):
@@ -95,17 +104,31 @@ def test_the_teacher_draws_what_it_is_asked_for(extractor, drawn):
     assert label_accuracy(logits, labels) > 0.9
 
 
-def test_the_teacher_in_colour_draws_the_sky_above_aeroplanes(folder):
-    teacher = HubTeacher(folder / "biggan_cifar10_32", truncation=1.0)
+def test_the_teacher_in_colour_draws_what_it_is_asked_for(folder, in_colour):
+    teacher, extractor, _, labels, images = in_colour
     assert teacher.is_pure and teacher.parameters == 1_354_212
     assert (teacher.image_size, teacher.latent_dim, teacher.num_classes) == (32, 64, 10)
     assert (folder / "biggan_cifar10_32" / "class_names.txt").read_text().split()[0] == "airplane"
-    labels = np.arange(COUNT) % 10
-    latents = sample_latents(COUNT, teacher.latent_dim, seed=3)
-    images = np.array(teacher(latents, labels))
     assert np.abs(np.diff(images, axis=-1)).mean() > 0.05, "they are in colour"
     blue = images[..., 2] - images.mean(-1)
     assert blue[labels == 0].mean() > blue[labels == 6].mean() + 0.1, "aeroplanes, frogs"
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.7
+
+
+@pytest.mark.parametrize("name", ["tinygan_cifar10_32", "tinygan_v2_cifar10_32"])
+def test_students_in_colour_are_a_sixteenth_and_draw_the_teacher_s_image(folder, in_colour, name):
+    _, extractor, latents, labels, expected = in_colour
+    student = StudentGenerator.from_preset(name)
+    report = json.loads((folder / name / "report.json").read_text())
+    assert report["name"] == name
+    assert report["protocol"]["extractor_hash"] == extractor.hash
+    for cost in ("parameters", "multiply_adds"):
+        assert 16 * report["student"][cost] <= report["teacher"][cost]
+    images = np.array(student((latents, labels)))
+    difference = np.abs(images - expected)
+    shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
+    assert shuffled.mean() > 1.4 * difference.mean()
 
 
 @pytest.mark.parametrize(
