@@ -2,9 +2,8 @@
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, see paper.py of this folder.
 Command: tinygan distill --config=experiments/cifar10/improved.py --workdir=runs/cifar10
-Hardware: 2 CPU cores, 4 GB of memory. Wall time: ten minutes of training, by the time of 600 steps: not
-run to the end yet.
-Expected: better than paper.py of this folder; not measured yet.
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: a quarter of an hour, 12 minutes of it training.
+Expected: a Frechet distance of 0.6 to real images and 0.22 to the teacher; README.md of this folder.
 """
 
 import runpy
@@ -30,6 +29,6 @@ def get_config():
     for name in RECIPE:
         config[name] = ours[name]
 
-    config.steps = 7_200  # 80 ms each, where one of the paper takes 121
+    config.steps = 7_200  # in the time of the 4,800 of paper.py
     config.steps_per_epoch = 400
     return config

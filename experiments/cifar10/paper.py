@@ -2,9 +2,8 @@
 
 Paper: Chang & Lu, TinyGAN, ACCV 2020 (arXiv:2009.13829); its objectives, at 32x32 and ten classes.
 Command: tinygan distill --config=experiments/cifar10/paper.py --workdir=runs/cifar10_paper
-Hardware: 2 CPU cores, 4 GB of memory. Wall time: ten minutes of training, by the time of 600 steps: not
-run to the end yet.
-Expected: not known yet.
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: a quarter of an hour, 12 minutes of it training.
+Expected: a Frechet distance of 1.4 to real images and 0.8 to the teacher; README.md of this folder.
 
 Departures from the paper are those of experiments/fashion_mnist/paper.py: all for so short a run.
 """
