@@ -129,6 +129,8 @@ def test_students_in_colour_are_a_sixteenth_and_draw_the_teacher_s_image(folder,
     difference = np.abs(images - expected)
     shuffled = np.abs(images - np.roll(expected, 10, axis=0))  # the same classes, other latents
     assert shuffled.mean() > 1.4 * difference.mean()
+    _, logits = extractor(images)
+    assert label_accuracy(logits, labels) > 0.4
 
 
 @pytest.mark.parametrize(
