@@ -29,7 +29,6 @@ def colours(tmp_path):
     ("options", "features"),
     [
         (["--channels=4,6"], 6),
-        (["--architecture=residual", "--channels=4,4,6"], 6),
         (
             [
                 *("--architecture=resnet9", "--channels=4,4,4,8", "--flip"),
@@ -39,12 +38,12 @@ def colours(tmp_path):
             8,
         ),
     ],
-    ids=["plain", "residual", "resnet9"],
+    ids=["plain", "resnet9"],
 )
 def test_the_script_trains_an_extractor_that_tells_classes_apart(
     repository, colours, options, features
 ):
-    script = repository / "experiments" / "fashion_mnist" / "train_classifier.py"
+    script = repository / "experiments" / "train_classifier.py"
     command = [sys.executable, script, "--data=colours", "--test=colours", "--output=classifier"]
     command += ["--epochs=12", "--batch_size=16", *options]
     subprocess.run(command, cwd=colours.parent, check=True)

@@ -44,7 +44,7 @@ def load_folder(path, input_size: int | None = None) -> Classifier:
         raise MissingFileError(
             f"Got feature extractor {str(path)!r}, which holds no saved_model.pb. Expected a SavedModel "
             "folder, or the embedded fashion_classifier, which "
-            "experiments/fashion_mnist/train_classifier.py writes."
+            "experiments/train_classifier.py writes."
         )
     return load_saved_model(str(folder), shown_name(folder), input_size)
 
