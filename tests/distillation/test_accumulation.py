@@ -53,6 +53,7 @@ def assert_alike(one, other, atol=1e-5):
         {"reuse_teacher_features": False},
         {"power_iteration_per_call": True},
         {"adversarial_interval": 2},
+        {"adversarial_loss": "relativistic"},
         pytest.param({"run_eagerly": False}, marks=pytest.mark.full),
     ],
     ids=str,

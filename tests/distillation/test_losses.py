@@ -1,5 +1,6 @@
 """Every number here is worked out by hand from the formulas of Chang & Lu (arXiv:2009.13829)."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -78,6 +79,18 @@ def test_discriminator_adversarial_rejects_batches_of_different_size():
     # Both means would exist, but one image too many on one side is a mistake of the caller.
     with pytest.raises(ValueError, match="incompatible"):
         losses.discriminator_adversarial(tf.zeros((1, 1)), tf.zeros((4, 1)))
+
+
+def test_relativistic_compares_the_images_of_a_pair():
+    preferred, other = tf.Variable([[2.0], [0.5]]), tf.Variable([[2.0], [-0.5]])
+    with tf.GradientTape(persistent=True) as tape:
+        loss = losses.relativistic(preferred, other)
+    # Equal logits: log 2. One apart: log(1 + 1/e).
+    assert float(loss) == pytest.approx((0.693147 + 0.313262) / 2, abs=1e-6)
+    # Half of the sigmoid of the difference: the smaller the further the pair is apart.
+    expected = np.array([[0.25], [0.134471]])
+    for logits, sign in ((preferred, -1), (other, 1)):
+        assert tape.gradient(loss, logits).numpy() == pytest.approx(sign * expected, abs=1e-6)
 
 
 def test_losses_of_half_precision_inputs_are_float32():

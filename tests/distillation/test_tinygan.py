@@ -233,6 +233,50 @@ def test_the_student_s_gan_term_has_the_discriminator_s_latents_or_its_own(renew
     assert logs["adversarial_gan"] != pytest.approx(term_of[not renew], rel=1e-3)
 
 
+@pytest.mark.parametrize("fresh", [True, False])
+def test_relativistic_terms_compare_the_images_of_a_pair(fresh):
+    model = make_model(adversarial_loss="relativistic", fresh_latents=fresh)
+    batch = make_batch()
+    logs = model.test_on_batch(batch, return_dict=True)
+    images = model.student((batch["latent"], batch["label"]))
+    pieces = {
+        "teacher": (batch["teacher_image"], batch["label"]),
+        "student": (images, batch["label"]),
+        "real": (batch["image"], batch["image_label"]),
+    }
+    latents = batch["fresh_latent"], batch["image_label"]
+    pieces["fresh"] = (model.student(latents), batch["image_label"])
+    logits = {name: np.array(model.discriminator(p)["logits"]) for name, p in pieces.items()}
+
+    def unlike(preferred, other):
+        return np.mean(np.log1p(np.exp(logits[other] - logits[preferred])))
+
+    drawn, compared = ("fresh", "real") if fresh else ("student", "teacher")
+    expected = {
+        "discriminator_distillation": unlike("teacher", "student"),
+        "discriminator_gan": unlike("real", drawn),
+        "adversarial_distillation": unlike("student", "teacher"),
+        "adversarial_gan": unlike(drawn, compared),
+    }
+    assert {name: logs[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_relativistic_updates_move_each_network_by_its_own_objective(reuse):
+    settings = {"adversarial_loss": "relativistic", "reuse_teacher_features": reuse}
+    for still, rates in (("student", (0.0, 0.05)), ("discriminator", (0.05, 0.0))):
+        model = make_model(LinearTeacher(), **settings)
+        model.g_optimizer.learning_rate, model.d_optimizer.learning_rate = rates
+        before = {
+            name: values(getattr(model, name).trainable_variables)
+            for name in ("student", "discriminator")
+        }
+        model.train_on_batch(make_batch())
+        for name, former in before.items():
+            has_moved = moved(former, getattr(model, name).trainable_variables)
+            assert any(has_moved) == (name != still)
+
+
 def test_images_of_the_pairs_serve_the_gan_terms_too():
     weights = {"adversarial_distillation_weight": 0.3, "adversarial_gan_weight": 0.11}
     model, batch = make_model(fresh_latents=False, **weights), make_batch()
@@ -348,6 +392,7 @@ AUTHORS_STEP = {"reuse_teacher_features": True, "power_iteration_per_call": True
         ("eager", {}),
         ("xla", {}),
         ("xla", {"fresh_latents": False, "adversarial_interval": 2}),
+        ("xla", {"adversarial_loss": "relativistic"}),
         ("eager", {**AUTHORS_STEP, "renew_fresh_latents": True, "adversarial_interval": 2}),
         pytest.param("xla", {**AUTHORS_STEP, "adversarial_interval": 2}, marks=pytest.mark.full),
     ],
@@ -363,7 +408,10 @@ def test_other_modes_equal_graph_mode(mode, settings):
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("settings", [{}, {"fresh_latents": False}, AUTHORS_STEP])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"fresh_latents": False}, {"adversarial_loss": "relativistic"}, AUTHORS_STEP],
+)
 def test_two_replicas_give_the_losses_of_one_device(settings):
     """Both replicas see the same half batch, so batch statistics are those of the whole batch.
 
@@ -418,7 +466,7 @@ def test_a_file_from_before_a_setting_existed_loads_with_what_was_done_then():
     config, compiled = model.get_config(), model.get_compile_config()
     later = (*AUTHORS_STEP, "renew_fresh_latents")
     assert [compiled[name] for name in later] == [True, False, False]
-    for name in (*later, "fresh_latents"):
+    for name in (*later, "fresh_latents", "adversarial_loss"):
         del compiled[name]
     del config["student"]["config"]["start_at_identity"]
     del config["discriminator"]["config"]["class_table_stddev"]
@@ -477,6 +525,8 @@ def test_a_teacher_of_another_size_is_refused(attribute, value):
 def test_bad_settings_are_refused():
     with pytest.raises(ValueError, match="renew_fresh_latents=True and fresh_latents=False"):
         make_model(renew_fresh_latents=True, fresh_latents=False)
+    with pytest.raises(ValueError, match="adversarial_loss='wasserstein'. Expected hinge or relat"):
+        make_model(adversarial_loss="wasserstein")
     with pytest.raises(ValueError, match="feature_weights"):
         make_model(feature_weights=[1.0])
     with pytest.raises(ValueError, match="adversarial_interval"):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tinygan_keras.data.image_sets import ArrayImages, open_images, open_training_images
 from tinygan_keras.data.records.record_set import RecordSet
+from tinygan_keras.generators import data_sets
 from tinygan_keras.generators.data_sets import write_data_set
 from tinygan_keras.generators.generator import GeneratedImages, Generator, grid_of
 
@@ -82,6 +83,26 @@ def test_a_disk_that_is_too_small_is_refused_before(generator, format, tmp_path,
     with pytest.raises(OSError, match="free space at .*for 9 images.*Free some space"):
         write_data_set(generated(generator, per_class=3), tmp_path / "set", format, NAMES)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("format", ["images", "npz"])
+def test_a_disk_that_fills_meanwhile_stops_the_writing(generator, format, tmp_path, monkeypatch):
+    monkeypatch.setattr(data_sets, "PORTION", 3)
+    usage, free = shutil.disk_usage(tmp_path), [2**30, 2**30, 500]
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=free.pop(0)))
+    free += free[-1:] * 9
+    with pytest.raises(OSError, match="free space at .*for 6 images"):
+        write_data_set(generated(generator, per_class=3), tmp_path / "set", format, NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_many_small_files_need_whole_blocks(generator, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=9 * 4096 - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage)
+    images = generated(generator, per_class=3)
+    with pytest.raises(OSError, match="for 9 images"):
+        write_data_set(images, tmp_path / "files", "images", NAMES)
+    assert write_data_set(images, tmp_path / "archive", "npz", NAMES).is_file()
 
 
 def test_folders_are_named_after_classes(generator, tmp_path):

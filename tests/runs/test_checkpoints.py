@@ -116,12 +116,26 @@ def damage(path, how):
         os.truncate(path, path.stat().st_size // 2)
     elif how == "empty":
         os.truncate(path, 0)
+    elif how == "zeros in it":  # which HDF5 may notice, and its values may hide
+        size = path.stat().st_size
+        with open(path, "r+b") as file:
+            file.seek(size // 4)
+            file.write(bytes(size // 2))
+    elif how == "a value changed":
+        with h5py.File(path, "a") as file:
+            places = []
+            file.visititems(
+                lambda _, item: places.append(item) if isinstance(item, h5py.Dataset) else None
+            )
+            places[-1][()] = places[-1][()] + 1
     else:
         with h5py.File(path, "a") as file:
             file.attrs["tinygan_checkpoint"] = 99
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "of a later version"])
+@pytest.mark.parametrize(
+    "how", ["truncated", "empty", "zeros in it", "a value changed", "of a later version"]
+)
 def test_in_place_of_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, model, capsys, how):
     callback = Checkpoints(tmp_path)
     model.set_weights([np.full((1, 1), 1.0), np.ones(1)])
@@ -188,15 +202,6 @@ def test_a_folder_of_checkpoints_that_vanishes_is_made_again(tmp_path, model):
     callback.on_epoch_end(1)
     callback.close()
     assert names_in(folder) == ["epoch_00002.weights.h5"]
-
-
-def test_a_run_folder_that_vanishes_stops_the_run(tmp_path, model):
-    callback = Checkpoints(tmp_path / "run" / "checkpoints")
-    end_epochs(callback, model, 1)
-    shutil.rmtree(tmp_path / "run")
-    with pytest.raises(UnusableFileError, match="no folder .*run any more.*Bring it back"):
-        callback.on_epoch_end(1)
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_first_step(tmp_path, model):

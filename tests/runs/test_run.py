@@ -22,9 +22,9 @@ from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.results import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
+from tinygan_keras.runs import checkpoints, measuring
 from tinygan_keras.runs import distill as run
-from tinygan_keras.runs import measuring
-from tinygan_keras.runs.config import former_config
+from tinygan_keras.runs.config import default_config, former_config
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
@@ -352,6 +352,38 @@ def test_a_second_process_is_refused_and_the_first_one_named(tmp_path):
     ):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_folder_vanishes_stops_and_does_not_make_it_again(
+    config, tmp_path, monkeypatch
+):
+    folder = tmp_path / "run"
+    monkeypatch.setattr(
+        checkpoints.RestOfEpoch, "on_epoch_end", lambda *_: shutil.rmtree(folder, True)
+    )
+    config.update({"extractor": "", "data": "none"})
+    with pytest.raises(OSError, match="run without the lock of this run.*Bring it back"):
+        distill(config, folder)
+    assert not folder.exists()
+
+
+def test_a_run_leaves_the_folder_of_another_alone(tmp_path):
+    folder = RunFolder(tmp_path)
+    with folder.locked():
+        folder.check_ours()
+        (tmp_path / ".lock").write_text("process 1 on another host")
+        with pytest.raises(OSError, match="another folder by now"):
+            folder.check_ours()
+    assert (tmp_path / ".lock").is_file()
+
+
+def test_checkpoints_without_their_config_are_not_resumed(config, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.check_config(config, default_config())
+    folder.checkpoints.mkdir()
+    (folder.checkpoints / "epoch_00001.weights.h5").touch()
+    with pytest.raises(ValueError, match="with checkpoints and without config.json"):
+        folder.check_config(config, default_config())
 
 
 def test_overwrite_removes_what_a_run_writes_whatever_attributes_there_are(tmp_path):

@@ -11,6 +11,7 @@ from tinygan_keras.errors import MissingPackageError
 from tinygan_keras.runs import trackers
 from tinygan_keras.runs.config import validate
 from tinygan_keras.runs.distill import distill
+from tinygan_keras.runs.planning import plan
 
 
 @pytest.fixture
@@ -40,6 +41,8 @@ def test_a_missing_package_is_told_with_its_extra(config, tmp_path, monkeypatch,
     config.trackers = f"csv, {name}"
     with pytest.raises(MissingPackageError, match=rf"tinygan-keras\[{name}\]"):
         distill(config, tmp_path / "run")
+    with pytest.raises(MissingPackageError, match=rf"tinygan-keras\[{name}\]"):
+        plan(config)
 
 
 def test_an_unknown_tracker_is_refused():

@@ -25,7 +25,9 @@ def read_settings(arguments):
 
 def run(flags):
     from ..runs.forecast import plan_text
+    from ..runs.interruptions import Interruptions
     from ..runs.planning import plan
 
-    result = plan(flags.config, flags.time, flags.workdir)
+    with Interruptions().noticed():  # else SIGTERM would leave what is tried out
+        result = plan(flags.config, flags.time, flags.workdir)
     print("", plan_text(result, flags.given), sep="\n")

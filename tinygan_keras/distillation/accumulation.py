@@ -20,7 +20,7 @@ from ..errors import InputError
 def accumulated_step(model, batch, adversarial) -> dict:
     """Updates both networks of a `TinyGAN` from a batch in `accumulate_steps` pieces; returns the terms."""
     count = model.accumulate_steps
-    pieces, features = _pieces(batch, count), []
+    pieces, of_teacher = _pieces(batch, count), []
     student, discriminator = model.student, model.discriminator
 
     def learn_to_tell_apart(piece):
@@ -29,13 +29,13 @@ def accumulated_step(model, batch, adversarial) -> dict:
         if "fresh_latent" in piece:
             fresh_images = student((piece["fresh_latent"], piece["image_label"]), training=True)
         terms, gradients = model.discriminator_gradients(piece, images, fresh_images)
-        features.append(terms.pop("teacher_features", None))
+        of_teacher.append(terms.pop("teacher_outputs", None))
         return terms, [tf.convert_to_tensor(gradient) for gradient in gradients]  # dense ones
 
     def learn_from_teacher(piece):
         again = partial(_generate_again, model)
         generated = again(piece["latent"], piece["label"])
-        return model.student_gradients(piece, generated, features.pop(0), adversarial, again)
+        return model.student_gradients(piece, generated, of_teacher.pop(0), adversarial, again)
 
     moving = _moving(student, discriminator)
     d_terms, gradients = _mean_over(pieces, learn_to_tell_apart, moving)

@@ -4,7 +4,8 @@ Scope: the formulas of Chang & Lu, ACCV 2020 (arXiv:2009.13829). `L_KD_S` and `L
 of different images, and so are `L_KD_D` and `L_GAN_D`. Nothing here is state: the pixel weight that falls
 during training is an argument.
 
-The hinge comes from TF-GAN, through the one file that may touch it.
+The hinge comes from TF-GAN, through the one file that may touch it. With `adversarial_loss="relativistic"`
+the four adversarial terms compare two images of a pair instead.
 """
 
 import dataclasses
@@ -27,6 +28,8 @@ METRICS = (
     "discriminator_gan",
 )
 """The names of the terms and sums in the logs of a training."""
+
+ADVERSARIAL_LOSSES = ("hinge", "relativistic")
 
 
 def feature_distillation(teacher_features, student_features, weights):
@@ -97,6 +100,27 @@ def discriminator_adversarial(real_logits, generated_logits):
     return tfgan.losses().wasserstein_hinge_discriminator_loss(*logits, loss_collection=None)
 
 
+def relativistic(preferred_logits, other_logits):
+    """`mean log(1 + exp(D(other) - D(preferred)))`: how far the one of each pair is from being preferred.
+
+    `L_KD_D` of the pairs (T(z, y), S(z, y)), `L_GAN_D` of (real, generated), and swapped `L_KD_S` and
+    `L_GAN_S`: the student is told how its image compares with the teacher's of the same latents, where the
+    hinge tells it how its images compare with all others.
+
+    Args:
+        preferred_logits: Float `[B, 1]`, the discriminator's logits for what should have the higher ones.
+        other_logits: Float `[B, 1]`, row by row those of the other images.
+
+    Returns:
+        Scalar float32.
+
+    Reference: Jolicoeur-Martineau, arXiv:1807.00734; Huang et al., arXiv:2501.05441, here without its
+    gradient penalties: the discriminator is spectrally normalised.
+    """
+    difference = ops.cast(other_logits, "float32") - ops.cast(preferred_logits, "float32")
+    return ops.mean(ops.softplus(difference))
+
+
 def _distance(constant, value):
     difference = ops.stop_gradient(ops.cast(constant, "float32")) - ops.cast(value, "float32")
     return ops.mean(ops.abs(difference))
@@ -117,8 +141,14 @@ class Objectives:
     power_iteration_per_call: bool = False
     renew_fresh_latents: bool = False
     fresh_latents: bool = True
+    adversarial_loss: str = "hinge"
 
     def __post_init__(self):
+        if self.adversarial_loss not in ADVERSARIAL_LOSSES:
+            raise InputError(
+                f"Got adversarial_loss={self.adversarial_loss!r}. Expected "
+                f"{' or '.join(ADVERSARIAL_LOSSES)}. Leave it out for hinge, the paper's."
+            )
         self.feature_weights = tuple(float(weight) for weight in self.feature_weights)
         for name, value in dataclasses.asdict(self).items():
             if name.endswith(("weight", "weights", "decay")) and not np.min(value) >= 0:
@@ -135,7 +165,8 @@ class Objectives:
             )
 
     def discriminator_terms(self, discriminator, batch, images, fresh_images, training):
-        """`d_loss = L_KD_D + lambda_4 L_GAN_D`, its terms, and the teacher's feature maps if reused."""
+        """`d_loss = L_KD_D + lambda_4 L_GAN_D`, its terms, and what is reused of the teacher's images."""
+        compare = relativistic if self.is_relativistic else discriminator_adversarial
         pieces, labels = [batch["teacher_image"], images], [batch["label"]] * 2
         if "image" in batch:
             pieces.append(batch["image"])
@@ -153,13 +184,14 @@ class Objectives:
             inputs = (ops.concatenate(pieces), ops.concatenate(labels))
             outputs = discriminator(inputs, training=training)
             logits, features = ops.split(outputs["logits"], len(pieces)), outputs["features"]
-        terms = {"discriminator_distillation": discriminator_adversarial(*logits[:2])}
+        terms = {"discriminator_distillation": compare(*logits[:2])}
         if training and self.reuse_teacher_features:
-            terms["teacher_features"] = [maps[: ops.shape(images)[0]] for maps in features]
+            maps = [each[: ops.shape(images)[0]] for each in features]
+            terms["teacher_outputs"] = {"features": maps, "logits": logits[0]}
         d_loss = terms["discriminator_distillation"]
         if "image" in batch:  # the third piece; its counterpart is the fourth, or the second again
             generated = logits[1] if fresh_images is None else logits[3]
-            terms["discriminator_gan"] = discriminator_adversarial(logits[2], generated)
+            terms["discriminator_gan"] = compare(logits[2], generated)
             d_loss = d_loss + self.discriminator_gan_weight * terms["discriminator_gan"]
         return {**terms, "d_loss": d_loss}
 
@@ -170,26 +202,26 @@ class Objectives:
         images,
         pixel_weight,
         adversarial,
-        teacher_features=None,
+        teacher_outputs=None,
         training=False,
     ):
         """`g_loss = L_KD_feat + lambda_1 L_KD_pix + lambda_2 L_KD_S` and its terms, on `S(z, y)`."""
         iterate = training and self.power_iteration_per_call
         discriminate = partial(discriminator, training=iterate)
         labels, teacher_images = batch["label"], batch["teacher_image"]
-        if teacher_features is None:
-            teacher_features = discriminate((teacher_images, labels))["features"]
+        if teacher_outputs is None:
+            teacher_outputs = discriminate((teacher_images, labels))
         student = discriminate((images, labels))
         logits = student["logits"]
         if iterate:  # the authors' program takes the logits from a further call
             logits = ops.cond(
                 adversarial, lambda: discriminate((images, labels))["logits"], lambda: logits
             )
-        feature_maps = teacher_features, student["features"]
+        feature_maps = teacher_outputs["features"], student["features"]
         terms = {
             "feature_distillation": feature_distillation(*feature_maps, self.feature_weights),
             "pixel_distillation": pixel_distillation(teacher_images, images),
-            "adversarial_distillation": generator_adversarial(logits),
+            "adversarial_distillation": self._adversarial(logits, teacher_outputs["logits"]),
         }
         weight = self.adversarial_distillation_weight * ops.cast(adversarial, "float32")
         g_loss = terms["feature_distillation"] + pixel_weight * terms["pixel_distillation"]
@@ -203,9 +235,22 @@ class Objectives:
     def fresh_terms(self, discriminator, batch, fresh_images, training=False):
         """`L_GAN_S` on `S(z', y)`, and what it adds to `g_loss`: `lambda_3 L_GAN_S`."""
         iterate = training and self.power_iteration_per_call
-        outputs = discriminator((fresh_images, batch["image_label"]), training=iterate)
-        term = generator_adversarial(outputs["logits"])
+        labels, real_logits = batch["image_label"], None
+        logits = discriminator((fresh_images, labels), training=iterate)["logits"]
+        if self.is_relativistic:
+            real_logits = discriminator((batch["image"], labels), training=False)["logits"]
+        term = self._adversarial(logits, real_logits)
         return {"adversarial_gan": term, "g_loss": self.adversarial_gan_weight * term}
+
+    @property
+    def is_relativistic(self) -> bool:
+        return self.adversarial_loss == "relativistic"
+
+    def _adversarial(self, generated_logits, real_logits):
+        """The student's side of an adversarial term; the hinge has no need of what counts as real."""
+        if self.is_relativistic:
+            return relativistic(generated_logits, ops.stop_gradient(real_logits))
+        return generator_adversarial(generated_logits)
 
 
 def default_feature_weights(stages: int) -> tuple:

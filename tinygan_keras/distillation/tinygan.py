@@ -144,6 +144,7 @@ class TinyGAN(keras.Model):
         power_iteration_per_call=False,
         renew_fresh_latents=False,
         fresh_latents=True,
+        adversarial_loss="hinge",
         accumulate_steps=1,
         divergence_limit=1e4,
         jit_compile="auto",
@@ -180,6 +181,10 @@ class TinyGAN(keras.Model):
                 too, so that the student generates once a step in place of twice. Then the student's two
                 adversarial terms are one, of weight lambda_2 + lambda_3, and classes should be about as
                 frequent among the pairs as among the real images.
+            adversarial_loss: "hinge", as in the paper, or "relativistic": the discriminator learns which of
+                two images is the teacher's (or real), and the student to be preferred, pair by pair; see
+                `losses.relativistic`. With `fresh_latents=False` the two images of a real pair have labels
+                of their own each.
             accumulate_steps: Pieces of a batch that are computed one after the other for one update, to save
                 memory, for a third more time; docs/long_runs.md has what was measured. Batch normalisation
                 sees a piece, so pieces should not be tiny; everything else comes out as of the whole batch.
@@ -220,6 +225,7 @@ class TinyGAN(keras.Model):
             power_iteration_per_call,
             renew_fresh_latents,
             fresh_latents,
+            adversarial_loss,
         )
         self._set_image_metrics(metrics or ())
         if not isinstance(accumulate_steps, int) or accumulate_steps < 1:
@@ -282,18 +288,18 @@ class TinyGAN(keras.Model):
 
         # First the discriminator learns what sets the student's images apart.
         d_terms, gradients = self.discriminator_gradients(batch, generated[0], fresh[0])
-        teacher_features = d_terms.pop("teacher_features", None)
+        teacher_outputs = d_terms.pop("teacher_outputs", None)
         self.apply_gradients_of(self.discriminator, gradients)
 
         # Then the student learns from the teacher, and from the discriminator as it is now.
         g_terms, gradients = self.student_gradients(
-            batch, generated, teacher_features, adversarial, generate=lambda *_: fresh
+            batch, generated, teacher_outputs, adversarial, generate=lambda *_: fresh
         )
         self.apply_gradients_of(self.student, gradients)
         return {**g_terms, **d_terms}
 
     def discriminator_gradients(self, batch, images, fresh_images):
-        """Terms of the discriminator's objective, the teacher's maps if reused, and its gradients."""
+        """Terms of the discriminator's objective, what is reused of the teacher, and its gradients."""
         terms_of = partial(
             self.objectives.discriminator_terms, self.discriminator, batch, training=True
         )
@@ -301,13 +307,13 @@ class TinyGAN(keras.Model):
         pair = images, fresh_images
         return self._differentiate(terms_of, "d_loss", self.d_optimizer, pair, variables)
 
-    def student_gradients(self, batch, generated, teacher_features, adversarial, generate):
+    def student_gradients(self, batch, generated, teacher_outputs, adversarial, generate):
         """Terms of the student's objective, and its gradients.
 
         Args:
             batch: The batch, or a piece of it.
             generated: `S(z, y)` and the tape that leads into the student.
-            teacher_features: The discriminator's maps of the teacher's images; None: to be computed.
+            teacher_outputs: Those of the discriminator for the teacher's images; None: to be computed.
             adversarial: Whether the adversarial terms count.
             generate: Function from latents z' and labels to such images and their tape.
         """
@@ -317,7 +323,7 @@ class TinyGAN(keras.Model):
             batch,
             pixel_weight=self.pixel_weight,
             adversarial=adversarial,
-            teacher_features=teacher_features,
+            teacher_outputs=teacher_outputs,
             training=True,
         )
         terms, gradients = self._into_student(terms_of, *generated)

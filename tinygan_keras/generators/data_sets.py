@@ -4,6 +4,7 @@ Images are read portion by portion and written at once, so that memory doesn't g
 data set appears whole or not at all. `open_images` reads every format.
 """
 
+import functools
 import io
 import zipfile
 from pathlib import Path
@@ -19,6 +20,7 @@ from .generator import PORTION
 
 _SHARD_IMAGES = 1000
 _SAMPLED = 8  # images whose size tells that of all
+_BLOCK = 4096  # bytes that a file takes at least, and whole ones of them, on most disks
 
 
 def write_data_set(images, path, format, class_names=None) -> Path:
@@ -46,23 +48,45 @@ def write_data_set(images, path, format, class_names=None) -> Path:
             f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
             "numbers but labels, as sub-folders with numbers are read by them. Take npz or tfrecord."
         )
-    _check_room(path, images)
+    images = _WhileThereIsRoom(images, path, format)
     new = new_file(path, replace=False) if format == "npz" else new_folder(path)
     with new as unfinished:
         _WRITERS[format](images, unfinished, names)
     return path
 
 
-def _check_room(path, images):
-    """Refuses a disk that can't hold the images; the first of them are generated only if it is in doubt."""
-    size, what = images.count * images.image_size**2 * 3, f"{images.count:,} images"
-    try:
-        check_room(path, size, what)
-    except UnusableFileError:
-        sample, stream = images.read(0, min(_SAMPLED, images.count)), io.BytesIO()
+class _WhileThereIsRoom:
+    """Images that are read as long as the disk has room for those that are left, and else refused."""
+
+    def __init__(self, images, path, format):
+        self.images, self.path = images, path
+        self.block = _BLOCK if format in ("images", "folder") else 1
+        self.check(images.count)
+
+    def __getattr__(self, name):
+        return getattr(self.images, name)
+
+    def read(self, start, stop):
+        self.check(self.images.count - start)
+        return self.images.read(start, stop)
+
+    def check(self, count):
+        try:
+            self._check(count, self.images.image_size**2 * 3)
+        except UnusableFileError:
+            self._check(count, self._compressed)
+
+    def _check(self, count, size):
+        blocks = -(-size // self.block)
+        check_room(self.path, count * blocks * self.block, f"{count:,} images")
+
+    @functools.cached_property
+    def _compressed(self) -> int:
+        """Bytes of an image as a PNG, told by the first of them; an archive of deflate comes near."""
+        sample, stream = self.images.read(0, min(_SAMPLED, self.images.count)), io.BytesIO()
         for image in sample:
-            Image.fromarray(image).save(stream, "PNG")  # the archive of deflate comes near to it
-        check_room(path, images.count * stream.tell() // len(sample), what)
+            Image.fromarray(image).save(stream, "PNG")
+        return stream.tell() // len(sample)
 
 
 def _one_by_one(images, first=0, last=None):

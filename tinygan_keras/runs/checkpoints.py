@@ -21,14 +21,15 @@ import h5py
 import keras
 import tensorflow as tf
 
-from ..errors import InputError, UnusableFileError
-from ..files import UNFINISHED, check_room, check_writable, new_file
+from ..errors import InputError
+from ..files import UNFINISHED, check_room, check_writable, content_hash, new_file
 from .interruptions import Interrupted, Interruptions
 
 KEPT = 2  # the last ones: a damaged file costs one interval, not the run
 _VERSION = 1  # of what is added to Keras' file
 _FILE = re.compile(r"epoch_(\d+)(?:_step_(\d+))?\.weights\.h5")
 _FIGURES = "figures_so_far"
+_HASH = "content_hash"
 _SET_ASIDE = "unreadable-"
 
 
@@ -99,10 +100,13 @@ def load_checkpoint(model, path) -> list:
             version = int(file.attrs.get("tinygan_checkpoint", 0))
             stored = file.get(_FIGURES, {})
             figures = [stored[str(place)][()] for place in range(len(stored))]
+            # Of files from before there was a hash, what HDF5 notices has to do.
+            if _HASH in file.attrs and file.attrs[_HASH] != _hash_of(file):
+                raise ValueError("its content isn't what was written")
         if version > _VERSION:
             raise ValueError(f"it is of a later version, {version}, of this program")
         model.load_weights(path)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError) as error:  # HDF5 has all of them
         raise InputError(
             f"Got the checkpoint {path}, which can't be read ({error}). Expected one that this version wrote "
             "for this config. Put back a copy, or start anew (--overwrite)."
@@ -148,6 +152,15 @@ def save_state(model, path, figures=()):
         file.attrs["tinygan_checkpoint"] = _VERSION
         for place, value in enumerate(figures):
             file[f"{_FIGURES}/{place}"] = value
+        file.attrs[_HASH] = _hash_of(file)
+
+
+def _hash_of(file) -> str:
+    """The hash of all names and arrays in an open HDF5 file."""
+    found = {}
+    file.visititems(found.__setitem__)
+    contents = (item[()] if isinstance(item, h5py.Dataset) else "" for item in found.values())
+    return content_hash(*found, *contents)
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -257,11 +270,6 @@ class Checkpoints(keras.callbacks.Callback):
             figures = [keras.ops.convert_to_numpy(v) for v in epoch_figures(self.model)]
         if self.folder is not None:
             self._wait()
-            if not self.folder.parent.is_dir():
-                raise UnusableFileError(
-                    f"Got no folder {self.folder.parent} any more. Expected that of this run, where its "
-                    "checkpoints go. Bring it back: the same command then goes on from what it holds."
-                )
             path = self.folder / checkpoint_name(epoch, step)
             with contextlib.ExitStack() as files:
                 save_state(self.model, files.enter_context(new_file(path)), figures)

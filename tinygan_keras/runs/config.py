@@ -19,6 +19,7 @@ LOSS_SETTINGS = (  # keywords of `TinyGAN.compile`
     *("feature_weights", "pixel_weight", "pixel_weight_decay", "adversarial_distillation_weight"),
     *("adversarial_gan_weight", "discriminator_gan_weight", "adversarial_interval"),
     *("reuse_teacher_features", "power_iteration_per_call", "renew_fresh_latents", "fresh_latents"),
+    "adversarial_loss",
 )
 
 
@@ -84,6 +85,8 @@ def default_config() -> ConfigDict:
     config.renew_fresh_latents = False
     # False: the images of the pairs serve the GAN terms too; see TinyGAN.compile.
     config.fresh_latents = True
+    # Or "relativistic": images are compared in pairs; see TinyGAN.compile.
+    config.adversarial_loss = "hinge"
 
     config.extractor = ""  # folder, TF-Hub handle, or name of the feature extractor; "": no figures
     config.resize = ""  # kernel that brings images to the extractor's size; see load_extractor
@@ -250,6 +253,7 @@ def tracker_names(text) -> list:
 _CHOICES = {
     "student": tuple(STUDENTS),
     "discriminator": tuple(DISCRIMINATORS),
+    "adversarial_loss": ("hinge", "relativistic"),
     "monitor": MONITORS,
     "on_collapse": ("warn", "stop", "roll_back"),
     "devices": ("auto", "one", "mirrored", "multi_worker"),

@@ -49,7 +49,7 @@ from .interruptions import Interrupted, Interruptions
 from .measuring import evaluation_callback, summarize
 from .progress_pictures import Gallery, ProgressPictures
 from .run_folder import RunFolder, Stopwatch, discard
-from .trackers import open_trackers
+from .trackers import check_trackers, open_trackers
 
 FRAMES = 40  # of the moving picture, at most
 ROOM_FOR = "checkpoints and results of this run"
@@ -99,6 +99,7 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         report = distill(config, "runs/mine")
     """
     config = without_teacher(validate(config))
+    check_trackers(config)
     folder = RunFolder(workdir)
     writes = config.devices != "multi_worker" or tf_config()[2]
     with folder.locked() if writes else contextlib.nullcontext():
@@ -254,6 +255,7 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
     divergence = StopOnDivergence(total=workers.total)
 
     def check():
+        run.folder.check_ours()
         divergence.check()
         if hasattr(model, "batch_faults"):
             model.batch_faults.check()
@@ -268,7 +270,9 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
         resumed_steps=steps,
     )
     verbosity = "auto" if rewrites_lines() else 2  # a bar, or a line per epoch
-    # What diverged isn't measured, shown or saved; what the chief decides comes at the end.
+    # In a folder that isn't ours nothing is written, and what diverged isn't measured, shown or saved; what
+    # the chief decides comes at the end.
+    first = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: run.folder.check_ours())
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
     try:
         with run.watch.phase("training"), contextlib.closing(checkpoints):
@@ -277,7 +281,11 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
                 initial_epoch=done,
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
-                callbacks=[RestOfEpoch(steps, figures), divergence, *callbacks, checkpoints, last],
+                callbacks=[
+                    *(RestOfEpoch(steps, figures), first, divergence),
+                    *callbacks,
+                    *(checkpoints, last),
+                ],
                 verbose=verbosity if workers.is_chief else 0,
                 shuffle=False,  # the data set shuffles itself, and Keras would warn that it can't
             )

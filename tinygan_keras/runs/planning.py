@@ -41,6 +41,7 @@ from .measuring import peak_memory, summarize, time_evaluations
 from .progress_pictures import Gallery
 from .run_folder import RunFolder, Stopwatch
 from .teacher_config import default_teacher_config
+from .trackers import check_trackers
 
 _SAMPLING_BATCH = 256  # of `sample_teacher`
 _BLOCK = 250  # images that `evaluate` generates and measures together
@@ -65,11 +66,11 @@ def plan(config, time: str | None = None, workdir=".") -> dict:
         workdir: Where the run will be, whose disk is looked at. Nothing is written there.
 
     Returns:
-        A dict: `seconds` and `seconds_by_phase` as in the report of a run, `phases` (how each was found, in
-        words), `step_seconds`, `compile_seconds`, `samples` (seen in the training), `passes` (over each
-        pair; None with a live teacher), `memory` and `disk` (bytes), `cache` (bytes on disk, seconds to fill
-        and images read a second, by `count`), `quality` (see `forecast.expected_quality`), `warnings`, and
-        `proposal` (with `time`: `settings`, `seconds`, and with a live teacher `cache`).
+        A dict: `seconds` and `seconds_by_phase` as in the report of a run, `step_seconds`, `compile_seconds`,
+        `samples` (seen in the training), `passes` (over each pair; None with a live teacher), `memory` and
+        `disk` (bytes), `cache` (of each sample: seconds to `write` and to `read` it, and its `bytes`),
+        `quality` (see `forecast.expected_quality`), `warnings`, and `proposal` (with `time`: `settings`,
+        `seconds`, and with a live teacher `cache`). There are more, from which these come.
 
     Raises:
         InputError, MissingFileError, UnusableFileError: as for `distill`; a time that is none; a config of
@@ -89,6 +90,7 @@ def plan(config, time: str | None = None, workdir=".") -> dict:
             "Got devices='multi_worker'. Expected the devices of this host: a plan doesn't wait for the "
             "others. Set --config.devices=mirrored with the batch_size of one host."
         )
+    check_trackers(config)
     with tempfile.TemporaryDirectory(prefix="tinygan_plan_") as temporary:
         trial = _Trial(config, Path(temporary))
         trial.prepare()

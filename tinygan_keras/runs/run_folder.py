@@ -36,6 +36,7 @@ class RunFolder:
 
     def __init__(self, workdir):
         self._given, self.path = workdir, Path(user_path(workdir))
+        self._descriptor = None  # of the lock, while this process has it
         for name in self.OWNED:
             setattr(self, name.replace(".", "_"), self.path / name)
 
@@ -44,19 +45,40 @@ class RunFolder:
         """Keeps other processes out of the folder, which is made; the system undoes it when this one ends."""
         check_writable(self._given, "the workdir")
         self.path.mkdir(parents=True, exist_ok=True)
-        path = self.path / _LOCK
-        lock = _lock(path)
+        self._descriptor = _lock(self.path / _LOCK)
         try:
             yield
         finally:
-            with contextlib.suppress(OSError):
-                path.unlink()
-            os.close(lock)
+            if self._is_ours():
+                (self.path / _LOCK).unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def check_ours(self):
+        """Refuses to write on in a folder that went meanwhile, though there may be another of its name."""
+        if self._descriptor is not None and not self._is_ours():
+            raise UnusableFileError(
+                f"Got the workdir {self.path} without the lock of this run, which went, or is another folder "
+                "by now. Expected the one that the run began in, where its checkpoints go. Bring it back: "
+                "the same command then goes on from what it holds."
+            )
+
+    def _is_ours(self) -> bool:
+        """Whether the lock in the folder is that of this process; by its text, since inodes may change."""
+        try:
+            return (self.path / _LOCK).read_bytes() == _this_process()
+        except OSError:
+            return False
 
     def check_config(self, config, defaults):
         """Refuses a config that differs from that of the run in the folder, if there is one."""
         config = config.to_dict()
         former = read_json(self.config_json) if self.config_json.is_file() else config
+        if former is config and any(self.checkpoints.glob("epoch_*.weights.h5")):
+            raise InputError(
+                f"Got {self.path} with checkpoints and without config.json, which says what they are of. "
+                "Expected both, or none. Put it back, choose another workdir, or start anew (--overwrite)."
+            )
         # Settings that didn't exist then had the effect of these defaults.
         former = plain({**defaults.to_dict(), **former})
         free = {name: config[name] for name in FREE if name in config}
@@ -159,8 +181,13 @@ class Stopwatch:
             now = time.perf_counter()
             self.seconds[self._running] += now - self._since
             self._since = now
-        if self.path:
+        if self.path and self.path.parent.is_dir():  # else the run folder went
             write_json(self.path, self.seconds)
+
+
+def _this_process() -> bytes:
+    """What the lock says of its owner."""
+    return f"process {os.getpid()} on {platform.node()}".encode()
 
 
 def _lock(path) -> int:
@@ -182,6 +209,6 @@ def _lock(path) -> int:
         with contextlib.suppress(FileNotFoundError):  # removed by the process that has just ended
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"process {os.getpid()} on {platform.node()}".encode())
+                os.write(descriptor, _this_process())
                 return descriptor
         os.close(descriptor)

@@ -103,6 +103,12 @@ class Pictures(keras.callbacks.Callback):
             self.show(path, epoch)
 
 
+def check_trackers(config):
+    """Refuses trackers whose packages aren't installed, before there is anything to track."""
+    for name in {"wandb", "mlflow"} & {*tracker_names(config.trackers)}:
+        _imported(name)
+
+
 def _imported(name):
     try:
         return importlib.import_module(name)
