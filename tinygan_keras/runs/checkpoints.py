@@ -74,14 +74,13 @@ def restore_latest(model, folder) -> tuple:
     Raises:
         InputError: there are checkpoints, and none can be read.
     """
-    checkpoints, refused = checkpoints_in(folder), None
+    checkpoints = checkpoints_in(folder)
     for checkpoint in checkpoints:
         try:
             figures = load_checkpoint(model, checkpoint.path)
         except InputError as error:
-            refused = refused or error
             if checkpoint == checkpoints[-1]:
-                raise refused from error
+                raise
             # Its number would make it outlive the next ones, which are good.
             aside = checkpoint.path.with_name(_SET_ASIDE + checkpoint.path.name)
             checkpoint.path.replace(aside)

@@ -343,8 +343,9 @@ def errors_in_words(cache=""):
         else:
             raise
         reason = re.sub(r"\{\{.*?\}\}", "", getattr(error, "message", str(error))).strip()
+        found = reason.splitlines()[0].partition(" Expected ")[0]
         raise UnusableFileError(
-            f"{reason.splitlines()[0]} Expected {fix}: the same command then goes on from the last "
+            f"{found} Expected {fix}: the same command then goes on from the last "
             "checkpoint."
         ) from error
 
