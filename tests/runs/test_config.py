@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ml_collections import ConfigDict
 
+from tinygan_keras.distillation.losses import ADVERSARIAL_LOSSES
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.metrics import MONITORS
 from tinygan_keras.networks.presets import STUDENTS
@@ -163,6 +164,13 @@ def test_overrides_are_free_dictionaries():
 
     assert isinstance(config.student_overrides, ConfigDict)
     assert config.to_dict()["student_overrides"] == {"channels": (8, 8)}
+
+
+def test_adversarial_losses_are_those_of_the_model():
+    for name in ADVERSARIAL_LOSSES:
+        assert validate({"adversarial_loss": name}).adversarial_loss == name
+    with pytest.raises(ValueError, match=f"Expected one of {', '.join(ADVERSARIAL_LOSSES)}"):
+        validate({"adversarial_loss": "wasserstein"})
 
 
 def test_differences_name_both_values():

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,7 +25,7 @@ from tinygan_keras.evaluation.results import read_evaluation
 from tinygan_keras.generators.opening import load_generator, load_student
 from tinygan_keras.runs import checkpoints, measuring
 from tinygan_keras.runs import distill as run
-from tinygan_keras.runs.config import default_config, former_config
+from tinygan_keras.runs.config import former_config
 from tinygan_keras.runs.distill import distill
 from tinygan_keras.runs.divergence import DivergenceError
 from tinygan_keras.runs.measuring import evaluation_settings, measured_images
@@ -69,6 +70,10 @@ def finished(base_config, tmp_path_factory):
     """The folder of a run that nothing interrupted, and its report."""
     workdir = tmp_path_factory.mktemp("runs") / "new" / "finished"
     return workdir, distill(base_config, workdir)
+
+
+def files_in(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def weights_of(workdir):
@@ -362,7 +367,7 @@ def test_a_run_whose_folder_vanishes_stops_and_does_not_make_it_again(
         checkpoints.RestOfEpoch, "on_epoch_end", lambda *_: shutil.rmtree(folder, True)
     )
     config.update({"extractor": "", "data": "none"})
-    with pytest.raises(OSError, match="run without the lock of this run.*Bring it back"):
+    with pytest.raises(OSError, match=r"run without the file \.lock of this run.*Bring it back"):
         distill(config, folder)
     assert not folder.exists()
 
@@ -372,18 +377,30 @@ def test_a_run_leaves_the_folder_of_another_alone(tmp_path):
     with folder.locked():
         folder.check_ours()
         (tmp_path / ".lock").write_text("process 1 on another host")
-        with pytest.raises(OSError, match="another folder by now"):
+        with pytest.raises(OSError, match="another has its name"):
             folder.check_ours()
     assert (tmp_path / ".lock").is_file()
 
 
-def test_checkpoints_without_their_config_are_not_resumed(config, tmp_path):
-    folder = RunFolder(tmp_path)
-    folder.check_config(config, default_config())
-    folder.checkpoints.mkdir()
-    (folder.checkpoints / "epoch_00001.weights.h5").touch()
-    with pytest.raises(ValueError, match="with checkpoints and without config.json"):
-        folder.check_config(config, default_config())
+@pytest.mark.parametrize("minutes", [0.0, 1e-9])
+def test_a_run_whose_folder_another_has_taken_writes_nothing_in_it(
+    config, tmp_path, monkeypatch, minutes
+):
+    folder, there = tmp_path / "run", {}
+
+    class Taken(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            for name in (".lock", "config.json", "seconds.json"):
+                (folder / name).write_text("process 1 on another host")
+            there.update(files_in(folder))
+
+    monkeypatch.setattr(run, "ProgressPictures", lambda *_: Taken())
+    config.update({"extractor": "", "data": "none", "checkpoint_minutes": minutes})
+    with pytest.raises(OSError, match="another has its name"):
+        distill(config, folder)
+    assert files_in(folder) == there
 
 
 def test_overwrite_removes_what_a_run_writes_whatever_attributes_there_are(tmp_path):
@@ -408,7 +425,7 @@ def test_a_full_disk_is_reported_and_loses_nothing(config, tmp_path, monkeypatch
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(
-        OSError, match="No space left.*choose another place.*from the last checkpoint"
+        OSError, match="No space left on device. Expected room .*from the last checkpoint"
     ):
         distill(config, tmp_path / "run")
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [
@@ -513,7 +530,7 @@ def test_the_table_of_epochs_is_brought_to_the_epochs_done(tmp_path, before, aft
 def test_seconds_that_are_torn_stop_no_run(tmp_path, capsys, text):
     (tmp_path / "seconds.json").write_text(text)
     watch = Stopwatch()
-    watch.keep_in(tmp_path / "seconds.json")
+    watch.keep_in(RunFolder(tmp_path))
     assert watch.seconds == {}
     assert "can't be read" in capsys.readouterr().out
     with watch.phase("training"):

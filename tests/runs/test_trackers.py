@@ -41,6 +41,7 @@ def test_a_missing_package_is_told_with_its_extra(config, tmp_path, monkeypatch,
     config.trackers = f"csv, {name}"
     with pytest.raises(MissingPackageError, match=rf"tinygan-keras\[{name}\]"):
         distill(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "config.json").exists()
     with pytest.raises(MissingPackageError, match=rf"tinygan-keras\[{name}\]"):
         plan(config)
 

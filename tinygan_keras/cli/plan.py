@@ -28,6 +28,6 @@ def run(flags):
     from ..runs.interruptions import Interruptions
     from ..runs.planning import plan
 
-    with Interruptions().noticed():  # else SIGTERM would leave what is tried out
+    with Interruptions().noticed():  # else SIGTERM would leave the temporary folder
         result = plan(flags.config, flags.time, flags.workdir)
     print("", plan_text(result, flags.given), sep="\n")

@@ -105,7 +105,8 @@ def relativistic(preferred_logits, other_logits):
 
     `L_KD_D` of the pairs (T(z, y), S(z, y)), `L_GAN_D` of (real, generated), and swapped `L_KD_S` and
     `L_GAN_S`: the student is told how its image compares with the teacher's of the same latents, where the
-    hinge tells it how its images compare with all others.
+    hinge tells it how its images compare with all others. Without fresh latents `L_GAN_S` is `L_KD_S`: the
+    student meets real images through the discriminator alone, which knows them.
 
     Args:
         preferred_logits: Float `[B, 1]`, the discriminator's logits for what should have the higher ones.
@@ -244,12 +245,13 @@ class Objectives:
 
     @property
     def is_relativistic(self) -> bool:
+        """Whether adversarial terms compare the images of a pair."""
         return self.adversarial_loss == "relativistic"
 
     def _adversarial(self, generated_logits, real_logits):
         """The student's side of an adversarial term; the hinge has no need of what counts as real."""
         if self.is_relativistic:
-            return relativistic(generated_logits, ops.stop_gradient(real_logits))
+            return relativistic(generated_logits, real_logits)
         return generator_adversarial(generated_logits)
 
 

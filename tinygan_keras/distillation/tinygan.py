@@ -168,7 +168,7 @@ class TinyGAN(keras.Model):
             reuse_teacher_features: Compare the student's feature maps, of the updated discriminator, with the
                 teacher's from the update itself, before its weights moved, as the authors' program does.
                 With False both are from after it: a step at 128 px takes 6 % more time, and L_KD_feat is 20 %
-                smaller.
+                smaller. So it is with the teacher's logits of a relativistic loss.
             power_iteration_per_call: Call the discriminator for each set of images by itself, and take a
                 power iteration at every call, in the student's update too, as the authors' program does: with
                 real images and reused teacher's maps 5 a step, 7 at adversarial ones. Else it is one a step.
@@ -184,7 +184,7 @@ class TinyGAN(keras.Model):
             adversarial_loss: "hinge", as in the paper, or "relativistic": the discriminator learns which of
                 two images is the teacher's (or real), and the student to be preferred, pair by pair; see
                 `losses.relativistic`. With `fresh_latents=False` the two images of a real pair have labels
-                of their own each.
+                of their own each; with True a step has one more pass of the discriminator, over real images.
             accumulate_steps: Pieces of a batch that are computed one after the other for one update, to save
                 memory, for a third more time; docs/long_runs.md has what was measured. Batch normalisation
                 sees a piece, so pieces should not be tiny; everything else comes out as of the whole batch.

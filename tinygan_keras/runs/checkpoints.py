@@ -1,8 +1,8 @@
 """All state of a training in one file, saved at the end of every epoch and every few minutes.
 
 A checkpoint inside an epoch also holds the sums behind the epoch's means so far, so that its row in the
-history comes out the same. The devices wait while the file is filled, which is a copy into the system's
-memory; a thread waits for the disk, and then gives the file its name.
+history comes out the same. The devices wait while the file is filled and hashed, which is a copy into the
+system's memory and a look at it; a thread waits for the disk, and then gives the file its name.
 Rejected: `keras.callbacks.BackupAndRestore`. It keeps weights and epoch in two files, so that a kill between
 the two resumes at the wrong step, and knows the epoch only inside `fit`, too late to start the data there.
 """
@@ -99,11 +99,11 @@ def load_checkpoint(model, path) -> list:
             version = int(file.attrs.get("tinygan_checkpoint", 0))
             stored = file.get(_FIGURES, {})
             figures = [stored[str(place)][()] for place in range(len(stored))]
+            if version > _VERSION:
+                raise ValueError(f"it is of a later version, {version}, of this program")
             # Of files from before there was a hash, what HDF5 notices has to do.
             if _HASH in file.attrs and file.attrs[_HASH] != _hash_of(file):
                 raise ValueError("its content isn't what was written")
-        if version > _VERSION:
-            raise ValueError(f"it is of a later version, {version}, of this program")
         model.load_weights(path)
     except (OSError, ValueError, KeyError, RuntimeError) as error:  # HDF5 has all of them
         raise InputError(
@@ -158,8 +158,8 @@ def _hash_of(file) -> str:
     """The hash of all names and arrays in an open HDF5 file."""
     found = {}
     file.visititems(found.__setitem__)
-    contents = (item[()] if isinstance(item, h5py.Dataset) else "" for item in found.values())
-    return content_hash(*found, *contents)
+    arrays = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
+    return content_hash({name: content_hash(item[()]) for name, item in arrays.items()})
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -232,6 +232,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._wait()
 
     def on_epoch_end(self, epoch, logs=None):
+        self.check()
         self._save(epoch + 1, 0)
         number, _ = self._agree(False, at_once=True)
         self._stop_if(number)

@@ -99,7 +99,6 @@ def distill(config, workdir, overwrite=False) -> dict | None:
         report = distill(config, "runs/mine")
     """
     config = without_teacher(validate(config))
-    check_trackers(config)
     folder = RunFolder(workdir)
     writes = config.devices != "multi_worker" or tf_config()[2]
     with folder.locked() if writes else contextlib.nullcontext():
@@ -110,6 +109,8 @@ def distill(config, workdir, overwrite=False) -> dict | None:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
             workers.leave()
             return _list_results(folder) if writes else None
+        if writes:
+            check_trackers(config)
         with errors_in_words(config.teacher_cache), Interruptions().noticed() as interruptions:
             return _distill(config, folder, workers, overwrite, interruptions)
 
@@ -134,14 +135,16 @@ def _distill(config, folder, workers, overwrite, interruptions) -> dict | None:
         data = {name: getattr(images, "fingerprint", None) for name, images in data.items()}
         data["teacher files"] = components.teacher.content_hash
         folder.begin(config.to_dict(), data, overwrite, components.real_images)
-        watch.keep_in(folder.seconds_json)
+        watch.keep_in(folder)
         try:
             pictures, alarm = watchers(config, components, folder, gallery)
             train(run, evaluation_callback(components, config, folder), pictures, alarm)
         except KeyboardInterrupt:
+            folder.check_ours()
             save_student(run)
             print(f"The student so far: {folder.student_keras}")
             raise
+    folder.check_ours()
     with watch.phase("evaluation"):
         report = summarize(components, config, folder)
     with watch.phase("export"):
@@ -272,7 +275,7 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
     verbosity = "auto" if rewrites_lines() else 2  # a bar, or a line per epoch
     # In a folder that isn't ours nothing is written, and what diverged isn't measured, shown or saved; what
     # the chief decides comes at the end.
-    first = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: run.folder.check_ours())
+    ours = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: run.folder.check_ours())
     last = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: workers.follow_chief(model))
     try:
         with run.watch.phase("training"), contextlib.closing(checkpoints):
@@ -282,7 +285,7 @@ def fit(run, callbacks=(), start=Checkpoint(), figures=(), enough=False):  # noq
                 epochs=epochs(config),
                 steps_per_epoch=steps_per_epoch,
                 callbacks=[
-                    *(RestOfEpoch(steps, figures), first, divergence),
+                    *(RestOfEpoch(steps, figures), ours, divergence),
                     *callbacks,
                     *(checkpoints, last),
                 ],
@@ -345,8 +348,7 @@ def errors_in_words(cache=""):
         reason = re.sub(r"\{\{.*?\}\}", "", getattr(error, "message", str(error))).strip()
         found = reason.splitlines()[0].partition(" Expected ")[0]
         raise UnusableFileError(
-            f"{found} Expected {fix}: the same command then goes on from the last "
-            "checkpoint."
+            f"{found} Expected {fix}: the same command then goes on from the last checkpoint."
         ) from error
 
 

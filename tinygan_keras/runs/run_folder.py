@@ -49,36 +49,40 @@ class RunFolder:
         try:
             yield
         finally:
-            if self._is_ours():
-                (self.path / _LOCK).unlink(missing_ok=True)
+            if self.is_ours():
+                with contextlib.suppress(OSError):  # Windows removes no open file
+                    (self.path / _LOCK).unlink()
             os.close(self._descriptor)
             self._descriptor = None
 
     def check_ours(self):
         """Refuses to write on in a folder that went meanwhile, though there may be another of its name."""
-        if self._descriptor is not None and not self._is_ours():
+        if not self.is_ours():
             raise UnusableFileError(
-                f"Got the workdir {self.path} without the lock of this run, which went, or is another folder "
-                "by now. Expected the one that the run began in, where its checkpoints go. Bring it back: "
-                "the same command then goes on from what it holds."
+                f"Got the workdir {self.path} without the file {_LOCK} of this run: the folder went, or "
+                "another has its name, or something removed the file. Expected the folder that the run "
+                "began in. Bring it back if it went: the same command then goes on from what it holds."
             )
 
-    def _is_ours(self) -> bool:
-        """Whether the lock in the folder is that of this process; by its text, since inodes may change."""
+    def is_ours(self) -> bool:
+        """Whether the lock in the folder still is that of this process, if it ever had it.
+
+        Its text tells, since not every disk keeps the numbers of files. What can't be read for another reason
+        than that it went is taken for ours: some network disks refuse to read what is locked.
+        """
+        if self._descriptor is None:
+            return True
         try:
             return (self.path / _LOCK).read_bytes() == _this_process()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True
 
     def check_config(self, config, defaults):
         """Refuses a config that differs from that of the run in the folder, if there is one."""
         config = config.to_dict()
         former = read_json(self.config_json) if self.config_json.is_file() else config
-        if former is config and any(self.checkpoints.glob("epoch_*.weights.h5")):
-            raise InputError(
-                f"Got {self.path} with checkpoints and without config.json, which says what they are of. "
-                "Expected both, or none. Put it back, choose another workdir, or start anew (--overwrite)."
-            )
         # Settings that didn't exist then had the effect of these defaults.
         former = plain({**defaults.to_dict(), **former})
         free = {name: config[name] for name in FREE if name in config}
@@ -149,11 +153,11 @@ class Stopwatch:
 
     def __init__(self):
         self.seconds = collections.Counter()
-        self.path = self._running = self._since = None
+        self.folder = self._running = self._since = None
 
-    def keep_in(self, path):
-        """Adds the seconds in the file `path`, if it can be read, and keeps it up to date from now on."""
-        self.path = path
+    def keep_in(self, folder):
+        """Adds the seconds in the file of a `RunFolder`, if it can be read, and keeps it up to date."""
+        self.folder, path = folder, folder.seconds_json
         try:
             if path.is_file():
                 self.seconds.update({name: float(n) for name, n in read_json(path).items()})
@@ -181,8 +185,8 @@ class Stopwatch:
             now = time.perf_counter()
             self.seconds[self._running] += now - self._since
             self._since = now
-        if self.path and self.path.parent.is_dir():  # else the run folder went
-            write_json(self.path, self.seconds)
+        if self.folder and self.folder.is_ours():
+            write_json(self.folder.seconds_json, self.seconds)
 
 
 def _this_process() -> bytes:

@@ -38,6 +38,7 @@ from .measuring import make_evaluation, summarize_teacher
 from .progress_pictures import ProgressPictures, TeacherGallery
 from .run_folder import RunFolder, Stopwatch, discard
 from .teacher_config import former_teacher_config, student_config_text, validate_teacher_config
+from .trackers import check_trackers
 
 
 @dataclasses.dataclass
@@ -91,6 +92,7 @@ def teach(config, out, overwrite=False) -> dict:
         if folder.report_json.is_file() and not overwrite:
             print("This run is finished already and is left as it is; --overwrite redoes it.")
         else:
+            check_trackers(config)
             with errors_in_words(), Interruptions().noticed() as interruptions:
                 _teach(config, folder, overwrite, interruptions)
         return _list_results(folder)
@@ -106,9 +108,10 @@ def _teach(config, folder, overwrite, interruptions):
     run = Run(config, folder, workers, watch, components, batches, interruptions)
     images = components.real_images
     folder.begin(config.to_dict(), {"real images": images.fingerprint}, overwrite, images)
-    watch.keep_in(folder.seconds_json)
+    watch.keep_in(folder)
     evaluation = _evaluation(components, config, folder)
     train(run, evaluation, ProgressPictures(folder.progress, gallery.frame))
+    folder.check_ours()
     if evaluation and evaluation.best.epoch:
         load_checkpoint(components.model, folder.best / _TeacherEvaluation.FILES[0])
     with watch.phase("standing_statistics"):

@@ -42,7 +42,7 @@ _STUDENTS = {  # what of the recipe of a student depends on the size of the imag
     64: {"channels": (64, 80, 72, 56, 48), "samples": 40_000, "steps": 30_000, "rate": 1e-3},
     128: {"channels": (96, 104, 96, 80, 64, 48), "samples": 15_000, "steps": 60_000, "rate": 1e-3},
 }
-_STUDENT_SETTINGS = {  # those of experiments/fashion_mnist, as is the rate at 32 px
+_STUDENT_SETTINGS = {  # those of experiments/cifar10, as is the rate at 32 px
     "steps_per_epoch": 500,
     "d_learning_rate": 5e-4,
     "learning_rate_decay_start": 0.5,

@@ -105,8 +105,9 @@ class Pictures(keras.callbacks.Callback):
 
 def check_trackers(config):
     """Refuses trackers whose packages aren't installed, before there is anything to track."""
-    for name in {"wandb", "mlflow"} & {*tracker_names(config.trackers)}:
-        _imported(name)
+    for name in tracker_names(config.trackers):
+        if name in ("wandb", "mlflow"):
+            _imported(name)
 
 
 def _imported(name):
