@@ -91,7 +91,7 @@ def test_the_site_builds_strictly(repository, tmp_path):
     done = build(repository, tmp_path / "site")
     assert done.returncode == 0, done.stdout + done.stderr
     how = (tmp_path / "site" / "how_it_works" / "index.html").read_text()
-    assert how.count("<math") == 8, "every formula is MathML"
+    assert how.count("<math") == 9, "every formula is MathML"
     results = (tmp_path / "site" / "results" / "index.html").read_text()
     assert "biggan_fashion_32" in results, "the README's table"
     assert 'href="../experiments/recipes/"' in results, "a README is a page of the site"

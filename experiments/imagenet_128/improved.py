@@ -36,6 +36,11 @@ def get_config():
     config.adversarial_gan_weight = 0.01
     config.discriminator_gan_weight = 0.5
 
+    # Each image against the teacher's of the same latents, and momentum in both optimisers: on Fashion-MNIST
+    # the student ended at half of the distance to its teacher.
+    config.adversarial_loss = "relativistic"
+    config.beta_1, config.beta_2 = 0.5, 0.99
+
     # Four times the batch and a quarter of the steps keep GPUs busy. Adam's rate grows with the root of that.
     config.batch_size = 128
     config.steps = 185_400

@@ -80,14 +80,15 @@ print(f"{teacher.parameters:,} -> {student.count_params():,} parameters")
 
 model = tg.TinyGAN(student, discriminator, ema_decay=0.995)
 model.compile(  # the defaults are the paper's; these suit a run of minutes
-    g_optimizer=keras.optimizers.Adam(2e-3, beta_1=0.0, beta_2=0.9),
-    d_optimizer=keras.optimizers.Adam(5e-4, beta_1=0.0, beta_2=0.9),
+    g_optimizer=keras.optimizers.Adam(2e-3, beta_1=0.5, beta_2=0.99),
+    d_optimizer=keras.optimizers.Adam(5e-4, beta_1=0.5, beta_2=0.99),
     pixel_weight=0.5,
     pixel_weight_decay=0.0,
     adversarial_distillation_weight=0.02,
     adversarial_gan_weight=0.03,
     discriminator_gan_weight=0.7,
     adversarial_interval=1,
+    adversarial_loss="relativistic",  # each image against the teacher's of the same latents
     fresh_latents=False,  # the student generates once a step, not twice
 )
 history = model.fit(

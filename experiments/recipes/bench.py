@@ -1,6 +1,6 @@
 """Which network and which recipe make the better student in equal time: one command, one table.
 
-    python experiments/recipes/bench.py --out=runs/recipes --only=paper,ours
+    python experiments/recipes/bench.py --out=runs/recipes --only=paper,hinge,ours
     python experiments/recipes/bench.py --out=runs/recipes --judge=fashion_judge
 
 A candidate of `grid.py` is what differs from experiments/fashion_mnist/paper.py; `--grid` names another file

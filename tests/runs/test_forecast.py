@@ -77,20 +77,20 @@ def test_curves_are_those_of_the_committed_reports(report, curve, place):
     assert point.ratio == pytest.approx(ratio, abs=6e-4)
     assert point.l1 == pytest.approx(student["teacher_l1"], abs=6e-5)
     assert CURVES[curve].student == report["name"]
-    assert math.isclose(student["parameters"] / 10, 7_700, rel_tol=0.01)  # as a warning says
+    assert math.isclose(student["parameters"] / 10, 7_700, rel_tol=0.02)  # as a warning says
 
 
 def test_a_run_like_ours_is_expected_to_end_like_ours():
     found = expected_quality(32, 10, 96_000, True, "saved_models/biggan_fashion_32")
-    assert (found["ratio"], found["l1"], found["extrapolated"]) == (1.071, 0.073, [])
+    assert (found["ratio"], found["l1"], found["extrapolated"]) == (0.987, 0.068, [])
     assert found["curve"] == "tinygan_v2_fashion_32"
 
 
 def test_between_two_runs_the_expectation_is_straight_in_logarithms():
     samples = math.sqrt(96_000 * 768_000)  # half-way in logarithms
     found = expected_quality(32, 10, samples, True, "biggan_fashion_32")
-    assert found["ratio"] == pytest.approx(math.sqrt(1.071 * 0.87), abs=6e-4)
-    assert found["l1"] == pytest.approx(math.sqrt(0.073 * 0.0513), abs=6e-4)
+    assert found["ratio"] == pytest.approx(math.sqrt(0.987 * 0.923), abs=6e-4)
+    assert found["l1"] == pytest.approx(math.sqrt(0.0684 * 0.0481), abs=6e-4)
     assert not found["extrapolated"]
 
 

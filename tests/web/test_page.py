@@ -79,8 +79,8 @@ def test_the_page_has_names_costs_and_figures_of_its_evaluation(page):
     model = model_in(page)
 
     assert model["names"][7] == "Sneaker"
-    assert "76,719 parameters" in model["student"]
-    assert "9.8 M multiply-adds" in model["student"]
+    assert "75,709 parameters" in model["student"]
+    assert "8.8 M multiply-adds" in model["student"]
     assert "1,251,426 parameters" in model["teacher"]["cost"]
     assert "158.1 M multiply-adds" in model["teacher"]["cost"]
     evaluation = tg.evaluation.results.read_evaluation(EMBEDDED)
@@ -362,7 +362,7 @@ def test_every_kind_of_student_is_drawn(
     browser.show(weights=[[2, 1]], seed="5", truncation=0.7, steps=[])
 
     expected = student_picture(tmp_path / "student.keras", 2, 5, 0.7)
-    assert np.ptp(expected) > 50, "the picture is no plain grey"
+    assert np.ptp(expected) > 30, "the picture is no plain grey"
     assert np.abs(browser.pixels() - expected).max() <= 2
 
 

@@ -45,7 +45,7 @@ CURVES = (
         32,
         10,
         True,
-        (Point(96_000, 1.071, 0.073), Point(768_000, 0.87, 0.0513)),
+        (Point(96_000, 0.987, 0.0684), Point(768_000, 0.923, 0.0481)),
         "experiments/fashion_mnist, config.py and full.py",
     ),
     Curve(
