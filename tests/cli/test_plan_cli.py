@@ -1,5 +1,7 @@
 """tinygan plan: its words lead to one call, and mistakes of a first try are answered at once."""
 
+import signal
+import tempfile
 from unittest import mock
 
 import pytest
@@ -34,6 +36,16 @@ def test_the_words_of_the_command_are_those_of_the_next(config_file, planned, mo
     assert (config.steps, config.seed, time, workdir) == (7, 3, "1h30m", "runs/x")
     assert text.call_args.args == ({}, words)
     assert capsys.readouterr().out == "\nthe table\n"
+
+
+def test_sigterm_leaves_nothing_behind(config_file, planned, tmp_path):
+    def interrupted(*_):
+        with tempfile.TemporaryDirectory(dir=tmp_path, prefix="tried_"):
+            signal.raise_signal(signal.SIGTERM)
+
+    planned.side_effect = interrupted
+    assert main(["plan", f"--config={config_file}"]) == 143
+    assert not list(tmp_path.glob("tried_*"))
 
 
 @pytest.mark.parametrize(
