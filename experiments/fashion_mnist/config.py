@@ -5,7 +5,7 @@ came out of experiments/recipes. What is not said here is as in paper.py of this
 network, and lists what departs from the paper.
 Command: tinygan demo, in any folder; which is
 tinygan distill --config=experiments/fashion_mnist/config.py --workdir=runs/demo in a checkout
-Hardware: 2 CPU cores, 4 GB of memory. Wall time: at most 6 minutes.
+Hardware: 2 CPU cores, 4 GB of memory. Wall time: about 6 minutes.
 Expected: the student's garments are those of the teacher's row above; its Frechet distance to real images is
 at most 1.25 times the teacher's, with less than 1/16 of the parameters and of the multiply-adds. Figures:
 README.md.
