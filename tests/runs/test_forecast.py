@@ -77,7 +77,7 @@ def test_curves_are_those_of_the_committed_reports(report, curve, place):
     assert point.ratio == pytest.approx(ratio, abs=6e-4)
     assert point.l1 == pytest.approx(student["teacher_l1"], abs=6e-5)
     assert CURVES[curve].student == report["name"]
-    assert math.isclose(student["parameters"] / 10, 7_700, rel_tol=0.02)  # as a warning says
+    assert round(student["parameters"] / 10, -2) in (7_600, 7_700)  # as a warning says
 
 
 def test_a_run_like_ours_is_expected_to_end_like_ours():

@@ -359,10 +359,10 @@ def test_every_kind_of_student_is_drawn(
     randomised(student).save(tmp_path / "student.keras")
     browser.open(write_page(tmp_path / "student.keras", tmp_path / "page.html"))
 
-    browser.show(weights=[[2, 1]], seed="5", truncation=0.7, steps=[])
+    browser.show(weights=[[2, 1]], seed="3", truncation=0.7, steps=[])
 
-    expected = student_picture(tmp_path / "student.keras", 2, 5, 0.7)
-    assert np.ptp(expected) > 30, "the picture is no plain grey"
+    expected = student_picture(tmp_path / "student.keras", 2, 3, 0.7)
+    assert np.ptp(expected) > 50, "the picture is no plain grey"
     assert np.abs(browser.pixels() - expected).max() <= 2
 
 

@@ -48,9 +48,7 @@ def write_data_set(images, path, format, class_names=None) -> Path:
             f"Got a class with the name {wrong[0]!r} whose label is {names.index(wrong[0])}. Expected no "
             "numbers but labels, as sub-folders with numbers are read by them. Take npz or tfrecord."
         )
-    watched = _WhileThereIsRoom(images, path, format)
-    if format != "tfrecord":  # whose writer looks at the disk with each shard
-        images = watched
+    images = _WhileThereIsRoom(images, path, format)
     new = new_file(path, replace=False) if format == "npz" else new_folder(path)
     with new as unfinished:
         _WRITERS[format](images, unfinished, names)

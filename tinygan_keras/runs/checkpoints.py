@@ -158,8 +158,8 @@ def _hash_of(file) -> str:
     """The hash of all names and arrays in an open HDF5 file."""
     found = {}
     file.visititems(found.__setitem__)
-    arrays = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
-    return content_hash({name: content_hash(item[()]) for name, item in arrays.items()})
+    arrays = (name for name, item in found.items() if isinstance(item, h5py.Dataset))
+    return content_hash({name: content_hash(found[name][()]) for name in arrays})
 
 
 class Checkpoints(keras.callbacks.Callback):
