@@ -44,7 +44,10 @@ def test_times(text, seconds):
     assert seconds_of_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "8", "8 h", "h", "30m1h", "0h", "-1h", "8x", "1e3s", None])
+@pytest.mark.parametrize(
+    "text",
+    ["", "8", "8 h", "h", "30m1h", "0h", "-1h", "8x", "1e3s", "8761h", "9" * 400 + "h", None],
+)
 def test_what_is_no_time_says_what_one_looks_like(text):
     with pytest.raises(InputError, match=r"Got the time .* Expected hours.*8h, 90m or 1h30m"):
         seconds_of_time(text)

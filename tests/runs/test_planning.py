@@ -185,3 +185,5 @@ def test_what_only_a_plan_refuses(small):
         plan(default_teacher_config())
     with pytest.raises(InputError, match="Expected the devices of this host"):
         plan(small.to_dict() | {"devices": "multi_worker"})
+    with pytest.raises(InputError, match="Got time='1h' and debug=True.*Leave out --config.debug"):
+        plan(small.to_dict() | {"debug": True}, time="1h")

@@ -66,22 +66,24 @@ CURVES = (
     ),
 )
 
+_LONGEST = 8_760 * 3_600  # seconds that a run may be given
+
 
 def seconds_of_time(text) -> int:
     """Seconds of a time such as 8h, 90m, 1h30m or 45s.
 
     Raises:
-        InputError: it is none, or no more than 0.
+        InputError: it is none, less than a second, or more than a year.
     """
     match = re.fullmatch(
         r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", str(text).strip()
     )
     hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    total = round(3600 * hours + 60 * minutes + seconds)
-    if total < 1:
+    total = round(min(3600 * hours + 60 * minutes + seconds, 2 * _LONGEST))  # not of infinity
+    if not 1 <= total <= _LONGEST:
         raise InputError(
             f"Got the time {str(text)!r}. Expected hours, minutes or seconds with their letter, such as 8h, "
-            "90m or 1h30m."
+            f"90m or 1h30m, and at most {_LONGEST // 3600:,}h, a year."
         )
     return total
 

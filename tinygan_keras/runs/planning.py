@@ -74,7 +74,8 @@ def plan(config, time: str | None = None, workdir=".") -> dict:
 
     Raises:
         InputError, MissingFileError, UnusableFileError: as for `distill`; a time that is none; a config of
-            `teach`, or one for several hosts. A disk too small for the run is among the warnings.
+            `teach`, one for several hosts, or one with `debug` and a time. A disk too small for the run is
+            among the warnings.
 
     Example:
         config = default_config()
@@ -89,6 +90,11 @@ def plan(config, time: str | None = None, workdir=".") -> dict:
         raise InputError(
             "Got devices='multi_worker'. Expected the devices of this host: a plan doesn't wait for the "
             "others. Set --config.devices=mirrored with the batch_size of one host."
+        )
+    if config.debug and seconds_there is not None:
+        raise InputError(
+            f"Got time={time!r} and debug=True, whose steps are few whatever the time. Expected one of them. "
+            "Leave out --config.debug to have steps proposed."
         )
     check_trackers(config)
     with tempfile.TemporaryDirectory(prefix="tinygan_plan_") as temporary:
