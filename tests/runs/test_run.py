@@ -147,6 +147,33 @@ def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path)
         np.testing.assert_allclose(resumed, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("images", [20, 30])
+def test_the_reference_student_is_measured_where_its_own_figures_are_others(
+    finished, config, tmp_path, monkeypatch, images
+):
+    measured = []
+
+    def noted(generator, *arguments, **settings):
+        measured.append(generator.source)
+        return evaluate(generator, *arguments, **settings)
+
+    monkeypatch.setattr(measuring, "evaluate", noted)
+    config.update({"reference_student": str(finished[0]), "steps": 2, "steps_per_epoch": 2})
+    config.evaluation_images = images
+
+    report = distill(config, tmp_path / "run")
+
+    theirs = {name: report["reference_student"][name] for name in ("recall", "frechet_distance")}
+    own = {name: finished[1]["student"][name] for name in theirs}
+    if images == finished[1]["protocol"]["generated_images"]:
+        assert measured == [config.name]
+        assert theirs == own
+        assert report["reference_student"]["teacher_l1"] == finished[1]["student"]["teacher_l1"]
+    else:
+        assert measured == [config.name, str(finished[0])]
+        assert theirs != own
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of so few images
 def test_evaluation_at_the_end_is_the_one_tinygan_evaluate_repeats(finished, tmp_path):
     workdir, report = finished

@@ -1,6 +1,7 @@
 """What is measured of a run: at its end, in the course of its training, and again from its folder."""
 
 import dataclasses
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..evaluation.evaluate import evaluate
 from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
+from ..evaluation.results import evaluation_of
 from ..files import user_path
 from ..generators.cost import images_per_second, multiply_adds_of
 from ..generators.opening import open_generator
@@ -50,11 +52,23 @@ def summarize(components, config, folder) -> dict:
         report["student"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
         if "reference_student" in generators:
-            # Without the teacher, whose images take the longest.
-            result = _evaluate(components, config, components.reference_student)
-            report["reference_student"] |= result["figures"]
+            figures = _reference_figures(components, config, result["protocol"])
+            report["reference_student"] |= figures
     report["dtype_policy"] = components.model.student.dtype_policy.name  # which "auto" has chosen
     return report | _facts(components, config)
+
+
+def _reference_figures(components, config, protocol) -> dict:
+    """Figures of the reference student: those in its folder if they came about in the same way, else new."""
+    folder = find(config.reference_student)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of figures of other weights
+        known = evaluation_of(folder, components.reference_student)
+    if known.get("protocol") == json.loads(json.dumps(protocol)):
+        print(f"Figures of {config.reference_student}: from {folder / 'evaluation'}")
+        return known["figures"]
+    # Without the teacher, whose images take the longest.
+    return _evaluate(components, config, components.reference_student)["figures"]
 
 
 def _facts(components, config) -> dict:
