@@ -111,7 +111,7 @@ def test_a_live_teacher_that_takes_the_step_is_named_and_a_cache_proposed(
 
     def slow(*arguments):
         for samples in samples_of(*arguments):
-            time.sleep(0.5)
+            time.sleep(2)  # more than half of a step on a busy machine, too
             yield samples
 
     samples_of = planning.generate_samples

@@ -60,15 +60,19 @@ def summarize(components, config, folder) -> dict:
 
 def _reference_figures(components, config, protocol) -> dict:
     """Figures of the reference student: those in its folder if they came about in the same way, else new."""
-    folder = find(config.reference_student)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of figures of other weights
-        known = evaluation_of(folder, components.reference_student)
+    known = reference_evaluation(components, config)
     if known.get("protocol") == json.loads(json.dumps(protocol)):
-        print(f"Figures of {config.reference_student}: from {folder / 'evaluation'}")
+        print(f"Figures of {config.reference_student}: those of its evaluation")
         return known["figures"]
     # Without the teacher, whose images take the longest.
     return _evaluate(components, config, components.reference_student)["figures"]
+
+
+def reference_evaluation(components, config) -> dict:
+    """The evaluation in the folder of the reference student, of its weights; {} without."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of other weights
+        return evaluation_of(find(config.reference_student), components.reference_student)
 
 
 def _facts(components, config) -> dict:
