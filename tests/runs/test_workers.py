@@ -1,6 +1,7 @@
 """One run in several processes: one state, one writer, and what happens when a process dies."""
 
 import json
+import random
 import signal
 
 import keras
@@ -9,7 +10,7 @@ import pytest
 import tensorflow as tf
 from run_fixtures import small_config, tiny_config
 from run_processes import KILLED, tf_configs
-from test_resume import assert_equal_states, job, log, state
+from test_resume import EXIT_CODES, assert_equal_states, job, log, state
 
 from tinygan_keras.runs.checkpoints import latest_checkpoint
 from tinygan_keras.runs.devices import WorkerLost, Workers, make_strategy
@@ -119,6 +120,41 @@ def test_the_chief_may_die_as_well(processes, config, untouched, tmp_path):
     finished = jobs(config, tmp_path, "broken")
     assert processes.run(*finished) == [0, 0], log(*finished)
     assert "finished already" in finished[1]["log"].read_text()
+
+
+@pytest.mark.slow
+def test_two_workers_killed_twenty_times_end_as_if_nothing_had_happened(
+    processes, config, tmp_path
+):
+    """By each signal in turn, one worker of the two each time; they meet, and may save, once a second."""
+    steps_per_epoch, kills = 40, 20
+    config = {**config, "steps": 1600, "steps_per_epoch": steps_per_epoch}
+    config["checkpoint_minutes"] = 1e-6
+    whole = jobs(config, tmp_path, "whole")
+    assert processes.run(*whole, timeout=600) == [0, 0], log(*whole)
+    moments, done, inside = random.Random(0), 0, 0
+    for kill in range(kills):
+        number = list(EXIT_CODES)[kill % 3]
+        both = jobs(config, tmp_path, "killed")
+        killed = moments.randrange(2)
+        both[killed].update({"kill_at": moments.randint(2, 40), "signal": int(number)})
+        both[killed]["kill_later"] = moments.uniform(0.01, 1)
+        codes = processes.run(*both, timeout=200)
+        expected = [EXIT_CODES[number]] * 2  # the signal of one ends both
+        if number == signal.SIGKILL:
+            expected[1 - killed] = 1
+        assert codes == expected, log(*both)
+        epoch, step, _ = latest_checkpoint(both[0]["workdir"] / "checkpoints")
+        before, done = done, epoch * steps_per_epoch + step
+        assert done >= before, "a checkpoint was lost"
+        if number != signal.SIGKILL:
+            assert done >= before + both[killed]["kill_at"], "more is lost than a step"
+        inside += done % steps_per_epoch > 0
+    assert 0 < done < config["steps"] and inside, "no kill in the middle proves nothing"
+    again = jobs(config, tmp_path, "killed")
+    assert processes.run(*again, timeout=600) == [0, 0], log(*again)
+    for one, other in zip(again, whole, strict=True):
+        assert_equal_states(state(one), state(other))
 
 
 @pytest.mark.slow
