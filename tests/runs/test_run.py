@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -22,7 +23,7 @@ from tinygan_keras.data.image_sets import ArrayImages
 from tinygan_keras.distillation.tinygan import TinyGAN
 from tinygan_keras.evaluation.evaluate import evaluate
 from tinygan_keras.evaluation.results import read_evaluation
-from tinygan_keras.generators.opening import load_generator, load_student
+from tinygan_keras.generators.opening import load_generator, load_student, open_generator
 from tinygan_keras.runs import checkpoints, measuring
 from tinygan_keras.runs import distill as run
 from tinygan_keras.runs.config import former_config
@@ -145,6 +146,15 @@ def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path)
         weights_of(tmp_path / "resumed"), weights_of(finished[0]), strict=True
     ):
         np.testing.assert_allclose(resumed, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": {}, "protocol": {}}'])
+def test_an_evaluation_of_the_reference_student_that_is_none_is_left_out(finished, tmp_path, text):
+    folder = shutil.copytree(finished[0], tmp_path / "theirs")
+    (folder / "evaluation" / "evaluation.json").write_text(text)
+    theirs = types.SimpleNamespace(reference_student=open_generator(folder))
+    found = types.SimpleNamespace(reference_student=str(folder))
+    assert measuring.reference_evaluation(theirs, found) == {}
 
 
 @pytest.mark.parametrize("images", [20, 30])

@@ -86,7 +86,7 @@ def evaluation_of(run, generator) -> dict:
     if not (Path(run) / "evaluation" / FILE).is_file():
         return {}
     evaluation = read_evaluation(run)
-    if evaluation["generator"]["content_hash"] == generator.content_hash:
+    if evaluation.get("generator", {}).get("content_hash") == generator.content_hash:
         return evaluation
     warnings.warn(
         f"{run / 'evaluation'} is of other weights; its figures are left out", stacklevel=3

@@ -1,5 +1,6 @@
 """What is measured of a run: at its end, in the course of its training, and again from its folder."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -11,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from ..embedded import find
+from ..errors import InputError
 from ..evaluation.environment import environment
 from ..evaluation.evaluate import evaluate
 from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
@@ -69,10 +71,12 @@ def _reference_figures(components, config, protocol) -> dict:
 
 
 def reference_evaluation(components, config) -> dict:
-    """The evaluation in the folder of the reference student, of its weights; {} without."""
-    with warnings.catch_warnings():
+    """The evaluation in the folder of the reference student, of its weights; {} without one to go by."""
+    folder = Path(find(config.reference_student))
+    with warnings.catch_warnings(), contextlib.suppress(InputError):  # one that can't be read
         warnings.simplefilter("ignore", UserWarning)  # of other weights
-        return evaluation_of(find(config.reference_student), components.reference_student)
+        return evaluation_of(folder, components.reference_student)
+    return {}
 
 
 def _facts(components, config) -> dict:
