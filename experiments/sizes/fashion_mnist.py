@@ -1,6 +1,6 @@
 """Students at 1/8 to 1/128 of the Fashion-MNIST teacher: our network and recipe, and the paper's.
 
-Each is as large as its share of the teacher's 1,251,426 parameters and of its 158.08 M multiply-adds lets it
+Each is about as large as its share of the teacher's 1,251,426 parameters and of its 158.08 M multiply-adds lets it
 be, with the proportions of the student at 1/16. Of less than a sixteenth the class embedding is half as long.
 """
 
@@ -10,7 +10,6 @@ from tinygan_keras.runs.config import load_config
 
 FASHION_MNIST = Path(__file__).parent.parent / "fashion_mnist"
 PAPER = FASHION_MNIST / "paper.py"
-OURS = {8: "_8th", 16: "", 32: "_32nd", 64: "_64th", 128: "_128th"}  # presets
 PAPERS = {  # channels and class embedding
     8: ((120, 120, 64, 28), 16),
     16: ((72, 72, 40, 16), 16),
@@ -18,15 +17,18 @@ PAPERS = {  # channels and class embedding
     64: ((24, 24, 12, 6), 8),
     128: ((12, 12, 6, 2), 8),
 }
+ENDINGS = {8: "_8th", 16: "", 32: "_32nd", 64: "_64th", 128: "_128th"}  # of presets
 
 
-def _candidates():
-    ours = {**load_config(FASHION_MNIST / "config.py").to_dict(), "reference_student": ""}
-    for part, (channels, embedding_dim) in PAPERS.items():
-        name = f"tinygan_v2_fashion_32{OURS[part]}"
-        yield f"ours_{part}", {**ours, "name": name, "student": name}
+def candidates(config, preset, papers) -> dict:
+    """Ours and the paper's at each part: our config, the preset at 1/16, and the paper's widths."""
+    ours, found = {**load_config(config).to_dict(), "reference_student": ""}, {}
+    for part, (channels, embedding_dim) in papers.items():
+        name = preset + ENDINGS[part]
+        found[f"ours_{part}"] = {**ours, "name": name, "student": name}
         network = {"channels": channels, "embedding_dim": embedding_dim}
-        yield f"paper_{part}", {"student_overrides": network}
+        found[f"paper_{part}"] = {"student_overrides": network}
+    return found
 
 
-CANDIDATES = dict(_candidates())
+CANDIDATES = candidates(FASHION_MNIST / "config.py", "tinygan_v2_fashion_32", PAPERS)

@@ -194,12 +194,14 @@ def test_our_student_and_step_are_in_every_config_but_the_paper_s(repository):
         assert config.fresh_latents == paper
 
 
-@pytest.mark.parametrize("path", ["recipes/grid.py", "sizes/fashion_mnist.py", "cifar10/grid.py"])
+@pytest.mark.parametrize(
+    "path", ["recipes/grid.py", "sizes/fashion_mnist.py", "sizes/cifar10.py", "cifar10/grid.py"]
+)
 def test_candidates_of_the_bench_are_valid_and_within_their_share_of_the_teacher(repository, path):
     folder = repository / "experiments"
     bench = runpy.run_path(str(folder / "recipes" / "bench.py"))
     grid = bench["load_grid"](folder / path)
-    data = "cifar10" if path.startswith("cifar10") else "fashion"
+    data = "cifar10" if "cifar10" in path else "fashion"
     parameters, multiply_adds = {
         "fashion": (1_251_426, 158_076_800),
         "cifar10": (1_354_212, 158_768_832),

@@ -59,6 +59,20 @@ def test_our_presets_stay_within_their_budgets(name, limits):
     assert cost[0] <= 1.003 * count(paper) / 1e6
 
 
+# Millions of parameters and of multiply-adds of the embedded teachers.
+@pytest.mark.parametrize(
+    ("family", "teacher"), [("fashion", (1.251426, 158.07)), ("cifar10", (1.354212, 158.77))]
+)
+@pytest.mark.parametrize(
+    ("part", "suffix"), [(8, "8th"), (32, "32nd"), (64, "64th"), (128, "128th")]
+)
+def test_smaller_presets_are_the_part_of_the_teacher_that_they_say(family, teacher, part, suffix):
+    name = f"tinygan_v2_{family}_32_{suffix}"
+    parameters, operations = cost_of(StudentGenerator.from_preset(name, load_weights=False))
+    assert 0.9 * teacher[0] / part < parameters <= teacher[0] / part
+    assert 0.7 * teacher[1] / part < operations <= teacher[1] / part
+
+
 @pytest.mark.parametrize("family", ["tinygan", "tinygan_v2"])
 @pytest.mark.parametrize("size", [32, 64, 256])
 def test_presets_are_one_family(family, size):
