@@ -148,13 +148,31 @@ def test_interrupted_run_resumes_to_the_same_student(finished, config, tmp_path)
         np.testing.assert_allclose(resumed, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": {}, "protocol": {}}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"figures": {}, "protocol": {}}', '{"generator": null}']
+)
 def test_an_evaluation_of_the_reference_student_that_is_none_is_left_out(finished, tmp_path, text):
     folder = shutil.copytree(finished[0], tmp_path / "theirs")
     (folder / "evaluation" / "evaluation.json").write_text(text)
     theirs = types.SimpleNamespace(reference_student=open_generator(folder))
     found = types.SimpleNamespace(reference_student=str(folder))
     assert measuring.reference_evaluation(theirs, found) == {}
+
+
+def test_an_evaluation_of_the_reference_student_is_of_its_weights_and_of_one_protocol(
+    finished, tmp_path
+):
+    folder = shutil.copytree(finished[0], tmp_path / "theirs")
+    theirs = types.SimpleNamespace(reference_student=open_generator(folder))
+    where, protocol = types.SimpleNamespace(reference_student=str(folder)), finished[1]["protocol"]
+    find = functools.partial(measuring.reference_evaluation, theirs, where)
+    assert find() == find(protocol) == find({**protocol, "versions": {}}) == read_evaluation(folder)
+    assert find({**protocol, "truncation": 0.7}) == {} == find({**protocol, "more": 1})
+    assert find({**protocol, "real_images": 1}, but_for=("real_images",))
+    shuffled = load_student(folder)
+    shuffled.set_weights([2 * weights for weights in shuffled.get_weights()])
+    theirs.reference_student = open_generator(shuffled)
+    assert find() == {}
 
 
 @pytest.mark.parametrize("images", [20, 30])
@@ -179,6 +197,7 @@ def test_the_reference_student_is_measured_where_its_own_figures_are_others(
         assert measured == [config.name]
         assert theirs == own
         assert report["reference_student"]["teacher_l1"] == finished[1]["student"]["teacher_l1"]
+        assert "are those of its own evaluation, by tinygan-keras" in report["notes"][-1]
     else:
         assert measured == [config.name, str(finished[0])]
         assert theirs != own

@@ -148,7 +148,7 @@ def test_two_workers_killed_twenty_times_end_as_if_nothing_had_happened(
         before, done = done, epoch * steps_per_epoch + step
         assert done >= before, "a checkpoint was lost"
         if number != signal.SIGKILL:
-            assert done >= before + both[killed]["kill_at"], "more is lost than a step"
+            assert done >= before + both[killed]["kill_at"], "a step before the signal was lost"
         inside += done % steps_per_epoch > 0
     assert 0 < done < config["steps"] and inside, "no kill in the middle proves nothing"
     again = jobs(config, tmp_path, "killed")

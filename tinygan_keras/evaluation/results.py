@@ -76,17 +76,19 @@ def read_evaluation(path) -> dict:
             f"its run folder. Evaluate it first: tinygan evaluate --model={path}"
         )
     result = read_json(file)
-    if not all(isinstance(result.get(name), dict) for name in ("figures", "protocol")):
+    parts = ("figures", "protocol", "generator")
+    if not all(isinstance(result.get(name), dict) for name in parts):
         raise InputError(f"Got {file}, no evaluation. Expected what tinygan evaluate writes.")
     return result
 
 
 def evaluation_of(run, generator) -> dict:
     """The evaluation in a run folder, if it is of the weights of this `Generator`; else empty."""
-    if not (Path(run) / "evaluation" / FILE).is_file():
+    run = Path(run)
+    if not (run / "evaluation" / FILE).is_file():
         return {}
     evaluation = read_evaluation(run)
-    if evaluation.get("generator", {}).get("content_hash") == generator.content_hash:
+    if evaluation["generator"].get("content_hash") == generator.content_hash:
         return evaluation
     warnings.warn(
         f"{run / 'evaluation'} is of other weights; its figures are left out", stacklevel=3

@@ -103,7 +103,9 @@ def default_config() -> ConfigDict:
     config.on_collapse = "warn"
     config.collapse_rate_factor = 0.5
     config.collapse_roll_backs = 3
-    config.reference_student = ""  # folder of a finished student, reported beside this one
+    # Folder of a finished student, reported beside this one: by its own evaluation, if that has one protocol
+    # with this run's, else by a new one.
+    config.reference_student = ""
 
     # Where the figures of epochs go, separated by commas: csv, tensorboard, wandb and mlflow (extras).
     config.trackers = "tensorboard,csv"

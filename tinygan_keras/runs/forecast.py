@@ -79,13 +79,13 @@ def seconds_of_time(text) -> int:
         r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", str(text).strip()
     )
     hours, minutes, seconds = (float(part or 0) for part in match.groups()) if match else (0, 0, 0)
-    total = round(min(3600 * hours + 60 * minutes + seconds, 2 * _LONGEST))  # not of infinity
+    total = 3600 * hours + 60 * minutes + seconds
     if not 1 <= total <= _LONGEST:
         raise InputError(
             f"Got the time {str(text)!r}. Expected hours, minutes or seconds with their letter, such as 8h, "
             f"90m or 1h30m, and at most {_LONGEST // 3600:,}h, a year."
         )
-    return total
+    return round(total)
 
 
 def time_text(seconds: float) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +18,7 @@ from ..evaluation.extractors.extractor import NAMES as EXTRACTORS
 from ..evaluation.metrics import FIGURES
 from ..evaluation.real_statistics import open_real_statistics
 from ..evaluation.results import evaluation_of
-from ..files import user_path
+from ..files import plain, user_path
 from ..generators.cost import images_per_second, multiply_adds_of
 from ..generators.opening import open_generator
 from ..generators.side_files import located, read_class_names, read_config, which_weights
@@ -54,29 +53,42 @@ def summarize(components, config, folder) -> dict:
         report["student"] |= result["figures"]
         report |= {"protocol": result["protocol"], "notes": result["notes"]}
         if "reference_student" in generators:
-            figures = _reference_figures(components, config, result["protocol"])
+            figures, notes = _reference_figures(components, config, result)
             report["reference_student"] |= figures
+            report["notes"] = [*report["notes"], *notes]
     report["dtype_policy"] = components.model.student.dtype_policy.name  # which "auto" has chosen
     return report | _facts(components, config)
 
 
-def _reference_figures(components, config, protocol) -> dict:
-    """Figures of the reference student: those in its folder if they came about in the same way, else new."""
-    known = reference_evaluation(components, config)
-    if known.get("protocol") == json.loads(json.dumps(protocol)):
-        print(f"Figures of {config.reference_student}: those of its evaluation")
-        return known["figures"]
+def _reference_figures(components, config, result) -> tuple:
+    """Figures of the reference student, and notes: those in its folder if they are of use, else new ones."""
+    known = reference_evaluation(components, config, result["protocol"])
+    if result["figures"].keys() <= known.get("figures", {}).keys():
+        versions = ", ".join(map(" ".join, known["protocol"].get("versions", {}).items()))
+        note = (
+            f"Figures of {config.reference_student} are those of its own evaluation, by {versions}."
+        )
+        return known["figures"], [note]
     # Without the teacher, whose images take the longest.
-    return _evaluate(components, config, components.reference_student)["figures"]
+    return _evaluate(components, config, components.reference_student)["figures"], []
 
 
-def reference_evaluation(components, config) -> dict:
-    """The evaluation in the folder of the reference student, of its weights; {} without one to go by."""
-    folder = Path(find(config.reference_student))
-    with warnings.catch_warnings(), contextlib.suppress(InputError):  # one that can't be read
+def reference_evaluation(components, config, protocol=None, but_for=()) -> dict:
+    """The evaluation in the folder of the reference student, of its weights and by this protocol; else {}.
+
+    Other versions of packages make no other protocol here, nor does what `but_for` names.
+    """
+    known = {}
+    with warnings.catch_warnings(), contextlib.suppress(InputError, OSError):  # can't be read
         warnings.simplefilter("ignore", UserWarning)  # of other weights
-        return evaluation_of(folder, components.reference_student)
-    return {}
+        known = evaluation_of(Path(find(config.reference_student)), components.reference_student)
+    if known and protocol is not None:
+        theirs, ours = (plain(each) for each in (known["protocol"], protocol))
+        if any(
+            theirs.get(n) != ours.get(n) for n in theirs | ours if n not in ("versions", *but_for)
+        ):
+            return {}
+    return known
 
 
 def _facts(components, config) -> dict:
