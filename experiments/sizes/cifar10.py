@@ -1,7 +1,7 @@
 """Students at 1/8 to 1/128 of the CIFAR-10 teacher: our network and recipe, and the paper's.
 
-Each is about as large as its share of the teacher's 1,354,212 parameters or of its 158.77 M multiply-adds lets it
-be, as in fashion_mnist.py of this folder.
+Each is about as large as its share of the teacher's 1,354,212 parameters and of its 158.77 M
+multiply-adds lets it be, as in fashion_mnist.py of this folder.
 """
 
 import runpy

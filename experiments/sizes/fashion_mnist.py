@@ -1,7 +1,8 @@
 """Students at 1/8 to 1/128 of the Fashion-MNIST teacher: our network and recipe, and the paper's.
 
-Each is about as large as its share of the teacher's 1,251,426 parameters and of its 158.08 M multiply-adds lets it
-be, with the proportions of the student at 1/16. Of less than a sixteenth the class embedding is half as long.
+Each is about as large as its share of the teacher's 1,251,426 parameters and of its 158.08 M
+multiply-adds lets it be, with the proportions of the student at 1/16. Of less than a sixteenth the class
+embedding is half as long.
 """
 
 from pathlib import Path
