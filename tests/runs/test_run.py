@@ -156,7 +156,8 @@ def test_an_evaluation_of_the_reference_student_that_is_none_is_left_out(finishe
     (folder / "evaluation" / "evaluation.json").write_text(text)
     theirs = types.SimpleNamespace(reference_student=open_generator(folder))
     found = types.SimpleNamespace(reference_student=str(folder))
-    assert measuring.reference_evaluation(theirs, found) == {}
+    protocol = finished[1]["protocol"]
+    assert measuring.reference_evaluation(theirs, found, protocol) == {}
 
 
 def test_an_evaluation_of_the_reference_student_is_of_its_weights_and_of_one_protocol(
@@ -166,13 +167,13 @@ def test_an_evaluation_of_the_reference_student_is_of_its_weights_and_of_one_pro
     theirs = types.SimpleNamespace(reference_student=open_generator(folder))
     where, protocol = types.SimpleNamespace(reference_student=str(folder)), finished[1]["protocol"]
     find = functools.partial(measuring.reference_evaluation, theirs, where)
-    assert find() == find(protocol) == find({**protocol, "versions": {}}) == read_evaluation(folder)
+    assert find(protocol) == find({**protocol, "versions": {}}) == read_evaluation(folder)
     assert find({**protocol, "truncation": 0.7}) == {} == find({**protocol, "more": 1})
     assert find({**protocol, "real_images": 1}, but_for=("real_images",))
     shuffled = load_student(folder)
     shuffled.set_weights([2 * weights for weights in shuffled.get_weights()])
     theirs.reference_student = open_generator(shuffled)
-    assert find() == {}
+    assert find(protocol) == {}
 
 
 @pytest.mark.parametrize("images", [20, 30])

@@ -65,30 +65,25 @@ def _reference_figures(components, config, result) -> tuple:
     known = reference_evaluation(components, config, result["protocol"])
     if result["figures"].keys() <= known.get("figures", {}).keys():
         versions = ", ".join(map(" ".join, known["protocol"].get("versions", {}).items()))
-        note = (
-            f"Figures of {config.reference_student} are those of its own evaluation, by {versions}."
-        )
-        return known["figures"], [note]
+        source = f"those of its own evaluation, by {versions}"
+        return known["figures"], [f"Figures of {config.reference_student} are {source}."]
     # Without the teacher, whose images take the longest.
     return _evaluate(components, config, components.reference_student)["figures"], []
 
 
-def reference_evaluation(components, config, protocol=None, but_for=()) -> dict:
+def reference_evaluation(components, config, protocol, but_for=()) -> dict:
     """The evaluation in the folder of the reference student, of its weights and by this protocol; else {}.
 
-    Other versions of packages make no other protocol here, nor does what `but_for` names.
+    Other versions of packages make no other protocol here, nor does what `but_for` names. Rejected: equal
+    versions alone, by which the demo would measure its reference student nearly everywhere.
     """
     known = {}
     with warnings.catch_warnings(), contextlib.suppress(InputError, OSError):  # can't be read
         warnings.simplefilter("ignore", UserWarning)  # of other weights
         known = evaluation_of(Path(find(config.reference_student)), components.reference_student)
-    if known and protocol is not None:
-        theirs, ours = (plain(each) for each in (known["protocol"], protocol))
-        if any(
-            theirs.get(n) != ours.get(n) for n in theirs | ours if n not in ("versions", *but_for)
-        ):
-            return {}
-    return known
+    theirs, ours = plain(known.get("protocol", {})), plain(protocol)
+    names = (theirs | ours).keys() - {"versions", *but_for}
+    return known if all(theirs.get(name) == ours.get(name) for name in names) else {}
 
 
 def _facts(components, config) -> dict:

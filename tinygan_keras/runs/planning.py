@@ -276,26 +276,27 @@ class _Trial:
         with self.quiet, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of so few images
             components, self.evaluation = self._with_statistics(few)
-            reference = components.reference_student
-            known = reference is not None and reference_evaluation(components, config)
-            summarized = dataclasses.replace(components, reference_student=None)
             start = clock.perf_counter()
-            self.report = summarize(summarized if known else components, trial, self.folder)
+            self.report = summarize(components, trial, self.folder)
             self.evaluation += clock.perf_counter() - start
             if components.extractor is None:
                 return
-            if known:  # the run takes the figures from there, if its own protocol is the same
-                protocol = self.report["protocol"] | {"generated_images": config.evaluation_images}
-                fewer = ("real_images", "real_features", "reference")  # in a trial
-                known = reference_evaluation(components, config, protocol, fewer)
-            measured = reference is not None and not known
             self.evaluated_each, _ = self._law(components, few, True)
+            measured = self._measures_reference(components)
             alone = fixed = 0.0
             if measured or config.evaluate_every:
                 alone, fixed = self._law(components, few, False)
         each = self.evaluated_each + (alone if measured else 0.0)
         self.evaluation += each * (config.evaluation_images - few)
         self.training_evaluation = fixed + alone * config.training_evaluation_images
+
+    def _measures_reference(self, components) -> bool:
+        """Whether the run will measure a reference student, whose own evaluation isn't of its protocol."""
+        if components.reference_student is None:
+            return False
+        protocol = self.report["protocol"] | {"generated_images": self.config.evaluation_images}
+        fewer = ("real_images", "real_features", "reference")  # in a trial
+        return not reference_evaluation(components, self.config, protocol, fewer)
 
     def _law(self, components, few, with_teacher) -> tuple:
         """Seconds of an image, and of all else, in an evaluation of the student."""
