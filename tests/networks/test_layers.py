@@ -1,4 +1,4 @@
-"""Spectral normalisation against NumPy, attention at rest, upsampling."""
+"""Spectral normalisation against NumPy, attention at rest, upsampling, biases in half precision."""
 
 import keras
 import numpy as np
@@ -6,6 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tinygan_keras.networks.layers import (
+    BilinearUpsampling,
+    Conv2D,
+    DepthwiseConv2D,
     SelfAttention,
     SpectralConv2D,
     SpectralDense,
@@ -64,9 +67,51 @@ def test_attention_starts_as_the_identity_and_then_is_not():
     assert not np.allclose(np.array(layer(features)), features)
 
 
-def test_upsampling_uses_half_pixel_centres():
+def test_upsampling_of_nearest_neighbours():
     row = np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1)
-    bilinear = np.array(upsample(keras.ops.convert_to_tensor(row), "bilinear"))
-    np.testing.assert_allclose(bilinear[0, 0, :, 0], [0.0, 0.25, 0.75, 1.0])
     nearest = np.array(upsample(keras.ops.convert_to_tensor(row)))
     np.testing.assert_allclose(nearest[0, 0, :, 0], [0.0, 0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_bilinear_upsampling_uses_half_pixel_centres(dtype):
+    row = np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1)
+    doubled = np.array(BilinearUpsampling(dtype=dtype)(row), "float32")
+    assert doubled.shape == (1, 2, 4, 1)
+    np.testing.assert_array_equal(doubled[0, :, :, 0], 2 * [[0.0, 0.25, 0.75, 1.0]])
+
+
+@pytest.mark.parametrize(("dtype", "error"), [("float16", 2**-11), ("bfloat16", 2**-8)])
+def test_bilinear_upsampling_in_half_precision_is_that_of_float32(dtype, error):
+    random = np.random.default_rng(0)
+    features = tf.cast(random.normal(size=(2, 5, 3, 4)), dtype)  # 5 rows, 3 columns
+    upstream = tf.cast(random.normal(size=(2, 10, 6, 4)), dtype)
+    found = {}
+    for policy in (f"mixed_{dtype}", "float32"):
+        inputs = tf.cast(features, BilinearUpsampling(dtype=policy).compute_dtype)
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = BilinearUpsampling(dtype=policy)(inputs)
+        gradient = tape.gradient(outputs, inputs, tf.cast(upstream, outputs.dtype))
+        assert outputs.dtype == gradient.dtype == inputs.dtype
+        found[policy] = [tf.cast(x, "float32").numpy() for x in (outputs, gradient)]
+    for half, whole in zip(*found.values(), strict=True):
+        np.testing.assert_allclose(half, whole, atol=2 * error * np.abs(whole).max())
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [Conv2D(32, 1), Conv2D(32, 3, padding="same"), DepthwiseConv2D(3, padding="same")]
+    + [SpectralConv2D(32, 3, padding="same")],
+    ids=["pointwise", "convolution", "depthwise", "spectral"],
+)
+def test_gradient_of_a_bias_in_bfloat16_is_the_sum_over_all_pixels(layer):
+    layer = type(layer).from_config({**layer.get_config(), "dtype": "mixed_bfloat16"})
+    random = np.random.default_rng(0)
+    upstream = tf.cast(0.1 + random.normal(size=(4, 64, 64, 32)), "bfloat16")
+    layer.build(upstream.shape)
+    with tf.GradientTape() as tape:
+        outputs = layer(tf.zeros(upstream.shape))
+    gradient = tape.gradient(outputs, layer.bias, upstream)
+    expected = upstream.numpy().astype("float64").sum((0, 1, 2))
+    np.testing.assert_allclose(gradient, expected, rtol=2**-8)

@@ -51,6 +51,15 @@ def whole(tmp_path_factory):
     return found, config, workdir, temporary
 
 
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """The config of a finished run with an evaluation, and its folder."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    config = tiny_config(folder)
+    distill(config, folder / "run")
+    return config, folder / "run"
+
+
 @pytest.fixture
 def small(tmp_path):
     return small_config(tmp_path)
@@ -101,6 +110,28 @@ def test_a_proposal_is_a_config_that_fills_the_time(whole):
 
 def test_a_plan_can_be_kept_as_json(whole):
     assert json.loads(json.dumps(whole[0]))["samples"] == 16
+
+
+@pytest.mark.parametrize(("more", "timed"), [(0, [True]), (10, [True, False])])
+def test_a_reference_student_is_timed_where_its_own_evaluation_is_another(
+    evaluated, tmp_path, monkeypatch, more, timed
+):
+    found = []
+
+    def noted(components, config, counts, with_teacher):
+        found.append(with_teacher)
+        return time_evaluations(components, config, counts, with_teacher)
+
+    time_evaluations = planning.time_evaluations
+    monkeypatch.setattr(planning, "time_evaluations", noted)
+    config, workdir = evaluated
+    config = config.copy_and_resolve_references()
+    config.reference_student = str(workdir)
+    config.evaluation_images += more
+    trial = planning._Trial(planning.validate(config), tmp_path)
+    trial.prepare()
+    trial.time_evaluation()
+    assert found == timed  # without the teacher: of the reference student
 
 
 @pytest.mark.full

@@ -6,10 +6,34 @@ gradient ignores sigma; ours divides by sigma(W) inside the call and leaves the 
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
 
 PACKAGE = "tinygan_keras"
+
+
+def add_bias(features, bias):
+    """`tf.nn.bias_add`, which is fused with the product before it, unlike a sum."""
+    bias = ops.cast(bias, features.dtype)
+    if features.dtype == "float32":
+        return tf.nn.bias_add(features, bias)
+    return _add_half_precision_bias(features, bias)
+
+
+@tf.custom_gradient
+def _add_half_precision_bias(features, bias):
+    """With a gradient that is summed in float32: TensorFlow's own on CPUs is summed in bfloat16.
+
+    Of that little is right where pixels are many: of 131,072 normal numbers it is off by 84 %.
+    """
+
+    def gradient(upstream):
+        pixels = tf.reshape(upstream, (-1, upstream.shape[-1]))
+        ones = tf.ones((1, tf.shape(pixels)[0]), upstream.dtype)
+        return upstream, tf.reshape(tf.matmul(ones, pixels), (-1,))
+
+    return tf.nn.bias_add(features, bias), gradient
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -17,13 +41,26 @@ class Conv2D(layers.Conv2D):
     """`keras.layers.Conv2D`, with 1x1 kernels as matrix products: on CPUs two thirds of the time."""
 
     def call(self, inputs):
-        if (*self.kernel_size, *self.strides) != (1, 1, 1, 1):
-            return super().call(inputs)
-        pixels = ops.reshape(inputs, (-1, inputs.shape[-1]))
-        outputs = ops.matmul(pixels, ops.reshape(self.kernel, self.kernel.shape[2:]))
+        pointwise = (*self.kernel_size, *self.strides) == (1, 1, 1, 1)
+        if pointwise:
+            kernel = ops.reshape(self.kernel, self.kernel.shape[2:])
+            outputs = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), kernel)
+        else:
+            outputs = self.convolution_op(inputs, self.kernel)
         if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, self.bias)  # fused with the product, unlike a sum
-        return self.activation(ops.reshape(outputs, (-1, *inputs.shape[1:-1], self.filters)))
+            outputs = add_bias(outputs, self.bias)
+        if pointwise:
+            outputs = ops.reshape(outputs, (-1, *inputs.shape[1:-1], self.filters))
+        return self.activation(outputs)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class DepthwiseConv2D(layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D` with a bias and `add_bias`."""
+
+    def call(self, inputs):
+        convolution = ops.depthwise_conv(inputs, self.kernel, self.strides, self.padding)
+        return self.activation(add_bias(convolution, self.bias))
 
 
 @tf.custom_gradient
@@ -88,7 +125,7 @@ class SpectralConv2D(_SpectralNorm, layers.Conv2D):
     def call(self, inputs, training=False):
         outputs = self.convolution_op(inputs, self._normalized(self.kernel, training))
         if self.use_bias:
-            outputs = tf.nn.bias_add(outputs, ops.cast(self.bias, outputs.dtype))
+            outputs = add_bias(outputs, self.bias)
         return self.activation(outputs)
 
 
@@ -154,10 +191,37 @@ class SelfAttention(layers.Layer):
         return inputs + self.gamma * self.output_projection(attended, training=training)
 
 
-def upsample(features, interpolation="nearest"):
-    """Doubles height and width of a feature map `[B, H, W, C]`."""
+def upsample(features):
+    """Doubles height and width of a feature map `[B, H, W, C]`: each pixel becomes four."""
     _, height, width, _ = features.shape
-    # In float32, as XLA's gradient of the bilinear resize is that whatever it is given.
-    wide = ops.cast(features, "float32") if interpolation == "bilinear" else features
-    resized = ops.image.resize(wide, (2 * height, 2 * width), interpolation=interpolation)
-    return ops.cast(resized, features.dtype)
+    return ops.image.resize(features, (2 * height, 2 * width), interpolation="nearest")
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class BilinearUpsampling(layers.Layer):
+    """Doubles height and width of a feature map `[B, H, W, C]` bilinearly, with half-pixel centres.
+
+    TensorFlow resizes into float32 whatever it is given. In half precision two matrix products, one for each
+    axis, take less than half the time, and aren't cast to and fro.
+    """
+
+    def call(self, inputs):
+        _, height, width, channels = inputs.shape
+        if inputs.dtype == "float32":
+            size = (2 * height, 2 * width)
+            return ops.image.resize(inputs, size, interpolation="bilinear")
+        rows, columns = (_doubling(side, inputs.dtype) for side in (height, width))
+        wide = tf.matmul(columns, tf.reshape(inputs, (-1, width, channels)))
+        doubled = tf.matmul(rows, tf.reshape(wide, (-1, height, 2 * width * channels)))
+        return tf.reshape(doubled, (-1, 2 * height, 2 * width, channels))
+
+    def compute_output_spec(self, inputs):
+        batch, height, width, channels = inputs.shape
+        shape = (batch, 2 * height, 2 * width, channels)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+
+def _doubling(side, dtype):
+    """The weights of each of `2 * side` pixels, `[2 * side, side]`."""
+    centres = np.clip(np.arange(2 * side) / 2 - 0.25, 0, side - 1)
+    return tf.constant(np.maximum(0, 1 - abs(centres[:, None] - np.arange(side))), dtype)

@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from ..errors import InputError
-from .layers import PACKAGE, Conv2D, upsample
+from .layers import PACKAGE, BilinearUpsampling, Conv2D, DepthwiseConv2D
 from .network import ConditionalNetwork, check_class_weights, float32_weights
 from .normalization import BatchNormalization, ConditionalBatchNormalization
 from .presets import STUDENTS
@@ -209,15 +209,20 @@ def _residual_block(features, condition, filters, conditional_norm, pointwise_fi
 
     def depthwise(x, part):
         options = {"padding": "same", "dtype": dtype}
-        return layers.DepthwiseConv2D(3, name=f"{name}_depthwise_{part}", **options)(x)
+        return DepthwiseConv2D(3, name=f"{name}_depthwise_{part}", **options)(x)
 
     def pointwise(x, part):
         return Conv2D(filters, 1, dtype=dtype, name=f"{name}_{part}")(x)
 
+    def upsample(x, part):
+        return BilinearUpsampling(dtype=dtype, name=f"{name}_{part}")(x)
+
     residual = norm(features, 0)
     if pointwise_first:
-        residual = depthwise(upsample(pointwise(residual, "pointwise_0"), "bilinear"), 0)
+        residual = upsample(pointwise(residual, "pointwise_0"), "upsampled")
+        residual = depthwise(residual, 0)
     else:
-        residual = pointwise(depthwise(upsample(residual, "bilinear"), 0), "pointwise_0")
+        residual = depthwise(upsample(residual, "upsampled"), 0)
+        residual = pointwise(residual, "pointwise_0")
     residual = pointwise(depthwise(norm(residual, 1), 1), "pointwise_1")
-    return residual + upsample(pointwise(features, "shortcut"), "bilinear")
+    return residual + upsample(pointwise(features, "shortcut"), "shortcut_upsampled")
