@@ -121,6 +121,20 @@ def test_keras_file_and_weights_round_trip(tmp_path, dtype):
     np.testing.assert_array_equal(np.array(other(inputs(student))), expected)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("pointwise_first", [False, True])
+def test_order_of_weights_is_that_of_version_0_2(pointwise_first, dtype):
+    """Content hashes, and the state of optimisers in checkpoints, go by it."""
+    student = StudentGenerator(
+        (4, 4), 3, 3, embedding_dim=2, pointwise_first=pointwise_first, dtype=dtype
+    )
+    layers = list(dict.fromkeys(weights.path.split("/")[0] for weights in student.weights))
+    before = ["pointwise_0", "depthwise_0"] if pointwise_first else ["depthwise_0", "pointwise_0"]
+    parts = ["norm_0", *before, "norm_1", "shortcut", "depthwise_1", "pointwise_1"]
+    block = [f"block_0_{part}" for part in parts]
+    assert layers == ["projection", "class_embedding", *block, "final_norm", "to_rgb"]
+
+
 @pytest.mark.parametrize(
     "make",
     [

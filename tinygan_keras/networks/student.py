@@ -225,4 +225,7 @@ def _residual_block(features, condition, filters, conditional_norm, pointwise_fi
         residual = depthwise(upsample(residual, "upsampled"), 0)
         residual = pointwise(residual, "pointwise_0")
     residual = pointwise(depthwise(norm(residual, 1), 1), "pointwise_1")
-    return residual + upsample(pointwise(features, "shortcut"), "shortcut_upsampled")
+    # A cast of nothing: the depth of the shortcut decides the order of the weights, which hashes and the
+    # optimisers' checkpoints depend on.
+    shortcut = ops.cast(pointwise(features, "shortcut"), features.dtype)
+    return residual + upsample(shortcut, "shortcut_upsampled")
