@@ -58,5 +58,6 @@ CANDIDATES = {
     "more-momentum": {**_GREY, "beta_1": 0.9, "beta_2": 0.99},
     "relativistic": {**_GREY, **_PAIRS},
     "ours": _OURS,
+    "ours-longer": {**_OURS, "steps": 4800},
     "ours-real": {**_OURS, "adversarial_gan_weight": 0.08},
 }
