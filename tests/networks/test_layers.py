@@ -76,7 +76,7 @@ def test_upsampling_of_nearest_neighbours():
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_bilinear_upsampling_uses_half_pixel_centres(dtype):
     row = np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1)
-    doubled = np.array(BilinearUpsampling(dtype=dtype)(row)).astype("float32")
+    doubled = keras.ops.convert_to_numpy(BilinearUpsampling(dtype=dtype)(row)).astype("float32")
     assert doubled.shape == (1, 2, 4, 1)
     np.testing.assert_array_equal(doubled[0, :, :, 0], 2 * [[0.0, 0.25, 0.75, 1.0]])
 
