@@ -73,10 +73,12 @@ def test_upsampling_of_nearest_neighbours():
     np.testing.assert_allclose(nearest[0, 0, :, 0], [0.0, 0.0, 1.0, 1.0])
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_bilinear_upsampling_uses_half_pixel_centres(dtype):
+def test_bilinear_upsampling_uses_half_pixel_centres(dtype, training):
     row = np.array([0.0, 1.0], "float32").reshape(1, 1, 2, 1)
-    doubled = keras.ops.convert_to_numpy(BilinearUpsampling(dtype=dtype)(row)).astype("float32")
+    doubled = BilinearUpsampling(dtype=dtype)(row, training=training)
+    doubled = keras.ops.convert_to_numpy(doubled).astype("float32")
     assert doubled.shape == (1, 2, 4, 1)
     np.testing.assert_array_equal(doubled[0, :, :, 0], 2 * [[0.0, 0.25, 0.75, 1.0]])
 
@@ -91,7 +93,7 @@ def test_bilinear_upsampling_in_half_precision_is_that_of_float32(dtype, error):
         inputs = tf.cast(features, BilinearUpsampling(dtype=policy).compute_dtype)
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = BilinearUpsampling(dtype=policy)(inputs)
+            outputs = BilinearUpsampling(dtype=policy)(inputs, training=True)
         gradient = tape.gradient(outputs, inputs, tf.cast(upstream, outputs.dtype))
         assert outputs.dtype == gradient.dtype == inputs.dtype
         found[policy] = [tf.cast(x, "float32").numpy() for x in (outputs, gradient)]

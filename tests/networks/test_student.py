@@ -22,8 +22,9 @@ def inputs(student, batch=4):
     return latents, rng.integers(0, student.num_classes, batch)
 
 
-def test_the_paper_s_student_has_3_070_659_parameters_and_its_multiply_adds():
-    student = StudentGenerator.from_preset("tinygan_128")
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_the_paper_s_student_has_3_070_659_parameters_and_its_multiply_adds(dtype):
+    student = StudentGenerator.from_preset("tinygan_128", dtype=dtype)
     assert count(student) == 3_070_659
     assert student.image_size == 128
     cost = multiply_adds(student, (tf.TensorSpec((1, 128)), tf.TensorSpec((1,), tf.int32)))
